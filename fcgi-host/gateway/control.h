@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* control.h - the control socket: who calls, what he may, and what he gets.
+ * Knows verbs, callers and answers; knows nothing of requests, cells or
+ * channels: what the gateway has to do for a verb it does through the hooks.
+ * Answers to `status` and `list` go out as JSON, one value a CONTROL_OUT;
+ * fcgi-hostctl makes words of them. */
+#ifndef GATEWAY_CONTROL_H
+#define GATEWAY_CONTROL_H
+
+#include <sys/types.h>
+
+#include "base/loop.h"
+#include "ipc/message.h"
+
+enum {
+	CONTROL_CALLERS_MOST = 64,	/* connections at once */
+	CONTROL_OTHERS_MOST = 32,	/* of them from who is no operator */
+	CONTROL_USER_MOST = 8,		/* of one such user */
+	CONTROL_ASK_MS = 30000,		/* for each answer of a hook */
+	CONTROL_GROUPS_MOST = 1024,	/* of one caller; more are not looked at */
+};
+
+/* ask numbers of control have this bit, so that they may share a channel with
+ * the gateway's own. */
+#define CONTROL_ASK_BIT (UINT64_C(1) << 63)
+
+struct control;		/* opaque */
+struct control_facts;	/* opaque: what `status` has collected so far */
+
+/* Who is at the other end, as the kernel says. */
+struct control_caller {
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;		/* supplementary; ours */
+	size_t group_count;
+};
+
+/* Who counts as an operator beside root. (uid_t)-1 and (gid_t)-1: nobody. */
+struct control_operators {
+	uid_t uid;		/* the host's own user */
+	gid_t group;		/* operator_group */
+};
+
+/* May this caller use a verb of this right on a tenant of that user? Pure.
+ * tenant_uid is (uid_t)-1 when the verb names no tenant, or one there is not:
+ * then only an operator may. */
+bool control_may(enum verb_right, const struct control_caller *,
+    const struct control_operators *, uid_t tenant_uid);
+
+/* What control needs of the gateway. All are called from the loop; none may
+ * free control. Those with an `ask` return 0 and are answered later, or within
+ * the call, by the function named, or by control_refused(); -1 is "not now"
+ * (the channel to who would know is down). */
+struct control_hooks {
+	/* Calls control_fact_...() for everything it can say. */
+	void (*status)(void *arg, struct control_facts *);
+	int (*master_status_ask)(void *arg, uint64_t ask);
+						/* control_master_said() */
+	int (*reload)(void *arg, uint64_t ask);	/* control_master_said() */
+	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
+						/* control_tenants() */
+	/* Is there such a tenant, and whose is it? Makes its cell. */
+	int (*tenant_ask)(void *arg, uint64_t ask, struct span tenant);
+						/* control_tenant() */
+	/* Makes its cell too, which may end as soon as it has answered when
+	 * no request needs it: all tenants may be listed, one by one. */
+	int (*list_ask)(void *arg, uint64_t ask, struct span tenant);
+						/* control_listed() */
+	int (*plan_ask)(void *arg, uint64_t ask, struct span tenant);
+						/* control_plan() */
+	/* Adopts *fd as a front connection, kept for one request, whose path
+	 * must lead to this tenant (403 if not); takes *fd whatever it
+	 * returns. It is a connected AF_UNIX SOCK_STREAM socket, but its other
+	 * holder may have kept a copy and change the flags of the open file:
+	 * only MSG_DONTWAIT makes reading and writing not block. */
+	int (*invoke)(void *arg, int *fd, struct span tenant,
+	    struct span function);
+	/* Passes a control connection to the log process; the descriptor stays
+	 * control's, which closes it right afterwards. */
+	int (*tail)(void *arg, int fd, const struct message_tail *);
+	/* Who is connected? NULL: control_caller_of(), the kernel's answer.
+	 * Tests put somebody else here. */
+	int (*caller)(int fd, struct control_caller *);
+};
+
+/* Serves `listener` (SOCK_SEQPACKET, stays the caller's). The hooks are
+ * copied; arg is handed to each. */
+struct control *control_new(struct loop *, int listener,
+    const struct control_hooks *, void *arg);
+void control_free(struct control **);	/* NULL is harmless; ends all callers */
+
+/* After each CONFIG. Without it root and nobody else is an operator. */
+void control_operators_set(struct control *, struct control_operators);
+
+/* Draining: no new callers; those that are there get their answer. */
+void control_stop(struct control *);
+
+int control_caller_of(int fd, struct control_caller *);	/* 0 or -1 */
+void control_caller_free(struct control_caller *);
+
+/* Answers. Asks that are not known (the caller has gone, or time was up) are
+ * ignored. Spans are borrowed for the call. */
+void control_master_said(struct control *, uint64_t ask, bool failed,
+    struct span text);
+void control_tenants(struct control *, uint64_t ask, bool more,
+    struct span names);			/* each ends with NUL */
+void control_tenant(struct control *, uint64_t ask, uid_t);
+void control_listed(struct control *, uint64_t ask, bool more,
+    struct span rows);			/* as in LISTED */
+void control_plan(struct control *, uint64_t ask, struct span text);
+void control_refused(struct control *, uint64_t ask, struct span reason);
+
+/* Facts of `status`. `section` is names separated by '/': "requests",
+ * "tenants/acme"; a name is said once in its section. */
+void control_fact_count(struct control_facts *, const char *section,
+    const char *name, uint64_t);
+void control_fact_text(struct control_facts *, const char *section,
+    const char *name, struct span);
+
+#endif
