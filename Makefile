@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+# Builds, runs and tests fcgi-host; `make help` lists the targets.
+#
+# A flavour is a set of flags and a folder build/FLAVOUR. A program is the
+# objects of its folder below fcgi-host/ and what it takes from the libraries
+# (base, wire, config, ipc); sources are found by name, so a new file needs no
+# line here.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+FLAVOUR ?= release
+BUILD := build/$(FLAVOUR)
+
+# What `make run` serves, and where.
+PORT ?= 8080
+FUNCTIONS ?= functions
+RUN ?=
+CONF ?=
+# Where `make install` puts it; DESTDIR comes before all of them.
+PREFIX ?= /usr/local
+# Seconds for each fuzzer of `make fuzz`; further arguments for pytest.
+SECONDS_EACH ?= 30
+ARGS ?=
+
+# ---- flags ------------------------------------------------------------------
+
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection
+FLAGS_release := -O2 -g $(HARDENING) -D_FORTIFY_SOURCE=2
+FLAGS_clang := $(FLAGS_release)
+FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+FLAGS_fuzz := $(FLAGS_asan) -fsanitize=fuzzer-no-link
+ifeq ($(origin CC),default)
+CC := $(if $(filter clang fuzz,$(FLAVOUR)),clang,gcc)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wwrite-strings -Wpointer-arith -Wundef -Wformat=2 \
+	$(if $(WERROR),-Werror)
+INCLUDES := -D_GNU_SOURCE -Ifcgi-host
+# What CPPFLAGS, CFLAGS and LDFLAGS say comes behind and wins.
+FLAGS = -std=gnu17 -fPIE -ffunction-sections -fdata-sections \
+	$(FLAGS_$(FLAVOUR)) $(WARNINGS)
+COMPILE = $(CC) $(INCLUDES) $(CPPFLAGS) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+LINK = $(CC) $(FLAGS) $(CFLAGS) -pie -Wl,--as-needed,--gc-sections,-z,relro \
+	-Wl,-z,now $(LDFLAGS) -o $@ $^
+
+# ---- what there is ----------------------------------------------------------
+
+LIBRARIES := $(foreach l,ipc config wire base,$(if \
+	$(wildcard fcgi-host/$(l)/*.c),$(l)))
+FOLDERS := master gateway cell log ctl
+NAME_master := fcgi-host
+NAME_gateway := fcgi-host-gateway
+NAME_cell := fcgi-host-cell
+NAME_log := fcgi-host-log
+NAME_ctl := fcgi-hostctl
+
+objects = $(patsubst fcgi-host/%.c,$(BUILD)/objects/%.o,\
+	$(sort $(wildcard fcgi-host/$(1)/*.c)))
+archives := $(LIBRARIES:%=$(BUILD)/lib%.a)
+# A folder without a main.c is no program.
+PROGRAM_FOLDERS := $(foreach f,$(FOLDERS),$(if \
+	$(wildcard fcgi-host/$(f)/main.c),$(f)))
+programs := $(foreach f,$(PROGRAM_FOLDERS),$(BUILD)/$(NAME_$(f)))
+units := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
+	$(sort $(wildcard tests/unit/*.c)))
+fuzzers := $(patsubst tests/fuzz/fuzz_%.c,%,\
+	$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+replays := $(fuzzers:%=$(BUILD)/replay/%)
+demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
+rogues := $(patsubst functions/rogue/%.c,$(BUILD)/rogue/%,\
+	$(wildcard functions/rogue/*.c))
+benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,\
+	$(wildcard tests/bench/*.c))
+c_files = $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c))
+h_files = $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
+
+# ---- building ---------------------------------------------------------------
+
+.PHONY: all libraries run test unit e2e fuzz replay asan torture tidy format \
+	format-check check bench install clean help \
+	packages-build packages-run packages-test packages-check packages-bench
+
+all: $(programs) $(demos)	## build all programs into build/release
+
+libraries: $(archives)
+
+packages-build packages-run packages-test packages-check packages-bench:
+	@conf/install-packages $(@:packages-%=%)
+
+$(BUILD)/objects/wire/%.o: WARNINGS += -Wconversion
+$(BUILD)/objects/%.o: fcgi-host/%.c | packages-build
+	@mkdir -p $(@D)
+	$(COMPILE)
+
+define library_rule
+$(BUILD)/lib$(1).a: $(call objects,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach l,$(LIBRARIES),$(eval $(call library_rule,$(l))))
+
+# --as-needed leaves out what a program does not use of the last two.
+define program_rule
+$(BUILD)/$(NAME_$(1)): $(call objects,$(1)) $(archives)
+	$$(LINK) -lconfig -ljansson
+endef
+$(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
+
+# Programs that know nothing of the host: static, so that they start fast and
+# run in any file system.
+functions/demo/%: functions/demo/%.c | packages-build
+	$(CC) -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
+$(BUILD)/rogue/%: functions/rogue/%.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
+
+# ---- tests ------------------------------------------------------------------
+
+# tests/unit/gateway_route.c is linked with the libraries and, as its name
+# begins with a process folder, with that folder's objects but main.o.
+folder_of = $(filter $(FOLDERS),$(firstword $(subst _, ,$(1))))
+define unit_rule
+$(BUILD)/unit/$(1): $(BUILD)/objects/unit/$(1).o \
+    $(if $(call folder_of,$(1)),$(filter-out %/main.o,\
+    $(call objects,$(call folder_of,$(1))))) $(archives)
+	@mkdir -p $$(@D)
+	$$(LINK) -lcmocka -lconfig -ljansson
+endef
+$(foreach u,$(units),$(eval $(call unit_rule,$(notdir $(u)))))
+$(BUILD)/objects/unit/%.o: tests/unit/%.c | packages-test
+	@mkdir -p $(@D)
+	$(COMPILE)
+
+# Under the fuzz flavour libFuzzer brings main(), else replay.c does.
+fuzz_main := $(if $(filter fuzz,$(FLAVOUR)),,$(BUILD)/objects/fuzz/replay.o)
+$(BUILD)/objects/fuzz/%.o: tests/fuzz/%.c | packages-build
+	@mkdir -p $(@D)
+	$(COMPILE)
+$(BUILD)/replay/%: $(BUILD)/objects/fuzz/fuzz_%.o $(fuzz_main) $(archives)
+	@mkdir -p $(@D)
+	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) -lconfig -ljansson
+
+PYTEST = FLAVOUR=$(FLAVOUR) /usr/bin/python3 -B -m pytest -q \
+	-p no:cacheprovider tests/e2e $(ARGS)
+
+run: packages-run all	## serve functions/ on 127.0.0.1:PORT until Ctrl-C
+	@PORT='$(PORT)' FUNCTIONS='$(FUNCTIONS)' RUN='$(RUN)' CONF='$(CONF)' \
+	    exec nginx/run $(BUILD)
+
+test: unit replay e2e	## all tests but the long ones
+
+unit: packages-test $(units)	## unit tests
+	@failed=; for unit in $(units); do \
+		echo "unit: $${unit##*/}"; \
+		$$unit >$$unit.log 2>&1 || \
+		    { failed="$$failed $${unit##*/}"; cat $$unit.log; }; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+replay: $(replays)	## run the fuzzers' corpus once
+	@for name in $(fuzzers); do \
+		$(BUILD)/replay/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+e2e: packages-run packages-test all $(rogues)	## end to end, with a real nginx
+	$(PYTEST)
+
+torture: packages-run packages-test all $(rogues)	## e2e with full counts
+	TORTURE=1 $(PYTEST)
+
+asan:	## unit tests, corpus and e2e under AddressSanitizer and UBSan
+	$(MAKE) FLAVOUR=asan unit replay e2e
+
+fuzz: packages-check	## fuzz each parser for SECONDS_EACH seconds
+	$(MAKE) FLAVOUR=fuzz fuzz-all
+
+.PHONY: fuzz-all
+fuzz-all: $(replays)
+	@for name in $(fuzzers); do \
+		mkdir -p build/corpus/$$name tests/fuzz/corpus/$$name; \
+		$(BUILD)/replay/$$name -max_total_time=$(SECONDS_EACH) \
+		    -print_final_stats=1 -artifact_prefix=build/corpus/ \
+		    build/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+bench: packages-run packages-bench all $(benches)	## measure against peers
+	/usr/bin/python3 -B tests/bench/bench.py --build $(BUILD) $(ARGS)
+
+# ---- the look of it ---------------------------------------------------------
+
+format: packages-check	## let clang-format lay out all C files
+	clang-format -i $(c_files) $(h_files)
+
+format-check: packages-check	## complain where `make format` would change
+	clang-format --dry-run --Werror $(c_files) $(h_files)
+
+tidy: packages-build packages-test packages-check	## clang-tidy
+	clang-tidy --quiet --warnings-as-errors='*' \
+	    $(filter-out tests/bench/%,$(c_files)) -- \
+	    $(INCLUDES) -std=gnu17
+
+check: all	## include directions, one-door rules, symbols
+	tests/check-directions
+	tests/check-symbols $(BUILD)
+
+# ---- the rest ---------------------------------------------------------------
+
+root = $(DESTDIR)$(PREFIX)
+install: all	## install below DESTDIR/PREFIX
+	install -d $(root)/sbin $(root)/bin $(root)/libexec/fcgi-host \
+	    $(root)/share/fcgi-host/nginx $(root)/share/fcgi-host/conf
+	install $(BUILD)/fcgi-host $(root)/sbin
+	install $(BUILD)/fcgi-hostctl $(root)/bin
+	install $(filter-out %/fcgi-host %/fcgi-hostctl,$(programs)) \
+	    $(root)/libexec/fcgi-host
+	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \
+	    $(root)/share/fcgi-host/nginx
+	install -m 644 $(wildcard conf/*.conf) $(root)/share/fcgi-host/conf
+	for page in $(wildcard fcgi-host/man/*.[1-8]); do \
+		install -D -m 644 -t $(root)/share/man/man$${page##*.} $$page; \
+	done
+
+clean:	## remove what was built
+	rm -rf build $(demos)
+
+help:	## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*##/\1\t/p' $(MAKEFILE_LIST) | \
+	    expand -t 16
+	@echo "make run takes PORT=$(PORT) FUNCTIONS=$(FUNCTIONS) RUN= CONF="
+
+-include $(wildcard $(BUILD)/objects/*/*.d)
