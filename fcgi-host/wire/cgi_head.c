@@ -151,7 +151,7 @@ cgi_head_parse(struct span bytes, struct cgi_head *head)
 		line = take_line(&rest);
 	}
 	if (head->error == CGI_HEAD_OK &&
-	    (size_t)(line.data - bytes.data) > CGI_HEAD_MOST)
+	    bytes.bytes - rest.bytes > CGI_HEAD_MOST)
 		head->error = CGI_HEAD_TOO_LONG;
 	if (head->error == CGI_HEAD_OK)
 		head->error = decide(&p);
@@ -337,8 +337,8 @@ parse_first(struct parse *p, struct span line, bool *taken)
 	static const size_t version_bytes = sizeof("HTTP/1.x") - 1;
 
 	*taken = false;
-	if (!span_starts(line, SPAN("HTTP/1.")) || line.bytes <= version_bytes ||
-	    line.data[version_bytes] != ' ')
+	if (!span_starts(line, SPAN("HTTP/1.")) ||
+	    line.bytes <= version_bytes || line.data[version_bytes] != ' ')
 		return CGI_HEAD_OK;
 	*taken = true;
 	if (line.data[version_bytes - 1] != '0' &&

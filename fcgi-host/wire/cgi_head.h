@@ -33,12 +33,12 @@ enum cgi_head_error {		/* rows of cgi_head_error_words() */
 	CGI_HEAD_TOO_MANY_FIELDS,
 	CGI_HEAD_LINE_TOO_LONG,
 	CGI_HEAD_NO_COLON,
-	CGI_HEAD_BAD_NAME,		/* not a token, or blanks before ':' (S7) */
+	CGI_HEAD_BAD_NAME,		/* not a token, or a blank in it (S7) */
 	CGI_HEAD_CONTINUATION,		/* a folded line (S7) */
 	CGI_HEAD_BAD_VALUE,		/* NUL, CR or another control byte */
 	CGI_HEAD_BAD_STATUS,		/* S6 */
-	CGI_HEAD_TWICE,			/* Status, Location or Content-Type (S1) */
-	CGI_HEAD_BAD_LENGTH,		/* Content-Length, or two of them (S13) */
+	CGI_HEAD_TWICE,			/* one of CGI's three fields (S1) */
+	CGI_HEAD_BAD_LENGTH,		/* no decimal number, or two (S13) */
 	CGI_HEAD_NO_CGI_FIELD,		/* none of the three (S1) */
 	CGI_HEAD_BAD_LOCATION,		/* empty; a local one with blanks */
 	CGI_HEAD_UPGRADE,		/* 101, Connection: upgrade (S14) */
@@ -48,7 +48,7 @@ const char *cgi_head_error_words(enum cgi_head_error);	/* one sentence part */
 enum cgi_field_kind {		/* what cgi_head_write does with it */
 	CGI_FIELD_PLAIN,
 	CGI_FIELD_LENGTH,		/* written from content_length */
-	CGI_FIELD_HOP,			/* of one connection only: never written */
+	CGI_FIELD_HOP,			/* of one connection: never written */
 	CGI_FIELD_ACCEL,		/* X-Accel-*: written when allowed */
 };
 
@@ -66,7 +66,7 @@ struct cgi_head {
 	struct span location;		/* SPAN_NONE when there is none */
 	struct span content_type;	/* likewise */
 	int64_t content_length;		/* -1 = not given */
-	bool bodyless;			/* 204 or 304: no body may follow (S14) */
+	bool bodyless;			/* 204, 304: no body may follow (S14) */
 	struct cgi_field fields[CGI_HEAD_FIELDS_MOST];	/* all but Status */
 	size_t field_count;
 };
@@ -98,6 +98,6 @@ struct cgi_head_policy {
 int cgi_head_write(struct buf *, const struct cgi_head *,
     const struct cgi_head_policy *);
 
-const char *http_reason(unsigned status);	/* "Not Found"; else "Unknown" */
+const char *http_reason(unsigned status);	/* "Not Found", "Unknown" */
 
 #endif

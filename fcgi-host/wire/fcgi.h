@@ -13,8 +13,8 @@
 #include "base/span.h"
 
 enum {
-	FCGI_RECORD_CONTENT_MOST = 65528,	/* what we write: a multiple of 8 */
-	FCGI_OVERHEAD = 8 + 7,		/* header and padding, at most, a record */
+	FCGI_RECORD_CONTENT_MOST = 65528,	/* we write: a multiple of 8 */
+	FCGI_OVERHEAD = 8 + 7,		/* of a record: header and padding */
 };
 
 struct fcgi_record {
@@ -47,7 +47,7 @@ void fcgi_reader_init(struct fcgi_reader *);
  * FCGI_NEED_MORE. A record gives RECORD, CONTENT any number of times, END. */
 enum fcgi_event fcgi_read(struct fcgi_reader *, struct span *in,
     struct span *content);
-bool fcgi_reader_between(const struct fcgi_reader *);	/* at a record boundary */
+bool fcgi_reader_between(const struct fcgi_reader *);	/* two records */
 
 struct fcgi_begin {
 	uint16_t role;
@@ -65,7 +65,7 @@ int fcgi_end_parse(struct span content, struct fcgi_end *);
 /* Writers: append whole records, padded to 8 with zeros; 0, or -1 at the
  * buf's ceiling with nothing written. */
 int fcgi_put_record(struct buf *, uint8_t type, uint16_t id,
-    struct span content);		/* at most FCGI_MAX_LENGTH bytes of it */
+    struct span content);		/* at most FCGI_MAX_LENGTH bytes */
 /* Any length, in as many records as it takes; nothing for no bytes. */
 int fcgi_put_stream(struct buf *, uint8_t type, uint16_t id,
     struct span content);

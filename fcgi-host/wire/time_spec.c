@@ -36,6 +36,13 @@ static const struct unit size_units[] = {
 	{ NULL, 0, 0, NULL },
 };
 
+/* What is written before the unit: whole + fraction / scale. */
+struct number {
+	uint64_t whole;
+	uint64_t fraction;
+	uint64_t scale;		/* a power of ten */
+};
+
 static enum time_spec_error parse(struct span, const struct unit *,
     uint64_t *value);
 static const char *write_shortest(uint64_t value, const struct unit *,
@@ -85,13 +92,13 @@ size_spec_text(uint64_t bytes, char text[32])
 	return write_shortest(bytes, size_units, text);
 }
 
-/* Digits of *s into *number, which is multiplied up for each of them. Returns
- * how many there were, or -1 when they do not fit. */
+/* Digits of *s into *number; how many there were, or -1: they do not fit. */
 static int
 take_digits(struct span *s, uint64_t *number)
 {
 	int count = 0;
 
+	*number = 0;
 	while (s->bytes > 0 && s->data[0] >= '0' && s->data[0] <= '9') {
 		uint64_t digit = (uint64_t)(s->data[0] - '0');
 
@@ -104,64 +111,69 @@ take_digits(struct span *s, uint64_t *number)
 	return count;
 }
 
-/* A number as an integer and the power of ten it is to be divided by. */
 static enum time_spec_error
-take_number(struct span *s, uint64_t *number, uint64_t *scale)
+take_number(struct span *s, struct number *n)
 {
-	int digits;
+	int digits = take_digits(s, &n->whole);
 
-	*number = 0;
-	*scale = 1;
-	digits = take_digits(s, number);
-	if (digits < 0)
-		return TIME_SPEC_TOO_LARGE;
+	n->fraction = 0;
+	n->scale = 1;
+	if (digits > 0 && span_starts(*s, SPAN("."))) {
+		*s = span_skip(*s, 1);
+		digits = take_digits(s, &n->fraction);
+		for (int i = 0; i < digits; i++)
+			if (__builtin_mul_overflow(n->scale, 10, &n->scale))
+				return TIME_SPEC_TOO_LARGE;
+	}
 	if (digits == 0)
 		return TIME_SPEC_NO_NUMBER;
-	if (!span_starts(*s, SPAN(".")))
-		return TIME_SPEC_OK;
+	return digits < 0 ? TIME_SPEC_TOO_LARGE : TIME_SPEC_OK;
+}
 
-	*s = span_skip(*s, 1);
-	digits = take_digits(s, number);
-	if (digits == 0)
-		return TIME_SPEC_NO_NUMBER;
-	if (digits < 0)
+static uint64_t
+divide_up(uint64_t value, uint64_t by)
+{
+	return value / by + (value % by > 0);
+}
+
+/* Rounded up: a limit that is not 0 must not become "off". */
+static enum time_spec_error
+multiply(const struct number *n, const struct unit *u, uint64_t *value)
+{
+	uint64_t whole, fraction;
+
+	if (__builtin_mul_overflow(n->whole, u->factor, &whole) ||
+	    __builtin_mul_overflow(n->fraction, u->factor, &fraction) ||
+	    __builtin_add_overflow(whole, divide_up(fraction, n->scale),
+	    &whole))
 		return TIME_SPEC_TOO_LARGE;
-	while (digits-- > 0)
-		if (__builtin_mul_overflow(*scale, 10, scale))
-			return TIME_SPEC_TOO_LARGE;
+	*value = divide_up(whole, u->divisor);
 	return TIME_SPEC_OK;
 }
 
 static enum time_spec_error
 parse(struct span s, const struct unit *units, uint64_t *value)
 {
-	uint64_t number, scale;
+	struct number n;
 	enum time_spec_error error;
 
 	s = span_trim(s);
 	if (s.bytes == 0)
 		return TIME_SPEC_EMPTY;
-	error = take_number(&s, &number, &scale);
+	error = take_number(&s, &n);
 	if (error != TIME_SPEC_OK)
 		return error;
 
 	s = span_trim(s);
 	if (s.bytes == 0) {
+		if (n.whole != 0 || n.fraction != 0)
+			return TIME_SPEC_NO_UNIT;
 		*value = 0;
-		return number == 0 ? TIME_SPEC_OK : TIME_SPEC_NO_UNIT;
-	}
-	for (const struct unit *u = units; u->name != NULL; u++) {
-		uint64_t product, divisor;
-
-		if (!span_equal(s, span_of(u->name)))
-			continue;
-		if (__builtin_mul_overflow(number, u->factor, &product) ||
-		    __builtin_mul_overflow(scale, u->divisor, &divisor))
-			return TIME_SPEC_TOO_LARGE;
-		/* Up: a limit that is not 0 must not become "off". */
-		*value = product / divisor + (product % divisor > 0);
 		return TIME_SPEC_OK;
 	}
+	for (const struct unit *u = units; u->name != NULL; u++)
+		if (span_equal(s, span_of(u->name)))
+			return multiply(&n, u, value);
 	return TIME_SPEC_BAD_UNIT;
 }
 

@@ -14,7 +14,7 @@ enum url_path_error {
 	URL_PATH_BAD_ESCAPE,		/* '%' without two hexadecimal digits */
 	URL_PATH_NUL,			/* %00 */
 	URL_PATH_ENCODED_SLASH,		/* %2f: refused (R4, R20) */
-	URL_PATH_DOTS,			/* a segment that decodes to "." or ".." */
+	URL_PATH_DOTS,			/* a segment decodes to "." or ".." */
 	URL_PATH_TOO_LONG,
 };
 const char *url_path_error_words(enum url_path_error);
@@ -24,7 +24,8 @@ const char *url_path_error_words(enum url_path_error);
 void url_split(struct span target, struct span *raw_path, struct span *query);
 
 /* Appends the decoded path to `out`; control bytes decode like any other
- * (the caller decides); '//' is kept as it is (void segments, R20). */
+ * (the caller decides); '//' is kept as it is (void segments, R20). On an error
+ * nothing is appended. */
 enum url_path_error url_path_decode(struct span raw_path, struct buf *out);
 
 /* Percent-encodes what may not stand in a path, '/' kept. 0 or -1. */
