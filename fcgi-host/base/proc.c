@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
@@ -42,6 +43,8 @@ struct launch {
 	const struct proc_plan *plan;
 	uint64_t reset;			/* bit s - 1: signal s */
 	pid_t parent;
+	char uid_map[48];		/* of a user namespace */
+	char gid_map[48];
 	volatile enum proc_step step;
 	volatile int error;
 };
@@ -49,6 +52,9 @@ struct launch {
 static int launch_child(void *arg);
 static enum proc_step launch_prepare(const struct launch *);
 static void launch_reset_signals(uint64_t reset);
+static int launch_own_namespace(const struct launch *);
+static int launch_keep_capabilities(void);
+static int write_file(const char *path, const char *text);
 static int launch_descriptors(const struct proc_plan *);
 static int launch_limits(const struct proc_plan *);
 static int launch_user(const struct launch *);
@@ -92,6 +98,10 @@ proc_start(const struct proc_plan *plan)
 
 	assert(plan->fd_count <= PROC_FD_MOST);
 	assert(plan->limit_count <= PROC_LIMIT_MOST);
+	snprintf(launch.uid_map, sizeof(launch.uid_map), "%u %u 1",
+	    (unsigned)geteuid(), (unsigned)geteuid());
+	snprintf(launch.gid_map, sizeof(launch.gid_map), "%u %u 1",
+	    (unsigned)getegid(), (unsigned)getegid());
 	/* a handler that ran in the child would run on our memory */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
@@ -121,6 +131,9 @@ launch_prepare(const struct launch *launch)
 {
 	const struct proc_plan *plan = launch->plan;
 
+	if ((plan->namespaces & CLONE_NEWUSER) &&
+	    launch_own_namespace(launch) != 0)
+		return PROC_USER;
 	if (plan->own_session && setsid() < 0)
 		return PROC_SESSION;
 	if (launch_descriptors(plan) != 0)
@@ -168,6 +181,52 @@ launch_reset_signals(uint64_t reset)
 		if (reset & 1)
 			syscall(SYS_rt_sigaction, signo, to_default, NULL,
 			    KERNEL_SIGSET_BYTES);
+}
+
+/* In a user namespace of its own the child keeps its ids, and what it may do
+ * there: without a map before execve all of it would be lost for good. */
+static int
+launch_own_namespace(const struct launch *launch)
+{
+	if (write_file("/proc/self/setgroups", "deny") != 0 ||
+	    write_file("/proc/self/uid_map", launch->uid_map) != 0 ||
+	    write_file("/proc/self/gid_map", launch->gid_map) != 0)
+		return -1;
+	return launch_keep_capabilities();
+}
+
+/* As the ambient set: for a user who is not 0 there is no other way through
+ * execve. */
+static int
+launch_keep_capabilities(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, sets) != 0)
+		return -1;
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		sets[i].inheritable = sets[i].permitted;
+	if (syscall(SYS_capset, &header, sets) != 0)
+		return -1;
+	/* EINVAL: behind the last one this kernel knows */
+	for (unsigned long c = 0; prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
+	    c, 0, 0) == 0; c++)
+		;
+	return errno == EINVAL ? 0 : -1;
+}
+
+static int
+write_file(const char *path, const char *text)
+{
+	ssize_t bytes = (ssize_t)strlen(text);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, text, (size_t)bytes);
+
+	fd_close(&fd);
+	return n == bytes ? 0 : -1;
 }
 
 static int
