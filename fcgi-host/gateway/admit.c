@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* admit.c - who may run now. Deficit round robin (Shreedhar and Varghese 1995)
+ * over tenants, where the cost of a packet is the slot time of an invocation:
+ * it is not known before the end, so a typical one is charged at the start and
+ * the difference at the end. */
+#include <assert.h>
+
+#include "gateway/admit.h"
+
+enum {
+	/* Slot time a tenant of weight 1 earns per turn: a few short
+	 * invocations. */
+	QUANTUM_US = 20000,
+	/* What an invocation costs as long as nothing is known. */
+	TYPICAL_FIRST_US = 5000,
+	/* A tenant's debt is bounded so that one hour-long invocation is not
+	 * held against it for ever. */
+	DEBT_MOST_US = 10 * 1000 * 1000,
+};
+
+static bool function_has_slot(const struct admit_function *);
+static bool tenant_has_slot(const struct admit_tenant *);
+static bool host_has_slot(const struct admit_host *);
+static void ticket_grant(struct admit_ticket *, uint64_t now_us);
+static void ticket_wait(struct admit_ticket *);
+static void ticket_unwait(struct admit_ticket *);
+static struct admit_function *tenant_runnable(struct admit_tenant *);
+static uint64_t tenant_quantum(const struct admit_tenant *);
+static uint64_t tenant_quanta_needed(const struct admit_tenant *);
+static void host_turn(struct admit_host *, uint64_t quanta);
+static struct admit_ticket *function_grant_first(struct admit_function *,
+    uint64_t now_us);
+static uint64_t cost_of(const struct admit_tenant *);
+
+void
+admit_host_init(struct admit_host *host, struct admit_limits limits)
+{
+	*host = (struct admit_host){ .limits = limits,
+	    .quantum_us = QUANTUM_US };
+	list_init(&host->active);
+}
+
+void
+admit_tenant_init(struct admit_tenant *tenant, struct admit_host *host,
+    struct admit_limits limits)
+{
+	*tenant = (struct admit_tenant){ .host = host, .limits = limits,
+	    .weight = 1, .typical_us = TYPICAL_FIRST_US };
+	list_init(&tenant->turn);
+	list_init(&tenant->active);
+}
+
+void
+admit_function_init(struct admit_function *function,
+    struct admit_tenant *tenant, struct admit_limits limits)
+{
+	*function = (struct admit_function){ .tenant = tenant,
+	    .limits = limits };
+	list_init(&function->turn);
+	list_init(&function->queue);
+}
+
+void
+admit_function_done(struct admit_function *function)
+{
+	assert(function->running == 0 && function->waiting == 0);
+	list_remove(&function->turn);
+}
+
+void
+admit_tenant_done(struct admit_tenant *tenant)
+{
+	assert(tenant->running == 0 && tenant->waiting == 0);
+	list_remove(&tenant->turn);
+}
+
+void
+admit_ticket_init(struct admit_ticket *ticket)
+{
+	*ticket = (struct admit_ticket){ .state = ADMIT_OUT };
+	list_init(&ticket->queue);
+}
+
+/* A slot that is free while others wait is one they cannot use (admit_next has
+ * seen to that), so a newcomer who can takes it without overtaking anybody. */
+enum admit_answer
+admit_ask(struct admit_ticket *ticket, struct admit_function *function,
+    uint64_t now_us)
+{
+	struct admit_tenant *tenant = function->tenant;
+	struct admit_host *host = tenant->host;
+
+	assert(ticket->state == ADMIT_OUT);
+	if (function->limits.slots == 0)
+		return ADMIT_SWITCHED_OFF;
+	ticket->function = function;
+	if (function->waiting == 0 && function_has_slot(function) &&
+	    tenant_has_slot(tenant) && host_has_slot(host)) {
+		ticket_grant(ticket, now_us);
+		return ADMIT_GRANTED;
+	}
+	if (function->waiting >= function->limits.queue)
+		return ADMIT_FULL_FUNCTION;
+	if (tenant->waiting >= tenant->limits.queue)
+		return ADMIT_FULL_TENANT;
+	if (host->waiting >= host->limits.queue)
+		return ADMIT_FULL_HOST;
+	ticket_wait(ticket);
+	return ADMIT_QUEUED;
+}
+
+/* The first tenant in turn that can run and has credit. One without credit
+ * earns a quantum and goes behind the others; one whose own slots are all taken
+ * only goes behind. When all who can run are in debt, they earn as many quanta
+ * as the first of them needs: debt orders tenants, it never leaves a slot
+ * idle. */
+struct admit_ticket *
+admit_next(struct admit_host *host, uint64_t now_us)
+{
+	if (!host_has_slot(host))
+		return NULL;
+	for (;;) {
+		uint64_t needed = UINT64_MAX;
+
+		LIST_EACH(node, &host->active) {
+			struct admit_tenant *tenant =
+			    LIST_OWNER(node, struct admit_tenant, turn);
+			struct admit_function *function =
+			    tenant_runnable(tenant);
+			uint64_t quanta;
+
+			if (function && tenant->deficit_us > 0)
+				return function_grant_first(function, now_us);
+			if (function) {
+				quanta = tenant_quanta_needed(tenant);
+				needed = quanta < needed ? quanta : needed;
+			}
+		}
+		if (needed == UINT64_MAX)
+			return NULL;
+		host_turn(host, needed);
+	}
+}
+
+void
+admit_leave(struct admit_ticket *ticket)
+{
+	if (ticket->state != ADMIT_WAITING)
+		return;
+	ticket_unwait(ticket);
+	ticket->state = ADMIT_OUT;
+}
+
+void
+admit_give(struct admit_ticket *ticket, uint64_t now_us)
+{
+	struct admit_function *function = ticket->function;
+	struct admit_tenant *tenant = function->tenant;
+	uint64_t used = now_us > ticket->granted_us ?
+	    now_us - ticket->granted_us : 0;
+
+	assert(ticket->state == ADMIT_HOLDING);
+	function->running--;
+	tenant->running--;
+	tenant->host->running--;
+	ticket->state = ADMIT_OUT;
+
+	tenant->deficit_us += (int64_t)ticket->charged_us;
+	tenant->deficit_us -= (int64_t)(used < DEBT_MOST_US ? used :
+	    DEBT_MOST_US);
+	if (tenant->deficit_us < -DEBT_MOST_US)
+		tenant->deficit_us = -DEBT_MOST_US;
+	tenant->typical_us += used / 8;
+	tenant->typical_us -= tenant->typical_us / 8;
+	/* Who neither waits nor runs keeps no debt and no credit: fairness is
+	 * between those who compete. */
+	if (tenant->waiting == 0 && tenant->running == 0)
+		tenant->deficit_us = 0;
+}
+
+unsigned
+admit_retry_after(const struct admit_function *function)
+{
+	const struct admit_tenant *tenant = function->tenant;
+	uint64_t slots = function->limits.slots ? function->limits.slots : 1;
+	uint64_t seconds = (function->waiting + 1) * tenant->typical_us /
+	    slots / 1000000 + 1;
+
+	return seconds > 30 ? 30 : (unsigned)seconds;
+}
+
+static bool
+function_has_slot(const struct admit_function *function)
+{
+	return function->running < function->limits.slots;
+}
+
+static bool
+tenant_has_slot(const struct admit_tenant *tenant)
+{
+	return tenant->running < tenant->limits.slots;
+}
+
+static bool
+host_has_slot(const struct admit_host *host)
+{
+	return host->running < host->limits.slots;
+}
+
+static uint64_t
+cost_of(const struct admit_tenant *tenant)
+{
+	return tenant->typical_us > 0 ? tenant->typical_us : 1;
+}
+
+static void
+ticket_grant(struct admit_ticket *ticket, uint64_t now_us)
+{
+	struct admit_tenant *tenant = ticket->function->tenant;
+
+	ticket->state = ADMIT_HOLDING;
+	ticket->granted_us = now_us;
+	ticket->charged_us = cost_of(tenant);
+	tenant->deficit_us -= (int64_t)ticket->charged_us;
+	ticket->function->running++;
+	tenant->running++;
+	tenant->host->running++;
+}
+
+static void
+ticket_wait(struct admit_ticket *ticket)
+{
+	struct admit_function *function = ticket->function;
+	struct admit_tenant *tenant = function->tenant;
+
+	ticket->state = ADMIT_WAITING;
+	list_add_last(&function->queue, &ticket->queue);
+	if (function->waiting++ == 0)
+		list_add_last(&tenant->active, &function->turn);
+	if (tenant->waiting++ == 0)
+		list_add_last(&tenant->host->active, &tenant->turn);
+	tenant->host->waiting++;
+}
+
+static void
+ticket_unwait(struct admit_ticket *ticket)
+{
+	struct admit_function *function = ticket->function;
+	struct admit_tenant *tenant = function->tenant;
+
+	list_remove(&ticket->queue);
+	if (--function->waiting == 0)
+		list_remove(&function->turn);
+	if (--tenant->waiting == 0)
+		list_remove(&tenant->turn);
+	tenant->host->waiting--;
+}
+
+static struct admit_function *
+tenant_runnable(struct admit_tenant *tenant)
+{
+	if (!tenant_has_slot(tenant))
+		return NULL;
+	LIST_EACH(node, &tenant->active) {
+		struct admit_function *function =
+		    LIST_OWNER(node, struct admit_function, turn);
+
+		if (function_has_slot(function))
+			return function;
+	}
+	return NULL;
+}
+
+/* Never so little that paying off the debt of long invocations takes more
+ * turns than a slot is worth. */
+static uint64_t
+tenant_quantum(const struct admit_tenant *tenant)
+{
+	uint64_t quantum = tenant->host->quantum_us;
+
+	if (quantum < cost_of(tenant) / 4)
+		quantum = cost_of(tenant) / 4;
+	return quantum * tenant->weight;
+}
+
+static uint64_t
+tenant_quanta_needed(const struct admit_tenant *tenant)
+{
+	return (uint64_t)-tenant->deficit_us / tenant_quantum(tenant) + 1;
+}
+
+/* All who could run earn; who got into credit by it goes first, in the order
+ * they stood. */
+static void
+host_turn(struct admit_host *host, uint64_t quanta)
+{
+	LIST_EACH(node, &host->active) {
+		struct admit_tenant *tenant =
+		    LIST_OWNER(node, struct admit_tenant, turn);
+
+		if (tenant_runnable(tenant))
+			tenant->deficit_us +=
+			    (int64_t)(quanta * tenant_quantum(tenant));
+	}
+}
+
+/* Functions of a tenant take turns; a tenant that has used up its credit goes
+ * behind the others. */
+static struct admit_ticket *
+function_grant_first(struct admit_function *function, uint64_t now_us)
+{
+	struct admit_tenant *tenant = function->tenant;
+	struct admit_ticket *ticket = LIST_OWNER(list_first(&function->queue),
+	    struct admit_ticket, queue);
+
+	ticket_unwait(ticket);
+	ticket_grant(ticket, now_us);
+	if (function->waiting > 0) {
+		list_remove(&function->turn);
+		list_add_last(&tenant->active, &function->turn);
+	}
+	if (tenant->waiting > 0 && tenant->deficit_us <= 0) {
+		list_remove(&tenant->turn);
+		list_add_last(&tenant->host->active, &tenant->turn);
+	}
+	return ticket;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* admit.h - who may run now: slots at three levels and fair, bounded queues.
+ * Pure policy: no system calls, no clock of its own. A slot of function, tenant
+ * and host is taken together or not at all. Waiting requests queue in their
+ * function; functions of a tenant take turns; tenants are served by deficit
+ * round robin, charged with the slot time they were measured to use, so that a
+ * tenant of long invocations gets no more than one of short ones.
+ *
+ *   admit_ask ─▶ GRANTED ─────────────────────────────▶ admit_give
+ *        └─────▶ QUEUED ─(admit_next)─▶ granted ──────▶ admit_give
+ *        │           └───(admit_leave: gone, timed out)
+ *        └─────▶ FULL_FUNCTION, FULL_TENANT, FULL_HOST, SWITCHED_OFF */
+#ifndef GATEWAY_ADMIT_H
+#define GATEWAY_ADMIT_H
+
+#include "base/list.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct admit_limits {
+	uint64_t slots;
+	uint64_t queue;
+};
+
+struct admit_host {
+	struct admit_limits limits;
+	uint64_t running;
+	uint64_t waiting;
+	struct list active;	/* tenants with somebody waiting, in turn */
+	uint64_t quantum_us;	/* slot time a tenant earns per round */
+};
+
+struct admit_tenant {
+	struct admit_host *host;	/* outlives us */
+	struct admit_limits limits;
+	uint64_t running;
+	uint64_t waiting;
+	uint64_t weight;		/* 1 unless given; share of the host */
+	int64_t deficit_us;		/* slot time it may still use */
+	uint64_t typical_us;		/* smoothed slot time of an invocation */
+	struct list turn;		/* in host->active while waiting > 0 */
+	struct list active;		/* functions with somebody waiting */
+};
+
+struct admit_function {
+	struct admit_tenant *tenant;	/* outlives us */
+	struct admit_limits limits;	/* slots 0: switched off */
+	uint64_t running;
+	uint64_t waiting;
+	struct list turn;		/* in tenant->active while waiting > 0 */
+	struct list queue;		/* of admit_ticket, first come first */
+};
+
+enum admit_state { ADMIT_OUT, ADMIT_WAITING, ADMIT_HOLDING };
+
+struct admit_ticket {		/* embedded in a request */
+	enum admit_state state;
+	struct admit_function *function;	/* while not OUT */
+	struct list queue;
+	uint64_t granted_us;
+	uint64_t charged_us;	/* taken from the tenant's deficit at grant */
+};
+
+enum admit_answer {
+	ADMIT_GRANTED,
+	ADMIT_QUEUED,
+	ADMIT_FULL_FUNCTION,	/* its queue is full: 503, queue.function */
+	ADMIT_FULL_TENANT,	/* queue.tenant */
+	ADMIT_FULL_HOST,	/* queue.host */
+	ADMIT_SWITCHED_OFF,	/* concurrency = 0 */
+};
+
+void admit_host_init(struct admit_host *, struct admit_limits);
+void admit_tenant_init(struct admit_tenant *, struct admit_host *,
+    struct admit_limits);
+void admit_function_init(struct admit_function *, struct admit_tenant *,
+    struct admit_limits);
+/* Takes an idle function or tenant out; panics when it is in use. */
+void admit_function_done(struct admit_function *);
+void admit_tenant_done(struct admit_tenant *);
+
+void admit_ticket_init(struct admit_ticket *);
+enum admit_answer admit_ask(struct admit_ticket *, struct admit_function *,
+    uint64_t now_us);
+/* The next waiting ticket that may run now; it holds its slot on return. NULL:
+ * nobody can. Call until NULL after each admit_give or change of limits. */
+struct admit_ticket *admit_next(struct admit_host *, uint64_t now_us);
+void admit_leave(struct admit_ticket *);	/* stops waiting; harmless OUT */
+/* The slot is free again; the tenant is charged what it really used. */
+void admit_give(struct admit_ticket *, uint64_t now_us);
+
+/* Seconds a client should wait before it tries again: from the queue's length
+ * and the typical slot time, 1 to 30. */
+unsigned admit_retry_after(const struct admit_function *);
+
+#endif

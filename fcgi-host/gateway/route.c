@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* route.c - from a request target to tenant, function and the CGI path
+ * variables. The target is decoded once, here; what comes out is what the
+ * function sees and what the log says. */
+#include "wire/url_path.h"
+
+#include "gateway/route.h"
+
+static bool name_char(char);
+static enum route_result route_names(struct span path, struct span prefix,
+    struct span tenant, struct route *);
+
+enum route_result
+route_find(struct span target, struct span prefix, struct span tenant,
+    struct buf *decoded, struct route *route, const char **why)
+{
+	struct span raw;
+	enum url_path_error error;
+
+	*route = (struct route){ .query = SPAN("") };
+	*why = NULL;
+	if (target.bytes > ROUTE_TARGET_MOST) {
+		*why = url_path_error_words(URL_PATH_TOO_LONG);
+		return ROUTE_BAD_TARGET;
+	}
+	url_split(target, &raw, &route->query);
+	error = url_path_decode(raw, decoded);
+	if (error != URL_PATH_OK) {
+		*why = url_path_error_words(error);
+		return ROUTE_BAD_TARGET;
+	}
+	return route_names(buf_span(decoded), prefix, tenant, route);
+}
+
+/* "/fn/acme/hello/a/b" with the prefix "/fn/": tenant acme, function hello,
+ * SCRIPT_NAME "/fn/acme/hello", PATH_INFO "/a/b". With the tenant known from
+ * the host name the function follows the prefix. */
+static enum route_result
+route_names(struct span path, struct span prefix, struct span tenant,
+    struct route *route)
+{
+	struct span rest, segment;
+
+	if (!span_starts(path, prefix))
+		return ROUTE_NOT_OURS;
+	rest = span_skip(path, prefix.bytes);
+	route->tenant = tenant;
+	if (tenant.bytes == 0) {
+		segment = span_cut(&rest, '/');
+		if (segment.bytes == 0)
+			return ROUTE_NOT_OURS;
+		route->tenant = segment;
+	}
+	if (!route_tenant_name(route->tenant))
+		return ROUTE_BAD_NAME;
+	if (rest.bytes == 0)
+		return ROUTE_NO_FUNCTION;
+
+	route->function = span_cut(&rest, '/');
+	if (route->function.bytes == 0)
+		return ROUTE_NO_FUNCTION;
+	if (!route_function_name(route->function))
+		return ROUTE_BAD_NAME;
+	route->script_name = span_make(path.data,
+	    (size_t)(route->function.data + route->function.bytes - path.data));
+	route->path_info = span_skip(path, route->script_name.bytes);
+	return ROUTE_FOUND;
+}
+
+bool
+route_tenant_name(struct span name)
+{
+	if (name.bytes == 0 || name.bytes > ROUTE_TENANT_MOST)
+		return false;
+	if (name.data[0] == '_' || name.data[0] == '-')
+		return false;
+	for (size_t i = 0; i < name.bytes; i++)
+		if (!name_char(name.data[i]))
+			return false;
+	return true;
+}
+
+/* The name up to its first dot as functions are called; behind it whatever may
+ * stand in the extensions of a file ("report.py", "tool.v2.sh"). */
+bool
+route_function_name(struct span asked)
+{
+	struct span rest = asked, name = span_cut(&rest, '.');
+
+	if (asked.bytes > ROUTE_FUNCTION_MOST || name.bytes == 0 ||
+	    name.bytes > 63)
+		return false;
+	for (size_t i = 0; i < name.bytes; i++)
+		if (!name_char(name.data[i]))
+			return false;
+	for (size_t i = 0; i < rest.bytes; i++)
+		if (!name_char(rest.data[i]) && rest.data[i] != '.')
+			return false;
+	return true;
+}
+
+static bool
+name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
