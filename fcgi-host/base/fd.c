@@ -87,6 +87,12 @@ fd_fill_standard(void)
 	return 0;
 }
 
+int
+fd_cloexec_from(int from)
+{
+	return close_range((unsigned)from, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
 ssize_t
 fd_send(int socket, struct span s, const int *fds, size_t fd_count)
 {

@@ -21,6 +21,10 @@ int fd_write_all(int fd, struct span);	/* blocking; 0 or -1 */
  * first in every main, so that nothing of ours ever gets a number below 3. */
 int fd_fill_standard(void);
 
+/* What a stranger left open for us, from number `from` up, is not passed on to
+ * who we start. 0 or -1. */
+int fd_cloexec_from(int from);
+
 /* One datagram of at least a byte (none reads as the end) with up to
  * FD_PASS_MOST descriptors. Sending leaves the
  * sender's descriptors open. Returns bytes sent, or -1 with errno (EAGAIN is

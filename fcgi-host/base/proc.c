@@ -29,7 +29,8 @@
 #include "base/proc.h"
 
 enum {
-	CHILD_STACK_BYTES = 16 * 1024,	/* measured use: under 2 KiB */
+	CHILD_STACK_BYTES = 16 * 1024,	/* measured use: 312 bytes, 3.5 KiB
+					 * when symbols are bound on the way */
 	CHILDREN_AT_ONCE = 256,		/* killed per look at /proc */
 	KERNEL_SIGSET_BYTES = 8,
 	SIGNAL_MOST = 64,
@@ -134,7 +135,8 @@ launch_prepare(const struct launch *launch)
 	if ((plan->namespaces & CLONE_NEWUSER) &&
 	    launch_own_namespace(launch) != 0)
 		return PROC_USER;
-	if (plan->own_session && setsid() < 0)
+	if (plan->own_session ? setsid() < 0
+	    : plan->own_group && setpgid(0, 0) != 0)
 		return PROC_SESSION;
 	if (launch_descriptors(plan) != 0)
 		return PROC_DESCRIPTORS;
@@ -272,7 +274,8 @@ launch_limits(const struct proc_plan *plan)
 }
 
 /* By system call: libc's wrappers want to tell all threads, whose list is the
- * parent's. */
+ * parent's. Changing user on borrowed memory also makes the parent undumpable
+ * (the kernel marks the memory), which a privileged parent should be anyway. */
 static int
 launch_user(const struct launch *launch)
 {

@@ -332,7 +332,7 @@ sequenced_packets_work_too(void **state)
 static void
 a_path_of_107_bytes_works_and_108_are_too_long(void **state)
 {
-	char path[120], deep[120];
+	char path[128], deep[120];
 	int listener, client;
 	size_t bytes;
 
