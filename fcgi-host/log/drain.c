@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* drain.c - functions' stderr, from pipe to log. A pipe is read whether or not
+ * its bytes are kept, so that no function ever waits for its log. A request has
+ * one pipe, or several when it was redirected to another function; its result
+ * is written when the last of them has ended, as the last line:
+ *
+ *	READING ──last pipe ends──▶ ENDED ──the result comes──▶ written at once
+ *	   └─the result comes─▶ HELD ──last pipe ends, or──▶ written
+ *	                               DRAIN_HOLD_MS
+ * A request in ENDED is not known here any more. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/fd.h"
+#include "wire/time_spec.h"
+#include "log/log.h"
+
+struct request {
+	struct map_node node;	/* by id */
+	struct drains *all;	/* borrowed, outlives us */
+	size_t pipes;		/* drains that point here; at least one */
+	struct timer hold;	/* armed while HELD */
+	struct buf result;	/* HELD: the line */
+	bool ran;
+	struct span id;		/* into text */
+	struct span tenant;
+	char text[];
+};
+
+struct drain {
+	struct list node;	/* in drains.list */
+	struct drains *all;	/* borrowed, outlives us */
+	struct request *request;	/* ours together with its other pipes */
+	struct watch watch;
+	struct deferred freed;
+	int fd;			/* ours */
+	struct split split;
+	uint64_t stderr_most;	/* logs.stderr when it began */
+	uint64_t read_bytes;
+	uint64_t taken_bytes;	/* of them that are in the log */
+	uint64_t kept_bytes;	/* what they became, with heads and escapes */
+	bool over;		/* kept_bytes reached stderr_most */
+	size_t function_bytes;
+	char function[];
+};
+
+struct drains {
+	struct loop *loop;	/* borrowed */
+	struct files *files;	/* borrowed */
+	struct map requests;
+	struct list list;
+	size_t line_most;
+	uint64_t stderr_most;
+	struct buf line;	/* the one being made */
+	void (*on_result)(void *, struct span, struct span, struct span, bool);
+	void *result_arg;
+	void (*on_empty)(void *);
+	void *empty_arg;
+	char *turn;		/* DRAIN_TURN bytes */
+};
+
+static struct request *request_take(struct drains *, struct span id,
+    struct span tenant);
+static void request_give(struct request *);
+static void request_release(void *arg);
+static void drain_read(void *arg, unsigned events);
+static void drain_take(struct drain *, struct span bytes);
+static void drain_keep(struct drain *, const struct split_piece *);
+static void drain_over(struct drain *, uint64_t taken_bytes);
+static void drain_put(struct drain *, enum line_mark, struct span text);
+static void drain_end(struct drain *);
+static void drain_free(void *arg);
+static void result_put(struct drains *, struct span request,
+    struct span tenant, struct span line, bool make);
+
+struct drains *
+drains_new(struct loop *loop, struct files *files)
+{
+	struct drains *ds = diag_alloc(sizeof(*ds));
+
+	ds->loop = loop;
+	ds->files = files;
+	ds->line_most = 8192;
+	ds->stderr_most = UINT64_MAX;
+	ds->turn = diag_alloc(DRAIN_TURN);
+	map_init(&ds->requests);
+	list_init(&ds->list);
+	buf_init(&ds->line, FILES_LINE_MOST);
+	return ds;
+}
+
+void
+drains_free(struct drains **taken)
+{
+	struct drains *ds = *taken;
+
+	if (!ds)
+		return;
+	*taken = NULL;
+	ds->on_empty = NULL;
+	LIST_EACH(node, &ds->list)
+		drain_end(LIST_OWNER(node, struct drain, node));
+	map_free(&ds->requests);
+	buf_free(&ds->line);
+	free(ds->turn);
+	free(ds);
+}
+
+void
+drains_limits_set(struct drains *ds, size_t line, uint64_t stderr_most)
+{
+	ds->line_most = line;
+	ds->stderr_most = stderr_most;
+}
+
+void
+drains_on_result(struct drains *ds, void (*on_result)(void *, struct span,
+    struct span, struct span, bool), void *arg)
+{
+	ds->on_result = on_result;
+	ds->result_arg = arg;
+}
+
+void
+drains_on_empty(struct drains *ds, void (*on_empty)(void *), void *arg)
+{
+	ds->on_empty = on_empty;
+	ds->empty_arg = arg;
+}
+
+bool
+drains_empty(const struct drains *ds)
+{
+	return list_empty(&ds->list);
+}
+
+void
+drains_add(struct drains *ds, const struct message_stderr *m, int *fd)
+{
+	struct drain *d = diag_alloc(sizeof(*d) + m->function.bytes + 1);
+
+	d->all = ds;
+	d->fd = *fd;
+	*fd = -1;
+	d->function_bytes = m->function.bytes;
+	memcpy(d->function, m->function.data, m->function.bytes);
+	d->stderr_most = ds->stderr_most;
+	split_init(&d->split, ds->line_most);
+	watch_init(&d->watch, drain_read, d);
+	list_add_last(&ds->list, &d->node);
+	d->request = request_take(ds, m->request, m->tenant);
+	if (fd_nonblock(d->fd, true) != 0 ||
+	    loop_watch(ds->loop, &d->watch, d->fd, LOOP_READ) != 0) {
+		diag_error("cannot read the stderr of a function: %s; "
+		    "request=%.*s tenant=%.*s function=%.*s", diag_errno(),
+		    SPAN_ARGS(m->request), SPAN_ARGS(m->tenant),
+		    SPAN_ARGS(m->function));
+		drain_end(d);
+	}
+}
+
+void
+drains_result(struct drains *ds, const struct message_access *m)
+{
+	struct map_node *node = map_find(&ds->requests, m->request);
+	struct request *r = node ? MAP_OWNER(node, struct request, node) :
+	    NULL;
+	char time[LINE_TIME_BYTES + 1];
+
+	clock_iso(clock_unix_ms(), time);
+	buf_clear(&ds->line);
+	if (record_put_result(&ds->line, m, time) != 0)
+		return;
+	if (r && buf_bytes(&r->result) == 0 &&
+	    buf_put(&r->result, buf_span(&ds->line)) == 0) {
+		r->ran = m->ran != 0;
+		loop_timer_set(ds->loop, &r->hold,
+		    loop_now_ms(ds->loop) + DRAIN_HOLD_MS);
+		return;
+	}
+	result_put(ds, m->request, m->tenant, buf_span(&ds->line),
+	    m->ran != 0);
+}
+
+/* The request a further pipe belongs to. */
+static struct request *
+request_take(struct drains *ds, struct span id, struct span tenant)
+{
+	struct map_node *node = map_find(&ds->requests, id);
+	struct request *r;
+
+	if (node) {
+		r = MAP_OWNER(node, struct request, node);
+		r->pipes++;
+		return r;
+	}
+	r = diag_alloc(sizeof(*r) + id.bytes + tenant.bytes + 1);
+	r->all = ds;
+	r->pipes = 1;
+	memcpy(r->text, id.data, id.bytes);
+	memcpy(r->text + id.bytes, tenant.data, tenant.bytes);
+	r->id = span_make(r->text, id.bytes);
+	r->tenant = span_make(r->text + id.bytes, tenant.bytes);
+	timer_init(&r->hold, request_release, r);
+	buf_init(&r->result, FILES_LINE_MOST);
+	if (map_add(&ds->requests, &r->node, r->id) != 0)
+		diag_fatal("no memory for a pipe, %zu requests have one",
+		    ds->requests.count);
+	return r;
+}
+
+static void
+request_give(struct request *r)
+{
+	if (--r->pipes > 0)
+		return;
+	request_release(r);
+	map_remove(&r->all->requests, &r->node);
+	buf_free(&r->result);
+	free(r);
+}
+
+/* HELD no more: all pipes have ended, or somebody keeps one open. */
+static void
+request_release(void *arg)
+{
+	struct request *r = arg;
+
+	loop_timer_clear(r->all->loop, &r->hold);
+	if (buf_bytes(&r->result) == 0)
+		return;
+	result_put(r->all, r->id, r->tenant, buf_span(&r->result), r->ran);
+	buf_clear(&r->result);
+}
+
+static void
+drain_read(void *arg, unsigned events)
+{
+	struct drain *d = arg;
+	ssize_t n = read(d->fd, d->all->turn, DRAIN_TURN);
+
+	(void)events;
+	if (n > 0)
+		drain_take(d, span_make(d->all->turn, (size_t)n));
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		drain_end(d);
+}
+
+static void
+drain_take(struct drain *d, struct span bytes)
+{
+	struct split_piece piece;
+	uint64_t taken = d->read_bytes - buf_bytes(&d->split.partial);
+
+	d->read_bytes += bytes.bytes;
+	while (!d->over && split_next(&d->split, &bytes, &piece)) {
+		drain_keep(d, &piece);
+		if (d->over)
+			drain_over(d, taken);
+		taken = d->read_bytes - bytes.bytes -
+		    buf_bytes(&d->split.partial);
+	}
+}
+
+static void
+drain_keep(struct drain *d, const struct split_piece *piece)
+{
+	struct buf *line = &d->all->line;
+
+	drain_put(d, piece->mark, piece->text);
+	if (d->kept_bytes + buf_bytes(line) > d->stderr_most) {
+		d->over = true;
+		return;
+	}
+	d->kept_bytes += buf_bytes(line);
+	files_put(d->all->files, d->request->tenant, buf_span(line),
+	    FILES_MAKE);
+}
+
+/* From here on bytes are only counted. */
+static void
+drain_over(struct drain *d, uint64_t taken_bytes)
+{
+	char text[64], size[32];
+
+	d->taken_bytes = taken_bytes;
+	split_free(&d->split);
+	snprintf(text, sizeof(text), "stderr reached logs.stderr = %s; the "
+	    "rest is counted", size_spec_text(d->stderr_most, size));
+	drain_put(d, LINE_HOST, span_of(text));
+	files_put(d->all->files, d->request->tenant, buf_span(&d->all->line),
+	    FILES_MAKE);
+}
+
+/* Makes the line in all->line. */
+static void
+drain_put(struct drain *d, enum line_mark mark, struct span text)
+{
+	struct buf *line = &d->all->line;
+	char time[LINE_TIME_BYTES + 1];
+
+	buf_clear(line);
+	clock_iso(clock_unix_ms(), time);
+	if (line_put_head(line, time, d->request->id,
+	    span_make(d->function, d->function_bytes), mark) != 0 ||
+	    line_put_text(line, text) != 0 || buf_put_byte(line, '\n') != 0)
+		buf_clear(line);
+}
+
+static void
+drain_end(struct drain *d)
+{
+	struct drains *ds = d->all;
+	struct split_piece piece;
+	char text[96];
+
+	while (!d->over && split_last(&d->split, &piece)) {
+		drain_keep(d, &piece);
+		if (d->over)
+			drain_over(d, d->read_bytes - piece.text.bytes);
+	}
+	if (d->over) {
+		snprintf(text, sizeof(text), "%llu bytes of stderr were not "
+		    "kept", (unsigned long long)(d->read_bytes -
+		    d->taken_bytes));
+		drain_put(d, LINE_HOST, span_of(text));
+		files_put(ds->files, d->request->tenant, buf_span(&ds->line),
+		    FILES_MAKE);
+	}
+	loop_unwatch(ds->loop, &d->watch);
+	fd_close(&d->fd);
+	split_free(&d->split);
+	list_remove(&d->node);
+	request_give(d->request);
+	loop_defer(ds->loop, &d->freed, drain_free, d);
+	if (list_empty(&ds->list) && ds->on_empty)
+		ds->on_empty(ds->empty_arg);
+}
+
+static void
+drain_free(void *arg)
+{
+	free(arg);
+}
+
+/* A file is made for who ran something: asking for names that are none must
+ * not fill the directory. */
+static void
+result_put(struct drains *ds, struct span request, struct span tenant,
+    struct span line, bool make)
+{
+	bool in_file = tenant.bytes > 0 && files_put(ds->files, tenant, line,
+	    make ? FILES_MAKE : FILES_IF_THERE) == 0;
+
+	if (ds->on_result)
+		ds->on_result(ds->result_arg, request, tenant, line, in_file);
+}
