@@ -73,8 +73,7 @@ replays := $(fuzzers:%=$(BUILD)/replay/%)
 demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
 rogues := $(patsubst functions/rogue/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/*.c))
-benches := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,\
-	$(wildcard tests/bench/*.c))
+benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic)
 c_files = $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c))
 h_files = $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
 
@@ -117,6 +116,16 @@ functions/demo/%: functions/demo/%.c | packages-build
 $(BUILD)/rogue/%: functions/rogue/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
+
+$(BUILD)/bench/%: tests/bench/%.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 $(WARNINGS) -o $@ $< -Wl,--as-needed -lfcgi
+$(BUILD)/bench/hello-static: tests/bench/hello.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
+$(BUILD)/bench/hello-dynamic: tests/bench/hello.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -s $(WARNINGS) -o $@ $<
 
 # ---- tests ------------------------------------------------------------------
 

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The bench as a picture: one group of bars a number of connections."""
+import statistics
+
+import matplotlib
+matplotlib.use("svg")
+import matplotlib.pyplot as plt		# noqa: E402
+
+COLOURS = {"fcgi-host": "#1f6f54", "composite": "#c9d6cf", "fcgiwrap": "#b4694a",
+           "lighttpd": "#7d6ba8", "Apache": "#a85c7f"}
+
+
+def colour(name):
+    return next((c for start, c in COLOURS.items()
+                 if name.startswith(start)), "#999999")
+
+
+def draw(results, path):
+    """Static programs only; the limits of the machine are the pale bars."""
+    figure, axes = plt.subplots(1, len(results), sharey=True, squeeze=False,
+                                figsize=(3.6 * len(results), 3.4))
+    for axis, (connections, rounds) in zip(axes[0], results.items()):
+        names = [name for name in rounds[0]
+                 if name.endswith("static") and not name.startswith("raw")]
+        for at, name in enumerate(names):
+            rates = [r[name]["rate"] for r in rounds]
+            middle = statistics.median(rates)
+            axis.barh(at, middle, color=colour(name), height=0.7,
+                      xerr=[[middle - min(rates)], [max(rates) - middle]],
+                      error_kw={"linewidth": 0.8, "ecolor": "#444444"})
+            axis.text(middle, at, f" {middle:,.0f}", va="center", fontsize=8)
+        axis.set_yticks(range(len(names)),
+                        [name.removesuffix(" static") for name in names])
+        axis.invert_yaxis()
+        axis.margins(x=0.25)
+        axis.set_title(f"{connections} connection"
+                       f"{'s' if connections > 1 else ''}", fontsize=10)
+        axis.set_xlabel("requests/s, a process each", fontsize=8)
+        axis.tick_params(labelsize=8)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)

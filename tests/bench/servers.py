@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""The host and its peers, each started on loopback or a Unix socket with its
+best settings, each answering the same hello programs at a URL of its own."""
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SBIN = os.environ["PATH"] + ":/usr/sbin:/sbin"
+ROOTED = os.geteuid() == 0
+CHILDREN = 8		# of libfcgi and fcgiwrap: more were not faster
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"bench: {what} did not come up in {seconds} s")
+        time.sleep(0.02)
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Stage:
+    """A directory with the programs, and the processes started in it."""
+
+    def __init__(self, directory, build):
+        self.directory, self.build = Path(directory), Path(build).resolve()
+        self.processes = {}
+        self.port = free_port()
+        for kind in ("static", "dynamic"):
+            for place in ("cgi", "functions/bench"):
+                target = self.directory / place / f"hello-{kind}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.build / "bench" / f"hello-{kind}", target)
+        os.chmod(self.directory, 0o755)
+
+    def start(self, name, *command):
+        log = open(self.directory / f"{name}.log", "wb")
+        self.processes[name] = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log)
+        return self.processes[name]
+
+    def stop(self):
+        for process in reversed(self.processes.values()):
+            process.terminate()
+        for name, process in self.processes.items():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                print(f"bench: {name} did not end; killed")
+                process.kill()
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def url(self, path, port=None):
+        return f"http://127.0.0.1:{port or self.port}{path}"
+
+
+def start_host(stage):
+    run = stage.directory / "run"
+    run.mkdir(mode=0o755)
+    conf = stage.write("host.conf", "")
+    stage.start("host", stage.build / "fcgi-host", "--config", conf, "--run",
+                run, "--functions", stage.directory / "functions")
+    wait_until((run / "front.sock").exists, "fcgi-host")
+    limits = subprocess.run(
+        [stage.build / "fcgi-host", "--config", conf, "--run", run,
+         "--functions", stage.directory / "functions", "-n", "--nginx"],
+        check=True, capture_output=True, text=True).stdout
+    stage.write("fcgi-host-limits.conf", limits)
+    return {f"fcgi-host {kind}": stage.url(f"/fn/bench/hello-{kind}")
+            for kind in ("static", "dynamic")}
+
+
+def start_direct(stage):
+    path = stage.directory / "direct.sock"
+    stage.start("direct", stage.build / "bench/direct", path, CHILDREN)
+    wait_until(path.exists, "the libfcgi program")
+    return {"libfcgi direct": stage.url("/direct")}
+
+
+def start_fcgiwrap(stage):
+    program = shutil.which("fcgiwrap", path=SBIN)
+    path = stage.directory / "fcgiwrap.sock"
+    stage.start("fcgiwrap", program, "-c", CHILDREN, "-s", f"unix:{path}")
+    wait_until(path.exists, "fcgiwrap")
+    os.chmod(path, 0o666)
+    return {f"fcgiwrap {kind}": stage.url(f"/wrap/hello-{kind}")
+            for kind in ("static", "dynamic")}
+
+
+def start_nginx(stage):
+    """One nginx, set as `make run` sets it, before all that speak FastCGI."""
+    for file in (ROOT / "nginx").glob("*.conf"):
+        stage.write(file.name, file.read_text().replace(
+            "unix:/run/fcgi-host/", f"unix:{stage.directory}/run/"))
+    work = stage.directory / "nginx"
+    work.mkdir()
+    user = "user www-data;" if ROOTED else ""
+    stage.write("nginx.conf", f"""
+daemon off; worker_processes auto; pid {work}/pid; {user}
+error_log {work}/error.log warn;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off; server_tokens off; default_type text/plain;
+  keepalive_requests 1000000;
+  client_body_temp_path {work}/body; fastcgi_temp_path {work}/reply;
+  proxy_temp_path {work}/unused; scgi_temp_path {work}/unused;
+  uwsgi_temp_path {work}/unused;
+  include fcgi-host-upstream.conf;
+  upstream direct {{ server unix:{stage.directory}/direct.sock;
+    keepalive {CHILDREN}; keepalive_requests 1000000; }}
+  upstream wrap {{ server unix:{stage.directory}/fcgiwrap.sock; }}
+  server {{
+    listen 127.0.0.1:{stage.port} backlog=1024;
+    include fcgi-host.conf;
+    location = /static {{ return 200 "hello\\n"; }}
+    location = /direct {{ include /etc/nginx/fastcgi_params;
+      fastcgi_pass direct; fastcgi_keep_conn on; }}
+    location /wrap/ {{ include /etc/nginx/fastcgi_params;
+      fastcgi_param SCRIPT_FILENAME
+        {stage.directory}/cgi/$fastcgi_script_name;
+      rewrite ^/wrap/(.*)$ $1 break; fastcgi_pass wrap; }}
+  }}
+}}
+""")
+    stage.start("nginx", shutil.which("nginx", path=SBIN), "-e",
+                work / "error.log", "-c", stage.directory / "nginx.conf")
+    wait_until(lambda: answers(stage.port), "nginx")
+    return {"nginx static reply": stage.url("/static")}
+
+
+def start_lighttpd(stage):
+    port = free_port()
+    conf = stage.write("lighttpd.conf", f"""
+server.modules = ( "mod_cgi" )
+server.document-root = "{stage.directory}/cgi"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.max-keep-alive-requests = 1000000
+server.max-connections = 1024
+server.errorlog = "{stage.directory}/lighttpd-error.log"
+cgi.assign = ( "" => "" )
+cgi.execute-x-only = "enable"
+""")
+    stage.start("lighttpd", shutil.which("lighttpd", path=SBIN), "-D", "-f",
+                conf)
+    wait_until(lambda: answers(port), "lighttpd")
+    return {f"lighttpd {kind}": stage.url(f"/hello-{kind}", port)
+            for kind in ("static", "dynamic")}
+
+
+def start_apache(stage):
+    port, modules = free_port(), "/usr/lib/apache2/modules"
+    load = "\n".join(
+        f"LoadModule {name}_module {modules}/mod_{name}.so"
+        for name in ("mpm_event", "authz_core", "cgid", "alias"))
+    conf = stage.write("apache.conf", f"""
+ServerRoot {stage.directory}
+ServerName localhost
+{load}
+Listen 127.0.0.1:{port}
+PidFile {stage.directory}/apache.pid
+ErrorLog {stage.directory}/apache-error.log
+ScriptSock {stage.directory}/apache-cgid.sock
+{"User www-data" if ROOTED else ""}
+KeepAlive On
+MaxKeepAliveRequests 0
+ThreadsPerChild 64
+MaxRequestWorkers 256
+ServerLimit 4
+ScriptAlias /cgi/ {stage.directory}/cgi/
+<Directory {stage.directory}/cgi>
+Require all granted
+Options +ExecCGI
+</Directory>
+""")
+    stage.start("apache", shutil.which("apache2", path=SBIN), "-DFOREGROUND",
+                "-f", conf)
+    wait_until(lambda: answers(port), "Apache")
+    return {f"Apache mod_cgid {kind}": stage.url(f"/cgi/hello-{kind}", port)
+            for kind in ("static", "dynamic")}
+
+
+def start_all(stage):
+    """{name: url} of everything, in the order of the table."""
+    host, direct = start_host(stage), start_direct(stage)
+    wrap, nginx = start_fcgiwrap(stage), start_nginx(stage)
+    return {**nginx, **direct, **host, **wrap, **start_lighttpd(stage),
+            **start_apache(stage)}
