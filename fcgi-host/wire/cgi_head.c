@@ -8,10 +8,11 @@
 #include "wire/cgi_head.h"
 
 enum {
-	IN_NAME = 1,	/* tchar, RFC 9110 section 5.6.2 */
-	IN_VALUE = 2,	/* visible, blank, tab, and bytes above 0x7f */
+	IN_NAME = 1,  /* tchar, RFC 9110 section 5.6.2 */
+	IN_VALUE = 2, /* visible, blank, tab, and bytes above 0x7f */
 };
 
+/* clang-format off */
 #define V IN_VALUE
 #define N (IN_NAME | IN_VALUE)
 static const unsigned char allowed[256] = {
@@ -34,6 +35,7 @@ static const unsigned char allowed[256] = {
 };
 #undef V
 #undef N
+/* clang-format on */
 
 /* A parse under way: what was seen decides the kind at the end. */
 struct parse {
@@ -109,8 +111,8 @@ cgi_head_find(struct span bytes, bool at_end, size_t *scanned,
 				return CGI_HEAD_COMPLETE;
 			}
 		}
-		newline = at < most ?
-		    memchr(bytes.data + at, '\n', most - at) : NULL;
+		newline =
+		    at < most ? memchr(bytes.data + at, '\n', most - at) : NULL;
 		if (newline == NULL) {
 			at = most;
 			break;
@@ -118,8 +120,8 @@ cgi_head_find(struct span bytes, bool at_end, size_t *scanned,
 		at = (size_t)(newline - bytes.data) + 1;
 	}
 	*scanned = at;
-	return at_end || bytes.bytes >= CGI_HEAD_MOST ?
-	    CGI_HEAD_BAD : CGI_HEAD_NEED_MORE;
+	return at_end || bytes.bytes >= CGI_HEAD_MOST ? CGI_HEAD_BAD :
+							CGI_HEAD_NEED_MORE;
 }
 
 int
@@ -288,8 +290,8 @@ http_reason(unsigned status)
 static struct span
 take_line(struct span *rest)
 {
-	const char *newline = rest->bytes > 0 ?
-	    memchr(rest->data, '\n', rest->bytes) : NULL;
+	const char *newline =
+	    rest->bytes > 0 ? memchr(rest->data, '\n', rest->bytes) : NULL;
 	size_t bytes = newline ? (size_t)(newline - rest->data) : rest->bytes;
 	struct span line = span_make(rest->data, bytes);
 
@@ -378,7 +380,7 @@ parse_connection(struct span value)
 {
 	while (value.bytes > 0)
 		if (span_equal_nocase(span_trim(span_cut(&value, ',')),
-		    SPAN("upgrade")))
+			SPAN("upgrade")))
 			return CGI_HEAD_UPGRADE;
 	return CGI_HEAD_OK;
 }
@@ -395,7 +397,7 @@ parse_known(struct cgi_head *head, struct cgi_field *f)
 		if (span_equal_nocase(name, SPAN("TE")))
 			f->kind = CGI_FIELD_HOP;
 		break;
-	case sizeof("Trailer") - 1:	/* and Upgrade */
+	case sizeof("Trailer") - 1: /* and Upgrade */
 		if (span_equal_nocase(name, SPAN("Trailer")) ||
 		    span_equal_nocase(name, SPAN("Upgrade")))
 			f->kind = CGI_FIELD_HOP;
@@ -404,7 +406,7 @@ parse_known(struct cgi_head *head, struct cgi_field *f)
 		if (span_equal_nocase(name, SPAN("Location")))
 			return parse_once(&head->location, f->value);
 		break;
-	case sizeof("Connection") - 1:	/* and Keep-Alive */
+	case sizeof("Connection") - 1: /* and Keep-Alive */
 		if (span_equal_nocase(name, SPAN("Connection"))) {
 			f->kind = CGI_FIELD_HOP;
 			return parse_connection(f->value);
@@ -452,8 +454,8 @@ parse_line(struct parse *p, struct span line)
 	    (allowed[(unsigned char)line.data[name_bytes]] & IN_NAME))
 		name_bytes++;
 	if (name_bytes == line.bytes || line.data[name_bytes] != ':')
-		return span_find(line, ':') < 0 ?
-		    CGI_HEAD_NO_COLON : CGI_HEAD_BAD_NAME;
+		return span_find(line, ':') < 0 ? CGI_HEAD_NO_COLON :
+						  CGI_HEAD_BAD_NAME;
 	if (name_bytes == 0)
 		return CGI_HEAD_BAD_NAME;
 	value = span_trim(span_skip(line, name_bytes + 1));
@@ -477,8 +479,8 @@ parse_line(struct parse *p, struct span line)
 static bool
 location_is_local(struct span location)
 {
-	return location.data[0] == '/' &&
-	    !span_starts(location, SPAN("//")) && span_find(location, '#') < 0;
+	return location.data[0] == '/' && !span_starts(location, SPAN("//")) &&
+	    span_find(location, '#') < 0;
 }
 
 static enum cgi_head_error

@@ -9,7 +9,7 @@
 #include "base/span.h"
 
 enum {
-	CGI_HEAD_MOST = 32 * 1024,	/* bytes with the blank line (S11) */
+	CGI_HEAD_MOST = 32 * 1024, /* bytes with the blank line (S11) */
 	CGI_HEAD_LINE_MOST = 16 * 1024,
 	CGI_HEAD_FIELDS_MOST = 256,
 };
@@ -22,52 +22,52 @@ enum {
  * of a document like any other (201 Created). */
 enum cgi_head_kind {
 	CGI_DOCUMENT,
-	CGI_LOCAL_REDIRECT,		/* Location: /path alone (S3) */
-	CGI_CLIENT_REDIRECT,		/* Location without Status: 302 (S4) */
-	CGI_CLIENT_REDIRECT_DOCUMENT,	/* Location, Status 3xx (S5) */
+	CGI_LOCAL_REDIRECT,	      /* Location: /path alone (S3) */
+	CGI_CLIENT_REDIRECT,	      /* Location without Status: 302 (S4) */
+	CGI_CLIENT_REDIRECT_DOCUMENT, /* Location, Status 3xx (S5) */
 };
 
-enum cgi_head_error {		/* rows of cgi_head_error_words() */
+enum cgi_head_error { /* rows of cgi_head_error_words() */
 	CGI_HEAD_OK,
 	CGI_HEAD_TOO_LONG,
 	CGI_HEAD_TOO_MANY_FIELDS,
 	CGI_HEAD_LINE_TOO_LONG,
 	CGI_HEAD_NO_COLON,
-	CGI_HEAD_BAD_NAME,		/* not a token, or a blank in it (S7) */
-	CGI_HEAD_CONTINUATION,		/* a folded line (S7) */
-	CGI_HEAD_BAD_VALUE,		/* NUL, CR or another control byte */
-	CGI_HEAD_BAD_STATUS,		/* S6 */
-	CGI_HEAD_TWICE,			/* one of CGI's three fields (S1) */
-	CGI_HEAD_BAD_LENGTH,		/* no decimal number, or two (S13) */
-	CGI_HEAD_NO_CGI_FIELD,		/* none of the three (S1) */
-	CGI_HEAD_BAD_LOCATION,		/* empty; a local one with blanks */
-	CGI_HEAD_UPGRADE,		/* 101, Connection: upgrade (S14) */
+	CGI_HEAD_BAD_NAME,     /* not a token, or a blank in it (S7) */
+	CGI_HEAD_CONTINUATION, /* a folded line (S7) */
+	CGI_HEAD_BAD_VALUE,    /* NUL, CR or another control byte */
+	CGI_HEAD_BAD_STATUS,   /* S6 */
+	CGI_HEAD_TWICE,	       /* one of CGI's three fields (S1) */
+	CGI_HEAD_BAD_LENGTH,   /* no decimal number, or two (S13) */
+	CGI_HEAD_NO_CGI_FIELD, /* none of the three (S1) */
+	CGI_HEAD_BAD_LOCATION, /* empty; a local one with blanks */
+	CGI_HEAD_UPGRADE,      /* 101, Connection: upgrade (S14) */
 };
-const char *cgi_head_error_words(enum cgi_head_error);	/* one sentence part */
+const char *cgi_head_error_words(enum cgi_head_error); /* one sentence part */
 
-enum cgi_field_kind {		/* what cgi_head_write does with it */
+enum cgi_field_kind { /* what cgi_head_write does with it */
 	CGI_FIELD_PLAIN,
-	CGI_FIELD_LENGTH,		/* written from content_length */
-	CGI_FIELD_HOP,			/* of one connection: never written */
-	CGI_FIELD_ACCEL,		/* X-Accel-*: written when allowed */
+	CGI_FIELD_LENGTH, /* written from content_length */
+	CGI_FIELD_HOP,	  /* of one connection: never written */
+	CGI_FIELD_ACCEL,  /* X-Accel-*: written when allowed */
 };
 
 struct cgi_field {
 	struct span name;
-	struct span value;		/* trimmed */
+	struct span value; /* trimmed */
 	enum cgi_field_kind kind;
 };
 
 struct cgi_head {
 	enum cgi_head_kind kind;
 	enum cgi_head_error error;
-	unsigned status;		/* unless given: 200, a redirect 302 */
-	struct span reason;		/* as given, maybe empty */
-	struct span location;		/* SPAN_NONE when there is none */
-	struct span content_type;	/* likewise */
-	int64_t content_length;		/* -1 = not given */
-	bool bodyless;			/* 204, 304: no body may follow (S14) */
-	struct cgi_field fields[CGI_HEAD_FIELDS_MOST];	/* all but Status */
+	unsigned status;	  /* unless given: 200, a redirect 302 */
+	struct span reason;	  /* as given, maybe empty */
+	struct span location;	  /* SPAN_NONE when there is none */
+	struct span content_type; /* likewise */
+	int64_t content_length;	  /* -1 = not given */
+	bool bodyless;		  /* 204, 304: no body may follow (S14) */
+	struct cgi_field fields[CGI_HEAD_FIELDS_MOST]; /* all but Status */
 	size_t field_count;
 };
 
@@ -92,12 +92,12 @@ int cgi_head_parse(struct span bytes, struct cgi_head *);
  * A local redirect is written as the 302 it is for who does not follow it.
  * 0, or -1 at the ceiling with nothing written. */
 struct cgi_head_policy {
-	bool allow_accel;		/* X-Accel-* may pass */
+	bool allow_accel; /* X-Accel-* may pass */
 	struct span extra;
 };
 int cgi_head_write(struct buf *, const struct cgi_head *,
     const struct cgi_head_policy *);
 
-const char *http_reason(unsigned status);	/* "Not Found", "Unknown" */
+const char *http_reason(unsigned status); /* "Not Found", "Unknown" */
 
 #endif

@@ -11,8 +11,8 @@
 #include "wire/params.h"
 
 enum {
-	ALIGNMENT = 8,		/* specification section 3.3 recommends it */
-	VALUES_RESULT_MOST = 128,	/* three names, three numbers */
+	ALIGNMENT = 8,		  /* specification section 3.3 recommends it */
+	VALUES_RESULT_MOST = 128, /* three names, three numbers */
 };
 
 static unsigned big_endian_16(const uint8_t *);
@@ -72,8 +72,8 @@ fcgi_read(struct fcgi_reader *r, struct span *in, struct span *content)
 	if (r->content_left > 0) {
 		if (in->bytes == 0)
 			return FCGI_NEED_MORE;
-		bytes = in->bytes < r->content_left ?
-		    in->bytes : r->content_left;
+		bytes =
+		    in->bytes < r->content_left ? in->bytes : r->content_left;
 		*content = span_make(in->data, bytes);
 		in->data += bytes;
 		in->bytes -= bytes;
@@ -166,10 +166,10 @@ fcgi_put_stream(struct buf *b, uint8_t type, uint16_t id, struct span content)
 		return -1;
 	while (content.bytes > 0) {
 		size_t part = content.bytes < FCGI_RECORD_CONTENT_MOST ?
-		    content.bytes : FCGI_RECORD_CONTENT_MOST;
+		    content.bytes :
+		    FCGI_RECORD_CONTENT_MOST;
 
-		at = append_record(at, type, id,
-		    span_make(content.data, part));
+		at = append_record(at, type, id, span_make(content.data, part));
 		content.data += part;
 		content.bytes -= part;
 	}

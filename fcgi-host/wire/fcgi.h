@@ -13,41 +13,41 @@
 #include "base/span.h"
 
 enum {
-	FCGI_RECORD_CONTENT_MOST = 65528,	/* we write: a multiple of 8 */
-	FCGI_OVERHEAD = 8 + 7,		/* of a record: header and padding */
+	FCGI_RECORD_CONTENT_MOST = 65528, /* we write: a multiple of 8 */
+	FCGI_OVERHEAD = 8 + 7,		  /* of a record: header and padding */
 };
 
 struct fcgi_record {
-	uint8_t type;		/* FCGI_BEGIN_REQUEST ... or unknown */
-	uint16_t id;		/* 0 = management record */
+	uint8_t type; /* FCGI_BEGIN_REQUEST ... or unknown */
+	uint16_t id;  /* 0 = management record */
 	uint16_t content_bytes;
 	uint8_t padding_bytes;
 };
 
 struct fcgi_reader {
-	struct fcgi_record record;	/* the one being read */
+	struct fcgi_record record; /* the one being read */
 	uint8_t head[FCGI_HEADER_LEN];
-	unsigned head_bytes;		/* of the header read so far */
+	unsigned head_bytes; /* of the header read so far */
 	unsigned content_left;
 	unsigned padding_left;
 	bool in_record;
 };
 
 enum fcgi_event {
-	FCGI_NEED_MORE,		/* *in is used up */
-	FCGI_RECORD,		/* a header is complete: reader->record */
-	FCGI_CONTENT,		/* *content is the next slice of its content */
-	FCGI_RECORD_END,	/* content and padding of it are through */
-	FCGI_BAD_VERSION,	/* not version 1: the connection is lost (F2);
-				 * said at its first byte, and ever after */
+	FCGI_NEED_MORE,	  /* *in is used up */
+	FCGI_RECORD,	  /* a header is complete: reader->record */
+	FCGI_CONTENT,	  /* *content is the next slice of its content */
+	FCGI_RECORD_END,  /* content and padding of it are through */
+	FCGI_BAD_VERSION, /* not version 1: the connection is lost (F2) */
 };
 
 void fcgi_reader_init(struct fcgi_reader *);
 /* The next event; takes what it used from the front of *in. Call until
- * FCGI_NEED_MORE. A record gives RECORD, CONTENT any number of times, END. */
+ * FCGI_NEED_MORE. A record gives RECORD, CONTENT any number of times, END.
+ * BAD_VERSION comes at the first byte of a header, and ever after. */
 enum fcgi_event fcgi_read(struct fcgi_reader *, struct span *in,
     struct span *content);
-bool fcgi_reader_between(const struct fcgi_reader *);	/* two records */
+bool fcgi_reader_between(const struct fcgi_reader *); /* two records */
 
 struct fcgi_begin {
 	uint16_t role;
@@ -65,7 +65,7 @@ int fcgi_end_parse(struct span content, struct fcgi_end *);
 /* Writers: append whole records, padded to 8 with zeros; 0, or -1 at the
  * buf's ceiling with nothing written. */
 int fcgi_put_record(struct buf *, uint8_t type, uint16_t id,
-    struct span content);		/* at most FCGI_MAX_LENGTH bytes */
+    struct span content); /* at most FCGI_MAX_LENGTH bytes */
 /* Any length, in as many records as it takes; nothing for no bytes. */
 int fcgi_put_stream(struct buf *, uint8_t type, uint16_t id,
     struct span content);

@@ -3,7 +3,7 @@
  * they are added to anything, so no sum of a peer's numbers can wrap. */
 #include "wire/params.h"
 
-enum { SHORT_MOST = 127 };	/* longer lengths take four bytes */
+enum { SHORT_MOST = 127 }; /* longer lengths take four bytes */
 
 #define LONG_MOST ((size_t)0x7fffffff)
 
@@ -41,8 +41,8 @@ params_cut(struct span *rest, struct param *pair)
 	if (left.bytes == 0)
 		return PARAMS_DONE;
 	if (!take_length(&left, &name_bytes) ||
-	    !take_length(&left, &value_bytes) ||
-	    name_bytes > left.bytes || value_bytes > left.bytes - name_bytes)
+	    !take_length(&left, &value_bytes) || name_bytes > left.bytes ||
+	    value_bytes > left.bytes - name_bytes)
 		return PARAMS_CUT;
 
 	pair->name = span_make(left.data, name_bytes);

@@ -9,7 +9,7 @@
 #include "base/span.h"
 
 enum {
-	PARAMS_STREAM_MOST = 128 * 1024,	/* bytes of a request's PARAMS */
+	PARAMS_STREAM_MOST = 128 * 1024, /* bytes of a request's PARAMS */
 	PARAMS_COUNT_MOST = 512,
 	PARAMS_NAME_MOST = 512,
 };
@@ -20,12 +20,12 @@ struct param {
 };
 
 enum params_result {
-	PARAMS_PAIR,		/* *pair holds the next one */
-	PARAMS_DONE,		/* the stream ends at a pair boundary */
-	PARAMS_CUT,		/* it ends in the middle of a pair */
-	PARAMS_BAD_NAME,	/* empty, or with NUL or '=' in it (R16, F7) */
-	PARAMS_BAD_VALUE,	/* NUL in it: no environment can carry that */
-	PARAMS_TOO_LONG,	/* a name above PARAMS_NAME_MOST */
+	PARAMS_PAIR,	  /* *pair holds the next one */
+	PARAMS_DONE,	  /* the stream ends at a pair boundary */
+	PARAMS_CUT,	  /* it ends in the middle of a pair */
+	PARAMS_BAD_NAME,  /* empty, or with NUL or '=' in it (R16, F7) */
+	PARAMS_BAD_VALUE, /* NUL in it: no environment can carry that */
+	PARAMS_TOO_LONG,  /* a name above PARAMS_NAME_MOST */
 };
 const char *params_result_words(enum params_result);
 

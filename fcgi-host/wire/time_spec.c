@@ -9,9 +9,9 @@
 
 struct unit {
 	const char *name;
-	uint64_t factor;	/* of what the parser returns */
+	uint64_t factor; /* of what the parser returns */
 	uint64_t divisor;
-	const char *written;	/* by *_spec_text; NULL: only read */
+	const char *written; /* by *_spec_text; NULL: only read */
 };
 
 /* Ascending: the writer prefers the later of two texts as long. */
@@ -40,7 +40,7 @@ static const struct unit size_units[] = {
 struct number {
 	uint64_t whole;
 	uint64_t fraction;
-	uint64_t scale;		/* a power of ten */
+	uint64_t scale; /* a power of ten */
 };
 
 static enum time_spec_error parse(struct span, const struct unit *,
@@ -145,7 +145,7 @@ multiply(const struct number *n, const struct unit *u, uint64_t *value)
 	if (__builtin_mul_overflow(n->whole, u->factor, &whole) ||
 	    __builtin_mul_overflow(n->fraction, u->factor, &fraction) ||
 	    __builtin_add_overflow(whole, divide_up(fraction, n->scale),
-	    &whole))
+		&whole))
 		return TIME_SPEC_TOO_LARGE;
 	*value = divide_up(whole, u->divisor);
 	return TIME_SPEC_OK;

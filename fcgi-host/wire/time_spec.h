@@ -10,7 +10,7 @@ enum time_spec_error {
 	TIME_SPEC_OK,
 	TIME_SPEC_EMPTY,
 	TIME_SPEC_NO_NUMBER,
-	TIME_SPEC_NO_UNIT,	/* a bare number other than 0 */
+	TIME_SPEC_NO_UNIT, /* a bare number other than 0 */
 	TIME_SPEC_BAD_UNIT,
 	TIME_SPEC_TOO_LARGE,
 };

@@ -61,7 +61,7 @@ enum url_path_error
 url_path_decode(struct span raw, struct buf *out)
 {
 	size_t decoded_bytes = 0, segment_bytes = 0;
-	char segment[2];	/* the first bytes of the one we are in */
+	char segment[2]; /* the first bytes of the one we are in */
 	char *to;
 
 	if (raw.bytes == 0 || raw.data[0] != '/')
@@ -148,8 +148,9 @@ scheme_bytes(struct span s)
 
 	if (s.bytes == 0 || !is_letter(s.data[0]))
 		return 0;
-	while (i < s.bytes && (is_letter(s.data[i]) || is_digit(s.data[i]) ||
-	    s.data[i] == '+' || s.data[i] == '-' || s.data[i] == '.'))
+	while (i < s.bytes &&
+	    (is_letter(s.data[i]) || is_digit(s.data[i]) || s.data[i] == '+' ||
+		s.data[i] == '-' || s.data[i] == '.'))
 		i++;
 	if (!span_starts(span_skip(s, i), SPAN("://")))
 		return 0;

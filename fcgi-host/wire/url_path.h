@@ -10,11 +10,11 @@
 
 enum url_path_error {
 	URL_PATH_OK,
-	URL_PATH_NOT_ABSOLUTE,		/* does not begin with '/' */
-	URL_PATH_BAD_ESCAPE,		/* '%' without two hexadecimal digits */
-	URL_PATH_NUL,			/* %00 */
-	URL_PATH_ENCODED_SLASH,		/* %2f: refused (R4, R20) */
-	URL_PATH_DOTS,			/* a segment decodes to "." or ".." */
+	URL_PATH_NOT_ABSOLUTE,	/* does not begin with '/' */
+	URL_PATH_BAD_ESCAPE,	/* '%' without two hexadecimal digits */
+	URL_PATH_NUL,		/* %00 */
+	URL_PATH_ENCODED_SLASH, /* %2f: refused (R4, R20) */
+	URL_PATH_DOTS,		/* a segment decodes to "." or ".." */
 	URL_PATH_TOO_LONG,
 };
 const char *url_path_error_words(enum url_path_error);

@@ -50,8 +50,8 @@ read_split(struct span in, size_t at, struct buf *text)
 
 	fcgi_reader_init(&r);
 	read_slice(&r, span_take(in, at), text);
-	if (buf_bytes(text) > 0 && buf_span(text).data[buf_bytes(text) - 1]
-	    == '!')
+	if (buf_bytes(text) > 0 &&
+	    buf_span(text).data[buf_bytes(text) - 1] == '!')
 		return;
 	read_slice(&r, span_skip(in, at), text);
 }
@@ -63,16 +63,16 @@ static const struct reading {
 } readings[] = {
 	{ "F1: a record is type, id, content and padding",
 	    SPAN("\1\6\0\1\0\3\5\0abc\0\0\0\0\0"), SPAN("<6 1 3+5:abc>") },
-	{ "F1: a record may have no content",
-	    SPAN("\1\4\0\1\0\0\0\0"), SPAN("<4 1 0+0:>") },
+	{ "F1: a record may have no content", SPAN("\1\4\0\1\0\0\0\0"),
+	    SPAN("<4 1 0+0:>") },
 	{ "F1: a record may have padding only",
 	    SPAN("\1\5\0\1\0\0\3\0xyz\1\5\0\1\0\0\0\0"),
 	    SPAN("<5 1 0+3:><5 1 0+0:>") },
 	{ "F1: padding may be anything and is skipped",
 	    SPAN("\1\5\0\1\0\1\7\0A\1\1\1\1\1\1\1\1\2\0\2\0\0\0\0"),
 	    SPAN("<5 1 1+7:A><2 2 0+0:>") },
-	{ "F1: the reserved byte is ignored",
-	    SPAN("\1\5\0\1\0\1\0\377A"), SPAN("<5 1 1+0:A>") },
+	{ "F1: the reserved byte is ignored", SPAN("\1\5\0\1\0\1\0\377A"),
+	    SPAN("<5 1 1+0:A>") },
 	{ "F1: ids are two bytes, high byte first",
 	    SPAN("\1\2\0\377\0\0\0\0\1\2\1\0\0\0\0\0\1\2\377\377\0\0\0\0"),
 	    SPAN("<2 255 0+0:><2 256 0+0:><2 65535 0+0:>") },
@@ -83,12 +83,12 @@ static const struct reading {
 	    SPAN("<255 0 2+0:hi><12 1 0+0:>") },
 	{ "F17: the next request may follow in the same bytes",
 	    SPAN("\1\5\0\1\0\0\0\0\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
-	    "\1\4\0\1\0\0\0\0"),
+		 "\1\4\0\1\0\0\0\0"),
 	    SPAN("<5 1 0+0:><1 1 8+0:\0\1\1\0\0\0\0\0><4 1 0+0:>") },
-	{ "F2: version 0 ends the connection",
-	    SPAN("\0\1\0\1\0\0\0\0"), SPAN("!") },
-	{ "F2: version 2 ends the connection",
-	    SPAN("\2\1\0\1\0\0\0\0"), SPAN("!") },
+	{ "F2: version 0 ends the connection", SPAN("\0\1\0\1\0\0\0\0"),
+	    SPAN("!") },
+	{ "F2: version 2 ends the connection", SPAN("\2\1\0\1\0\0\0\0"),
+	    SPAN("!") },
 	{ "F2: version 255 ends the connection", SPAN("\377"), SPAN("!") },
 	{ "F2: an HTTP request is not waited for", SPAN("G"), SPAN("!") },
 	{ "F2: a bad version ends it behind good records too",
@@ -137,8 +137,8 @@ test_largest_record(void **state)
 		read_split(span_make(bytes, BYTES + FCGI_HEADER_LEN), at,
 		    &text);
 		s = buf_span(&text);
-		assert_int_equal(s.bytes, sizeof(head) - 1 + 65535 +
-		    sizeof(tail) - 1);
+		assert_int_equal(s.bytes,
+		    sizeof(head) - 1 + 65535 + sizeof(tail) - 1);
 		assert_true(span_starts(s, span_of(head)));
 		assert_true(span_ends(s, span_of(tail)));
 		assert_memory_equal(s.data + sizeof(head) - 1,
@@ -203,8 +203,7 @@ test_between(void **state)
 
 		while (fcgi_read(&r, &in, &content) != FCGI_NEED_MORE)
 			;
-		assert_int_equal(fcgi_reader_between(&r),
-		    i == all.bytes - 1);
+		assert_int_equal(fcgi_reader_between(&r), i == all.bytes - 1);
 	}
 }
 
@@ -217,14 +216,14 @@ static const struct begin {
 } begins[] = {
 	{ "F3: a role and KEEP_CONN", SPAN("\0\1\1\0\0\0\0\0"), 0, 1, true },
 	{ "F3: without KEEP_CONN", SPAN("\0\2\0\0\0\0\0\0"), 0, 2, false },
-	{ "F3: other flags are ignored",
-	    SPAN("\0\1\376\1\2\3\4\5"), 0, 1, false },
+	{ "F3: other flags are ignored", SPAN("\0\1\376\1\2\3\4\5"), 0, 1,
+	    false },
 	{ "F3: a role nobody knows is for others to refuse",
 	    SPAN("\1\2\1\0\0\0\0\0"), 0, 258, true },
 	{ "F3: no body", SPAN(""), -1, 0, false },
 	{ "F3: seven bytes are too few", SPAN("\0\1\1\0\0\0\0"), -1, 0, false },
-	{ "F3: nine bytes are too many",
-	    SPAN("\0\1\1\0\0\0\0\0\0"), -1, 0, false },
+	{ "F3: nine bytes are too many", SPAN("\0\1\1\0\0\0\0\0\0"), -1, 0,
+	    false },
 };
 
 static void
@@ -244,7 +243,7 @@ static void
 test_end(void **state)
 {
 	static const uint32_t codes[] = { 0, 1, 137, 255, 256, 0x01020304,
-	    0xffffffff };
+		0xffffffff };
 	struct fcgi_end end;
 	struct buf b;
 
@@ -252,11 +251,12 @@ test_end(void **state)
 	buf_init(&b, 4096);
 	for (size_t i = 0; i < COUNT(codes); i++) {
 		buf_clear(&b);
-		assert_int_equal(fcgi_put_end(&b, 1, codes[i],
-		    FCGI_OVERLOADED), 0);
+		assert_int_equal(fcgi_put_end(&b, 1, codes[i], FCGI_OVERLOADED),
+		    0);
 		assert_int_equal(buf_bytes(&b), 16);
 		assert_int_equal(fcgi_end_parse(span_skip(buf_span(&b), 8),
-		    &end), 0);
+				     &end),
+		    0);
 		assert_int_equal(end.app_status, codes[i]);
 		assert_int_equal(end.protocol_status, FCGI_OVERLOADED);
 	}
@@ -273,19 +273,16 @@ test_small_records(void **state)
 	(void)state;
 	buf_init(&b, 4096);
 	assert_int_equal(fcgi_put_begin(&b, 0x102, FCGI_FILTER, true), 0);
-	assert_span(buf_span(&b),
-	    SPAN("\1\1\1\2\0\10\0\0\0\3\1\0\0\0\0\0"));
+	assert_span(buf_span(&b), SPAN("\1\1\1\2\0\10\0\0\0\3\1\0\0\0\0\0"));
 	buf_clear(&b);
 	assert_int_equal(fcgi_put_begin(&b, 1, FCGI_RESPONDER, false), 0);
-	assert_span(buf_span(&b),
-	    SPAN("\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0"));
+	assert_span(buf_span(&b), SPAN("\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0"));
 	buf_clear(&b);
 	assert_int_equal(fcgi_put_abort(&b, 65535), 0);
 	assert_span(buf_span(&b), SPAN("\1\2\377\377\0\0\0\0"));
 	buf_clear(&b);
 	assert_int_equal(fcgi_put_unknown_type(&b, 200), 0);
-	assert_span(buf_span(&b),
-	    SPAN("\1\13\0\0\0\10\0\0\310\0\0\0\0\0\0\0"));
+	assert_span(buf_span(&b), SPAN("\1\13\0\0\0\10\0\0\310\0\0\0\0\0\0\0"));
 	buf_clear(&b);
 	assert_int_equal(fcgi_put_stream_end(&b, FCGI_STDOUT, 3), 0);
 	assert_span(buf_span(&b), SPAN("\1\6\0\3\0\0\0\0"));
@@ -313,13 +310,14 @@ gather(struct span in, uint8_t type, struct buf *content)
 			continue;
 		assert_int_equal(r.record.type, type);
 		assert_int_equal(r.record.id, 9);
-		assert_true(r.record.content_bytes <=
-		    FCGI_RECORD_CONTENT_MOST);
+		assert_true(r.record.content_bytes <= FCGI_RECORD_CONTENT_MOST);
 		assert_int_equal((r.record.content_bytes +
-		    r.record.padding_bytes) % 8, 0);
+				     r.record.padding_bytes) %
+			8,
+		    0);
 		for (unsigned i = 0; i < r.record.padding_bytes; i++)
-			assert_int_equal(
-			    in.data[r.record.content_bytes + i], 0);
+			assert_int_equal(in.data[r.record.content_bytes + i],
+			    0);
 	}
 	assert_true(fcgi_reader_between(&r));
 }
@@ -328,7 +326,7 @@ static void
 test_streams(void **state)
 {
 	static const size_t sizes[] = { 1, 7, 8, 9, 127, 128, 255, 8192, 65527,
-	    65528, 65529, 65535, 65536, 131056, 131057, 1000000 };
+		65528, 65529, 65535, 65536, 131056, 131057, 1000000 };
 	char *bytes = malloc(1000000);
 	struct buf b, content;
 
@@ -342,8 +340,9 @@ test_streams(void **state)
 		buf_clear(&b);
 		buf_clear(&content);
 		assert_int_equal(fcgi_put_stream(&b, FCGI_STDERR, 9, s), 0);
-		assert_true(buf_bytes(&b) <= sizes[i] + FCGI_OVERHEAD *
-		    (sizes[i] / FCGI_RECORD_CONTENT_MOST + 1));
+		assert_true(buf_bytes(&b) <= sizes[i] +
+			FCGI_OVERHEAD *
+			    (sizes[i] / FCGI_RECORD_CONTENT_MOST + 1));
 		gather(buf_span(&b), FCGI_STDERR, &content);
 		assert_true(span_equal(buf_span(&content), s));
 	}
@@ -364,8 +363,8 @@ test_ceiling(void **state)
 	assert_int_equal(fcgi_put_stream(&b, FCGI_STDOUT, 1, s), -1);
 	assert_int_equal(fcgi_put_record(&b, FCGI_STDOUT, 1, s), -1);
 	assert_int_equal(buf_bytes(&b), 0);
-	assert_int_equal(fcgi_put_stream(&b, FCGI_STDOUT, 1,
-	    span_take(s, 992)), 0);
+	assert_int_equal(fcgi_put_stream(&b, FCGI_STDOUT, 1, span_take(s, 992)),
+	    0);
 	assert_int_equal(buf_bytes(&b), 1000);
 	assert_int_equal(fcgi_put_end(&b, 1, 0, 0), -1);
 	assert_int_equal(fcgi_put_begin(&b, 1, 1, false), -1);
@@ -377,17 +376,18 @@ test_ceiling(void **state)
 static const struct asking {
 	const char *sentence;
 	struct span asked;
-	struct span answer;	/* without the record's header and padding */
+	struct span answer; /* without the record's header and padding */
 } askings[] = {
 	{ "F9: all three are answered in the order asked",
 	    SPAN("\17\0FCGI_MPXS_CONNS\16\0FCGI_MAX_CONNS\15\0FCGI_MAX_REQS"),
-	    SPAN("\17\1FCGI_MPXS_CONNS1" "\16\3FCGI_MAX_CONNS512"
-	    "\15\4FCGI_MAX_REQS1024") },
+	    SPAN("\17\1FCGI_MPXS_CONNS1"
+		 "\16\3FCGI_MAX_CONNS512"
+		 "\15\4FCGI_MAX_REQS1024") },
 	{ "F9: a name nobody knows is left out",
 	    SPAN("\5\0OTHER\15\0FCGI_MAX_REQS\1\0x"),
 	    SPAN("\15\4FCGI_MAX_REQS1024") },
-	{ "F9: a question for nothing is answered with nothing",
-	    SPAN(""), SPAN("") },
+	{ "F9: a question for nothing is answered with nothing", SPAN(""),
+	    SPAN("") },
 	{ "F9: a name asked for twice is answered once",
 	    SPAN("\15\0FCGI_MAX_REQS\15\0FCGI_MAX_REQS"),
 	    SPAN("\15\4FCGI_MAX_REQS1024") },
@@ -406,7 +406,9 @@ static const struct asking {
 };
 
 static const struct fcgi_values honest = {
-	.max_conns = 512, .max_reqs = 1024, .mpxs_conns = true,
+	.max_conns = 512,
+	.max_reqs = 1024,
+	.mpxs_conns = true,
 };
 
 static void
@@ -430,8 +432,7 @@ test_values(void **state)
 }
 
 static void
-ask_many(const char *const *names, size_t name_count, size_t most,
-    size_t count)
+ask_many(const char *const *names, size_t name_count, size_t most, size_t count)
 {
 	struct buf asked, b;
 	size_t once, i;
@@ -440,14 +441,14 @@ ask_many(const char *const *names, size_t name_count, size_t most,
 	buf_init(&b, 4096);
 	for (i = 0; i < count; i++)
 		if (params_put(&asked, span_of(names[i % name_count]),
-		    SPAN("")) != 0)
+			SPAN("")) != 0)
 			break;
-	assert_int_equal(fcgi_put_values_result(&b, buf_span(&asked),
-	    &honest), 0);
+	assert_int_equal(fcgi_put_values_result(&b, buf_span(&asked), &honest),
+	    0);
 	once = buf_bytes(&b);
 	assert_true(once <= 8 + 128);
-	assert_int_equal(fcgi_put_values_result(&b, buf_span(&asked),
-	    &honest), 0);
+	assert_int_equal(fcgi_put_values_result(&b, buf_span(&asked), &honest),
+	    0);
 	assert_int_equal(buf_bytes(&b), 2 * once);
 	buf_free(&asked);
 	buf_free(&b);
@@ -457,7 +458,7 @@ static void
 test_values_bomb(void **state)
 {
 	static const char *const names[] = { FCGI_MPXS_CONNS, FCGI_MAX_CONNS,
-	    FCGI_MAX_REQS, "x" };
+		FCGI_MAX_REQS, "x" };
 
 	(void)state;
 	ask_many(names, 1, 65535, 40);
@@ -488,16 +489,16 @@ test_values_largest(void **state)
 static const struct CMUnitTest others[] = {
 	{ "F1: 65535 bytes and 255 of padding, split anywhere",
 	    test_largest_record, NULL, NULL, NULL },
-	{ "F1: 100000 records of one byte take no memory",
-	    test_tiny_records, NULL, NULL, NULL },
+	{ "F1: 100000 records of one byte take no memory", test_tiny_records,
+	    NULL, NULL, NULL },
 	{ "F2: a connection of a bad version never becomes good",
 	    test_bad_version_stays, NULL, NULL, NULL },
-	{ "a reader knows whether it stands between two records",
-	    test_between, NULL, NULL, NULL },
-	{ "F12: an end of request is what was written",
-	    test_end, NULL, NULL, NULL },
-	{ "F10: records of fixed size, byte by byte",
-	    test_small_records, NULL, NULL, NULL },
+	{ "a reader knows whether it stands between two records", test_between,
+	    NULL, NULL, NULL },
+	{ "F12: an end of request is what was written", test_end, NULL, NULL,
+	    NULL },
+	{ "F10: records of fixed size, byte by byte", test_small_records, NULL,
+	    NULL, NULL },
 	{ "F15: a stream of any length, in records of at most 65528",
 	    test_streams, NULL, NULL, NULL },
 	{ "at the ceiling nothing is written", test_ceiling, NULL, NULL, NULL },

@@ -17,9 +17,9 @@
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 /* A row begins with its sentence. Appends its tests behind *count. */
-#define ADD_ROWS(tests, count, table, function) \
-	add_rows((tests), (count), (table), sizeof((table)[0]), \
-	    COUNT(table), (function))
+#define ADD_ROWS(tests, count, table, function)                               \
+	add_rows((tests), (count), (table), sizeof((table)[0]), COUNT(table), \
+	    (function))
 
 static inline void
 add_rows(struct CMUnitTest *tests, size_t *count, const void *table,

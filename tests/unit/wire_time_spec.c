@@ -10,7 +10,7 @@ struct spec {
 	const char *text;
 	enum time_spec_error error;
 	uint64_t value;
-	const char *shortest;	/* NULL: `text` itself */
+	const char *shortest; /* NULL: `text` itself */
 };
 
 static const struct spec times[] = {
@@ -27,13 +27,13 @@ static const struct spec times[] = {
 	{ "an hour", "1h", TIME_SPEC_OK, 3600000, NULL },
 	{ "a day", "1d", TIME_SPEC_OK, 86400000, NULL },
 	{ "twelve hours", "0.5d", TIME_SPEC_OK, 43200000, "12h" },
-	{ "a part of a millisecond counts as one",
-	    "1us", TIME_SPEC_OK, 1, "1ms" },
-	{ "so does a part of a microsecond",
-	    "0.001us", TIME_SPEC_OK, 1, "1ms" },
+	{ "a part of a millisecond counts as one", "1us", TIME_SPEC_OK, 1,
+	    "1ms" },
+	{ "so does a part of a microsecond", "0.001us", TIME_SPEC_OK, 1,
+	    "1ms" },
 	{ "a thousand microseconds", "1000us", TIME_SPEC_OK, 1, "1ms" },
-	{ "a microsecond above a millisecond",
-	    "1001us", TIME_SPEC_OK, 2, "2ms" },
+	{ "a microsecond above a millisecond", "1001us", TIME_SPEC_OK, 2,
+	    "2ms" },
 	{ "off", "0", TIME_SPEC_OK, 0, NULL },
 	{ "off, with a unit", "0s", TIME_SPEC_OK, 0, "0" },
 	{ "off, with decimals", "0.000", TIME_SPEC_OK, 0, "0" },
@@ -133,11 +133,15 @@ test_every_value(void **state)
 	for (int shift = 0; shift < 64; shift++)
 		for (uint64_t step = 0; step < 5000; step++) {
 			value = ((uint64_t)1 << shift) + step * 60000 / 7;
-			assert_int_equal(time_spec_parse(span_of(
-			    time_spec_text(value, text)), &back), TIME_SPEC_OK);
+			assert_int_equal(time_spec_parse(span_of(time_spec_text(
+							     value, text)),
+					     &back),
+			    TIME_SPEC_OK);
 			assert_int_equal(back, value);
-			assert_int_equal(size_spec_parse(span_of(
-			    size_spec_text(value, text)), &back), TIME_SPEC_OK);
+			assert_int_equal(size_spec_parse(span_of(size_spec_text(
+							     value, text)),
+					     &back),
+			    TIME_SPEC_OK);
 			assert_int_equal(back, value);
 		}
 }
@@ -152,16 +156,16 @@ test_words(void **state)
 }
 
 static const struct CMUnitTest others[] = {
-	{ "what is written parses back, at every magnitude",
-	    test_every_value, NULL, NULL, NULL },
+	{ "what is written parses back, at every magnitude", test_every_value,
+	    NULL, NULL, NULL },
 	{ "every error has its words", test_words, NULL, NULL, NULL },
 };
 
 int
 main(void)
 {
-	static struct CMUnitTest tests[COUNT(times) + COUNT(sizes) +
-	    COUNT(others)];
+	static struct CMUnitTest
+	    tests[COUNT(times) + COUNT(sizes) + COUNT(others)];
 	size_t count = 0;
 
 	ADD_ROWS(tests, &count, times, test_time);

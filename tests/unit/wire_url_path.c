@@ -13,32 +13,32 @@ static const struct split {
 	struct span raw_path;
 	struct span query;
 } splits[] = {
-	{ "R6: a target without a query",
-	    SPAN("/fn/acme/hello"), SPAN("/fn/acme/hello"), SPAN("") },
-	{ "R6: a query begins at the first question mark",
-	    SPAN("/a?b=c?d"), SPAN("/a"), SPAN("b=c?d") },
+	{ "R6: a target without a query", SPAN("/fn/acme/hello"),
+	    SPAN("/fn/acme/hello"), SPAN("") },
+	{ "R6: a query begins at the first question mark", SPAN("/a?b=c?d"),
+	    SPAN("/a"), SPAN("b=c?d") },
 	{ "R6: a query may be empty", SPAN("/a?"), SPAN("/a"), SPAN("") },
-	{ "R6: a query is not decoded",
-	    SPAN("/a?%2f%zz"), SPAN("/a"), SPAN("%2f%zz") },
-	{ "R6: a slash in a query is no path",
-	    SPAN("/a?http://b/c"), SPAN("/a"), SPAN("http://b/c") },
+	{ "R6: a query is not decoded", SPAN("/a?%2f%zz"), SPAN("/a"),
+	    SPAN("%2f%zz") },
+	{ "R6: a slash in a query is no path", SPAN("/a?http://b/c"),
+	    SPAN("/a"), SPAN("http://b/c") },
 	{ "a fragment is not ours", SPAN("/a?b#c?d"), SPAN("/a"), SPAN("b") },
-	{ "a fragment may come without a query",
-	    SPAN("/a#b?c"), SPAN("/a"), SPAN("") },
+	{ "a fragment may come without a query", SPAN("/a#b?c"), SPAN("/a"),
+	    SPAN("") },
 	{ "scheme and authority go off an absolute target",
 	    SPAN("http://host:80/a/b?c"), SPAN("/a/b"), SPAN("c") },
-	{ "so they do in capitals",
-	    SPAN("HTTPS://user@[::1]:80/a"), SPAN("/a"), SPAN("") },
-	{ "an authority alone asks for the root",
-	    SPAN("http://host"), SPAN("/"), SPAN("") },
-	{ "an authority may be followed by a query",
-	    SPAN("http://host?a/b"), SPAN("/"), SPAN("a/b") },
-	{ "an authority may be followed by a fragment",
-	    SPAN("http://host#a/b"), SPAN("/"), SPAN("") },
+	{ "so they do in capitals", SPAN("HTTPS://user@[::1]:80/a"), SPAN("/a"),
+	    SPAN("") },
+	{ "an authority alone asks for the root", SPAN("http://host"),
+	    SPAN("/"), SPAN("") },
+	{ "an authority may be followed by a query", SPAN("http://host?a/b"),
+	    SPAN("/"), SPAN("a/b") },
+	{ "an authority may be followed by a fragment", SPAN("http://host#a/b"),
+	    SPAN("/"), SPAN("") },
 	{ "two slashes do not begin an authority in a request",
 	    SPAN("//host/a"), SPAN("//host/a"), SPAN("") },
-	{ "a scheme begins with a letter",
-	    SPAN("1http://host/a"), SPAN("1http://host/a"), SPAN("") },
+	{ "a scheme begins with a letter", SPAN("1http://host/a"),
+	    SPAN("1http://host/a"), SPAN("") },
 	{ "an asterisk is what it is", SPAN("*"), SPAN("*"), SPAN("") },
 	{ "nothing is nothing", SPAN(""), SPAN(""), SPAN("") },
 };
@@ -65,64 +65,63 @@ static const struct decoding {
 	    SPAN("/fn/acme/hello") },
 	{ "R4: an escape is a byte", SPAN("/a%20b"), URL_PATH_OK,
 	    SPAN("/a b") },
-	{ "R4: digits of an escape in either case",
-	    SPAN("/%c3%A4"), URL_PATH_OK, SPAN("/\303\244") },
+	{ "R4: digits of an escape in either case", SPAN("/%c3%A4"),
+	    URL_PATH_OK, SPAN("/\303\244") },
 	{ "R4: case is kept", SPAN("/A%42c"), URL_PATH_OK, SPAN("/ABc") },
-	{ "R4: it is decoded once",
-	    SPAN("/%252e%252e%252f"), URL_PATH_OK, SPAN("/%2e%2e%2f") },
+	{ "R4: it is decoded once", SPAN("/%252e%252e%252f"), URL_PATH_OK,
+	    SPAN("/%2e%2e%2f") },
 	{ "R4: a plus is a plus", SPAN("/a+b"), URL_PATH_OK, SPAN("/a+b") },
-	{ "R4: a semicolon is a byte like any other",
-	    SPAN("/a;b=c/..;/d"), URL_PATH_OK, SPAN("/a;b=c/..;/d") },
-	{ "R4: an encoded question mark does not begin a query",
-	    SPAN("/a%3fb"), URL_PATH_OK, SPAN("/a?b") },
-	{ "R4: a newline is a byte like any other",
-	    SPAN("/a%0ab%0d"), URL_PATH_OK, SPAN("/a\nb\r") },
-	{ "R4: raw bytes above 127 pass",
-	    SPAN("/\303\244"), URL_PATH_OK, SPAN("/\303\244") },
-	{ "R4: an encoded slash is refused",
-	    SPAN("/a%2fb"), URL_PATH_ENCODED_SLASH, SPAN("") },
-	{ "R4: an encoded slash in capitals is refused",
-	    SPAN("/a%2Fb"), URL_PATH_ENCODED_SLASH, SPAN("") },
-	{ "R20: void segments are kept",
-	    SPAN("//a///b//"), URL_PATH_OK, SPAN("//a///b//") },
+	{ "R4: a semicolon is a byte like any other", SPAN("/a;b=c/..;/d"),
+	    URL_PATH_OK, SPAN("/a;b=c/..;/d") },
+	{ "R4: an encoded question mark does not begin a query", SPAN("/a%3fb"),
+	    URL_PATH_OK, SPAN("/a?b") },
+	{ "R4: a newline is a byte like any other", SPAN("/a%0ab%0d"),
+	    URL_PATH_OK, SPAN("/a\nb\r") },
+	{ "R4: raw bytes above 127 pass", SPAN("/\303\244"), URL_PATH_OK,
+	    SPAN("/\303\244") },
+	{ "R4: an encoded slash is refused", SPAN("/a%2fb"),
+	    URL_PATH_ENCODED_SLASH, SPAN("") },
+	{ "R4: an encoded slash in capitals is refused", SPAN("/a%2Fb"),
+	    URL_PATH_ENCODED_SLASH, SPAN("") },
+	{ "R20: void segments are kept", SPAN("//a///b//"), URL_PATH_OK,
+	    SPAN("//a///b//") },
 	{ "R20: the root", SPAN("/"), URL_PATH_OK, SPAN("/") },
 	{ "R20: '.' is refused", SPAN("/a/./b"), URL_PATH_DOTS, SPAN("") },
 	{ "R20: '..' is refused", SPAN("/a/../b"), URL_PATH_DOTS, SPAN("") },
-	{ "R20: '.' at the end is refused",
-	    SPAN("/a/."), URL_PATH_DOTS, SPAN("") },
-	{ "R20: '..' at the end is refused",
-	    SPAN("/a/.."), URL_PATH_DOTS, SPAN("") },
-	{ "R20: '..' at the beginning is refused",
-	    SPAN("/../a"), URL_PATH_DOTS, SPAN("") },
-	{ "R20: dots are refused encoded as well",
-	    SPAN("/a/%2e%2E/b"), URL_PATH_DOTS, SPAN("") },
-	{ "R20: dots are refused half encoded",
-	    SPAN("/a/.%2e"), URL_PATH_DOTS, SPAN("") },
-	{ "R20: one encoded dot is refused",
-	    SPAN("/%2e/"), URL_PATH_DOTS, SPAN("") },
+	{ "R20: '.' at the end is refused", SPAN("/a/."), URL_PATH_DOTS,
+	    SPAN("") },
+	{ "R20: '..' at the end is refused", SPAN("/a/.."), URL_PATH_DOTS,
+	    SPAN("") },
+	{ "R20: '..' at the beginning is refused", SPAN("/../a"), URL_PATH_DOTS,
+	    SPAN("") },
+	{ "R20: dots are refused encoded as well", SPAN("/a/%2e%2E/b"),
+	    URL_PATH_DOTS, SPAN("") },
+	{ "R20: dots are refused half encoded", SPAN("/a/.%2e"), URL_PATH_DOTS,
+	    SPAN("") },
+	{ "R20: one encoded dot is refused", SPAN("/%2e/"), URL_PATH_DOTS,
+	    SPAN("") },
 	{ "R20: three dots are a name", SPAN("/..."), URL_PATH_OK,
 	    SPAN("/...") },
-	{ "R20: dots in front of a name are a name",
-	    SPAN("/.a/..b/c.."), URL_PATH_OK, SPAN("/.a/..b/c..") },
-	{ "an encoded NUL is refused",
-	    SPAN("/a%00b"), URL_PATH_NUL, SPAN("") },
+	{ "R20: dots in front of a name are a name", SPAN("/.a/..b/c.."),
+	    URL_PATH_OK, SPAN("/.a/..b/c..") },
+	{ "an encoded NUL is refused", SPAN("/a%00b"), URL_PATH_NUL, SPAN("") },
 	{ "a NUL is refused", SPAN("/a\0b"), URL_PATH_NUL, SPAN("") },
-	{ "an escape needs its digits",
-	    SPAN("/a%"), URL_PATH_BAD_ESCAPE, SPAN("") },
-	{ "an escape needs both digits",
-	    SPAN("/a%2"), URL_PATH_BAD_ESCAPE, SPAN("") },
-	{ "an escape needs hexadecimal digits",
-	    SPAN("/a%2g"), URL_PATH_BAD_ESCAPE, SPAN("") },
-	{ "an escape's digits are not a number with a sign",
-	    SPAN("/a%+1"), URL_PATH_BAD_ESCAPE, SPAN("") },
-	{ "a percent sign does not escape itself",
-	    SPAN("/a%%20"), URL_PATH_BAD_ESCAPE, SPAN("") },
+	{ "an escape needs its digits", SPAN("/a%"), URL_PATH_BAD_ESCAPE,
+	    SPAN("") },
+	{ "an escape needs both digits", SPAN("/a%2"), URL_PATH_BAD_ESCAPE,
+	    SPAN("") },
+	{ "an escape needs hexadecimal digits", SPAN("/a%2g"),
+	    URL_PATH_BAD_ESCAPE, SPAN("") },
+	{ "an escape's digits are not a number with a sign", SPAN("/a%+1"),
+	    URL_PATH_BAD_ESCAPE, SPAN("") },
+	{ "a percent sign does not escape itself", SPAN("/a%%20"),
+	    URL_PATH_BAD_ESCAPE, SPAN("") },
 	{ "an empty path is refused", SPAN(""), URL_PATH_NOT_ABSOLUTE,
 	    SPAN("") },
 	{ "a relative path is refused", SPAN("a/b"), URL_PATH_NOT_ABSOLUTE,
 	    SPAN("") },
-	{ "an encoded slash does not begin a path",
-	    SPAN("%2fa"), URL_PATH_NOT_ABSOLUTE, SPAN("") },
+	{ "an encoded slash does not begin a path", SPAN("%2fa"),
+	    URL_PATH_NOT_ABSOLUTE, SPAN("") },
 };
 
 static void
@@ -158,10 +157,13 @@ test_encoding(void **state)
 
 	(void)state;
 	buf_init(&b, 4096);
-	assert_int_equal(url_path_encode(&b,
-	    SPAN("/a b?c#d%\n\303\244~-._!$&'()*+,;=:@[]\"<>\\^`{|}\177")), 0);
-	assert_span(buf_span(&b), SPAN("/a%20b%3Fc%23d%25%0A%C3%A4"
-	    "~-._!$&'()*+,;=:@%5B%5D%22%3C%3E%5C%5E%60%7B%7C%7D%7F"));
+	assert_int_equal(
+	    url_path_encode(&b,
+		SPAN("/a b?c#d%\n\303\244~-._!$&'()*+,;=:@[]\"<>\\^`{|}\177")),
+	    0);
+	assert_span(buf_span(&b),
+	    SPAN("/a%20b%3Fc%23d%25%0A%C3%A4"
+		 "~-._!$&'()*+,;=:@%5B%5D%22%3C%3E%5C%5E%60%7B%7C%7D%7F"));
 	buf_clear(&b);
 	assert_int_equal(url_path_encode(&b, SPAN("a\0b")), 0);
 	assert_span(buf_span(&b), SPAN("a%00b"));
@@ -178,8 +180,7 @@ test_ceiling(void **state)
 
 	(void)state;
 	buf_init(&b, 4);
-	assert_int_equal(url_path_decode(SPAN("/abcd"), &b),
-	    URL_PATH_TOO_LONG);
+	assert_int_equal(url_path_decode(SPAN("/abcd"), &b), URL_PATH_TOO_LONG);
 	assert_int_equal(buf_bytes(&b), 0);
 	assert_int_equal(url_path_decode(SPAN("/%61%62%63"), &b), URL_PATH_OK);
 	assert_span(buf_span(&b), SPAN("/abc"));
@@ -210,8 +211,8 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest tests[COUNT(splits) + COUNT(decodings) +
-	    COUNT(others)];
+	static struct CMUnitTest
+	    tests[COUNT(splits) + COUNT(decodings) + COUNT(others)];
 	size_t count = 0;
 
 	ADD_ROWS(tests, &count, splits, test_split);
