@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""One host that most tests share; tests that harm a host start their own."""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from host import Host, seeded  # noqa: E402
+
+# Limits short enough to run into, and a password for /fn/private/.
+CONF = """
+drain = "5s";
+limits = { grace = "200ms"; };
+"""
+
+
+@pytest.fixture(scope="session")
+def shared():
+    host = Host(CONF)
+    password = host.base / "htpasswd"
+    password.write_text("ada:{PLAIN}engine\n")
+    host.server_lines = f"""
+		location ^~ /fn/private/ {{
+			auth_basic private;
+			auth_basic_user_file {password};
+			include fcgi-host-params.conf;
+			fastcgi_param FN_PREFIX /fn/;
+			fastcgi_param REMOTE_USER $remote_user;
+			fastcgi_param AUTH_TYPE Basic;
+		}}
+"""
+    host.tenant("private")
+    host.function("private", "rogue")
+    with host:
+        yield host
+
+
+@pytest.fixture
+def host(shared):
+    """The shared host; afterwards no function of the test may be running."""
+    yield shared
+    for path in shared.functions.glob("*/data/*"):
+        path.unlink()
+    shared.quiet()
+    assert shared.master.poll() is None
+    shared.check_errors()
+
+
+@pytest.fixture
+def new_host():
+    """Makes hosts that end with the test."""
+    made = []
+
+    def make(conf=CONF, **more):
+        host = Host(conf, **more)
+        made.append(host)
+        return host.start()
+    yield make
+    for host in made:
+        host.stop()
+
+
+@pytest.fixture
+def rng():
+    return seeded()

@@ -1,0 +1,477 @@
+# SPDX-License-Identifier: MIT
+"""A host with a real nginx before it, in a directory of its own, for as long as
+a test needs it; and what tests want to know about its processes and logs."""
+import contextlib
+import http.client
+import json
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import fastcgi
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAVOUR = os.environ.get("FLAVOUR", "release")
+BUILD = ROOT / "build" / FLAVOUR
+ROGUE = BUILD / "rogue" / "rogue"
+TORTURE = bool(os.environ.get("TORTURE"))
+IS_ROOT = os.geteuid() == 0
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+HEAD = "Content-Type: text/plain\\n\\n"
+
+
+def count(short, full):
+    """How often: short in `make test`, full in `make torture`."""
+    return full if TORTURE else short
+
+
+def seeded():
+    """A random generator; SEED= in the environment repeats a run."""
+    seed = int(os.environ.get("SEED", time.time_ns() % 2**32))
+    print(f"SEED={seed}")
+    return random.Random(seed)
+
+
+def eventually(condition, what="condition", timeout=15):
+    """Waits until condition() is true and returns what it returned."""
+    end = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, f"waited {timeout} s for {what}"
+        time.sleep(0.01)
+
+
+# ---- processes --------------------------------------------------------------
+
+def _stat(pid):
+    """(name, state, parent) or None."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("latin-1")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    rest = rest.split()
+    return name, rest[0], int(rest[1])
+
+
+def alive(pid):
+    """There and no zombie."""
+    stat = _stat(pid)
+    return stat is not None and stat[1] not in "ZX"
+
+
+def processes():
+    """{pid: (name, state, parent)} of the machine."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = _stat(int(entry))
+            if stat:
+                found[int(entry)] = stat
+    return found
+
+
+def tree(root):
+    """Pids below root, zombies included, root not."""
+    table, found, new = processes(), set(), {root}
+    while new:
+        new = {pid for pid, (_, _, parent) in table.items()
+               if parent in new and pid not in found}
+        found |= new
+    return found
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def memory_kib(pid, key="VmRSS"):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise KeyError(key)
+
+
+# ---- HTTP -------------------------------------------------------------------
+
+class Response:
+    def __init__(self, status, reason, headers, body):
+        self.status, self.reason = status, reason
+        self.headers, self.body = headers, body
+
+    def header(self, name):
+        found = [value for key, value in self.headers
+                 if key.lower() == name.lower()]
+        assert len(found) <= 1, f"{name} came {len(found)} times"
+        return found[0] if found else None
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def request_id(self):
+        return self.header("X-Request-Id")
+
+    def problem(self, status, end, *words):
+        """Asserts that this is the host's own answer of this kind."""
+        assert self.status == status, (self.status, self.text)
+        assert self.header("Content-Type") == "application/problem+json"
+        problem = json.loads(self.body)
+        assert problem["status"] == status
+        assert problem["type"].endswith(":" + end), problem
+        assert problem["instance"] == self.request_id
+        for word in words:
+            assert word in problem["detail"], problem
+        return problem
+
+    def __repr__(self):
+        return f"{self.status} {self.reason} {self.headers} {self.body[:300]}"
+
+
+class Broken(Exception):
+    """The server broke off in the middle of a reply."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Host:
+    """conf: text of its configuration. user: run as this uid (needs root).
+    programs: where the programs are, if not in the build folder."""
+
+    def __init__(self, conf="", user=None, nginx=True, programs=BUILD,
+                 functions=None, server=""):
+        self.base = Path(tempfile.mkdtemp(prefix="fcgi-host-test."))
+        self.base.chmod(0o755)
+        self.user, self.programs = user, programs
+        self.run = self.base / "run"
+        self.functions = functions or self.base / "functions"
+        self.conf = self.base / "host.conf"
+        self.errors = self.base / "host.err"
+        self.port, self.server_lines = free_port(), server
+        self.master = self.nginx = None
+        self.with_nginx = nginx
+        for path in (self.run, self.functions):
+            path.mkdir(exist_ok=True)
+            self._own(path)
+        self.conf.write_text(conf)
+        self.tenant("rogue")
+
+    # ---- life ----
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        self.stop(check=kind is None)
+
+    def _own(self, path):
+        if self.user is not None:
+            os.chown(path, self.user, self.user, follow_symlinks=False)
+
+    def _popen(self, args, user=None, **more):
+        user = self.user if user is None else user
+        if user is not None and user != os.geteuid():
+            more.update(user=user, group=user, extra_groups=[])
+        return subprocess.Popen([str(arg) for arg in args],
+                                stdin=subprocess.DEVNULL, **more)
+
+    def command(self, *more):
+        return [self.programs / "fcgi-host", "--config", self.conf,
+                "--run", self.run, "--functions", self.functions, *more]
+
+    def start(self):
+        self.start_master()
+        if self.with_nginx:
+            self.start_nginx()
+        return self
+
+    def start_master(self):
+        with open(self.errors, "ab") as errors:
+            self.master = self._popen(self.command(), stdout=errors,
+                                      stderr=errors, start_new_session=True)
+        eventually(self.serves, "the host to serve")
+
+    def serves(self):
+        assert self.master.poll() is None, \
+            "the host ended:\n" + self.errors.read_text()
+        with contextlib.suppress(OSError):
+            with fastcgi.Connection(self.front, timeout=5) as connection:
+                connection.send(fastcgi.record(
+                    fastcgi.GET_VALUES, 0,
+                    fastcgi.pairs({"FCGI_MAX_CONNS": ""})))
+                return connection.record() is not None
+        return False
+
+    def write_nginx(self):
+        to = self.run / "nginx"
+        to.mkdir(exist_ok=True)
+        for source in [*(ROOT / "nginx").glob("fcgi-host*.conf"),
+                       ROOT / "nginx" / "run.conf.in"]:
+            text = source.read_text()
+            for old, new in (("@RUN@", self.run), ("@PORT@", self.port),
+                             ("unix:/run/fcgi-host/", f"unix:{self.run}/")):
+                text = text.replace(old, str(new))
+            if source.name == "run.conf.in":
+                text = text.replace("\t\tlocation = /",
+                                    self.server_lines + "\n\t\tlocation = /")
+                text = text.replace("worker_processes auto",
+                                    "worker_processes 1")
+            (to / source.name.replace("run.conf.in", "nginx.conf")) \
+                .write_text(text)
+        limits = subprocess.run(
+            self.command("-n", "--nginx"), check=True, capture_output=True)
+        (to / "fcgi-host-limits.conf").write_bytes(limits.stdout)
+        return to
+
+    def start_nginx(self):
+        to = self.write_nginx()
+        user = self.user
+        if user is None and IS_ROOT:
+            user = pwd.getpwnam("www-data").pw_uid
+        if user is not None:
+            os.chown(to, user, user)
+        self.nginx = self._popen(
+            [NGINX, "-e", to / "error.log", "-c", to / "nginx.conf"],
+            user=user, start_new_session=True)
+
+        def listens():
+            assert self.nginx.poll() is None, \
+                (to / "error.log").read_text()
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return True
+            return False
+        eventually(listens, "nginx to listen")
+
+    def stop(self, check=True):
+        """Takes it down and checks that nothing of it is left."""
+        below = tree(self.master.pid) if self.master else set()
+        try:
+            if self.nginx:
+                self.nginx.terminate()
+                self.nginx.wait(15)
+            if self.master:
+                self.master.terminate()
+                status = self.master.wait(60)
+                if check:
+                    assert status == 0, self.errors.read_text()[-3000:]
+                    left = eventually(
+                        lambda: not [p for p in below if alive(p)] or None,
+                        "all processes to be gone")
+                    assert left
+                    sockets = [path for path in self.run.rglob("*")
+                               if path.is_socket()]
+                    assert not sockets
+            if check:
+                self.check_errors()
+        finally:
+            for process in (self.nginx, self.master):
+                if process and process.poll() is None:
+                    process.kill()
+                    process.wait()
+            for pid in below:
+                if alive(pid):
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(self.base, ignore_errors=True)
+
+    def check_errors(self):
+        """No process of the host may have failed an assertion or sanitizer."""
+        text = self.errors.read_text(errors="replace")
+        for word in ("panic", "Assertion", "Sanitizer", "runtime error"):
+            at = text.find(word)
+            assert at < 0, text[max(0, at - 500):at + 3000]
+
+    # ---- functions ----
+
+    def tenant(self, name, data=True):
+        path = self.functions / name
+        if not path.exists():
+            path.mkdir()
+            path.chmod(0o755)
+            self._own(path)
+            if data:
+                (path / "data").mkdir()
+                (path / "data").chmod(0o777)
+                self._own(path / "data")
+            if name == "rogue":
+                self.function("rogue", "rogue")
+        return path
+
+    def function(self, tenant, name, source=ROGUE, conf=None, mode=0o755):
+        """Puts a function in place, as `install` would: by rename."""
+        path = self.tenant(tenant) / name
+        if conf is not None:
+            self.write(path.with_suffix(".conf"), conf, 0o644)
+        if isinstance(source, Path):
+            source = source.read_bytes()
+        return self.write(path, source, mode)
+
+    def write(self, path, content, mode):
+        new = path.with_name("." + path.name + ".new")
+        new.write_bytes(content if isinstance(content, bytes)
+                        else content.encode())
+        new.chmod(mode)
+        self._own(new)
+        new.rename(path)
+        return path
+
+    def data(self, name, tenant="rogue"):
+        return self.functions / tenant / "data" / name
+
+    def marks(self, name, tenant="rogue"):
+        """Pids the step mark=NAME left, as the functions saw them."""
+        path = self.data(name, tenant)
+        return path.read_text().split() if path.exists() else []
+
+    def wait_mark(self, name, number=1, tenant="rogue"):
+        return eventually(
+            lambda: len(self.marks(name, tenant)) >= number or None,
+            f"{number} marks in {name}")
+
+    # ---- asking ----
+
+    @property
+    def front(self):
+        return self.run / "front.sock"
+
+    def http(self, timeout=30):
+        return http.client.HTTPConnection("127.0.0.1", self.port,
+                                          timeout=timeout)
+
+    def get(self, target, method="GET", body=None, headers=(), timeout=30,
+            connection=None):
+        """Sends target as it is. Raises Broken on a reply cut short."""
+        mine = connection is None
+        connection = connection or self.http(timeout)
+        try:
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in dict(headers).items() \
+                    if isinstance(headers, dict) else headers:
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            got = connection.getresponse()
+            try:
+                data = got.read()
+            except (http.client.IncompleteRead, ConnectionResetError) as error:
+                raise Broken(str(error)) from error
+            return Response(got.status, got.reason, got.getheaders(), data)
+        finally:
+            if mine:
+                connection.close()
+
+    def post(self, target, body, **more):
+        return self.get(target, "POST", body, **more)
+
+    def rogue(self, steps, path="", tenant="rogue", name="rogue", **more):
+        return self.get(f"/fn/{tenant}/{name}{path}?{steps}", **more)
+
+    def environment(self, path="", **more):
+        """What the function found in its environment."""
+        got = self.rogue("head&env", path, **more)
+        assert got.status == 200, got
+        return self.parse_environment(got.body)
+
+    @staticmethod
+    def parse_environment(body):
+        names, found = set(), {}
+        for item in body.split(b"\0")[:-1]:
+            name, _, value = item.decode("utf-8", "surrogateescape") \
+                .partition("=")
+            assert name not in names, f"{name} twice"
+            names.add(name)
+            found[name] = value
+        return found
+
+    def ask(self, uri, body=b"", **more):
+        """Straight to the front socket."""
+        return fastcgi.ask(self.front, uri, body, **more)
+
+    def ctl(self, *args, check=True, **more):
+        done = subprocess.run(
+            [str(self.programs / "fcgi-hostctl"), "--run", str(self.run),
+             *[str(arg) for arg in args]],
+            capture_output=True, timeout=60, **more)
+        if check:
+            assert done.returncode == 0, done
+        return done
+
+    def status(self):
+        return json.loads(self.ctl("status", "--json").stdout)
+
+    # ---- looking ----
+
+    def named(self, name):
+        """Pids of the host's processes of this program."""
+        table = processes()
+        return sorted(pid for pid in tree(self.master.pid) if pid in table
+                      and table[pid][0] == f"fcgi-host-{name}"[:15]
+                      and table[pid][1] not in "ZX")
+
+    @property
+    def gateway(self):
+        return eventually(lambda: self.named("gateway"), "a gateway")[0]
+
+    @property
+    def log(self):
+        return eventually(lambda: self.named("log"), "a log process")[0]
+
+    def cells(self):
+        """Cells: children of master. Their children are launchers."""
+        table = processes()
+        return [pid for pid in self.named("cell")
+                if table.get(pid, (0, 0, 0))[2] == self.master.pid]
+
+    def launchers(self):
+        cells, table = self.cells(), processes()
+        return [pid for pid in self.named("cell")
+                if table.get(pid, (0, 0, 0))[2] in cells]
+
+    def running(self):
+        """Processes of functions: what is below master and none of its own."""
+        table = processes()
+        return [pid for pid in tree(self.master.pid) if pid in table
+                and not table[pid][0].startswith("fcgi-host")]
+
+    def quiet(self):
+        """Waits until no process of a function is left, not even a zombie."""
+        eventually(lambda: not self.running() or None,
+                   f"functions to be gone: {self.running()}")
+
+    def access(self, request, timeout=15):
+        """The access record of this request."""
+        log = self.run / "log" / "access.log"
+
+        def find():
+            if log.exists():
+                for line in log.read_text().splitlines():
+                    if request in line:
+                        record = json.loads(line)
+                        if record["request"] == request:
+                            return record
+            return None
+        return eventually(find, f"an access record of {request}", timeout)
+
+    def tenant_log(self, tenant):
+        path = self.run / "log" / "tenants" / f"{tenant}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def wait_log(self, tenant, text):
+        eventually(lambda: text in self.tenant_log(tenant),
+                   f"{text!r} in the log of {tenant}")
