@@ -467,9 +467,10 @@ tail_found(struct tail *t)
 		t->find.fd = -1;
 	}
 	fd_close(&t->find.fd);
+	if (t->start.fd < 0)	/* it may have come meanwhile, all of it new */
+		t->start.fd = files_open(t->all->files, tail_name(t), 0);
 	if (t->call[0] && !t->seen && (recent = recent_find(t->all, t))) {
 		buf_put_string(&t->out, recent->line);
-		t->over = true;
 		tail_end(t, NULL);
 	} else if (t->call[0] && !t->seen && !t->follow) {
 		tail_end(t, "no such request in the log");
@@ -568,6 +569,9 @@ tail_filter(struct tail *t, struct span bytes)
 	    bytes.bytes - rest.bytes;
 	if (t->over)
 		tail_end(t, NULL);
+	else if (t->follow && !t->seen &&
+	    loop_now_ms(t->all->loop) >= t->known_by_ms)
+		tail_limit(t);	/* others write faster than we come to wait */
 	else
 		tail_soon(t);
 }
@@ -719,11 +723,11 @@ tail_limit(void *arg)
 {
 	struct tail *t = arg;
 
-	if (t->state == TAIL_WAITING)
-		tail_end(t, "no such request in the log");
-	else if (t->state == TAIL_ENDING)
+	if (t->state == TAIL_ENDING) {
 		tail_gone(t);
-	else {
+	} else if (buf_bytes(&t->out) == 0) {
+		tail_end(t, "no such request in the log");
+	} else {
 		buf_clear(&t->out);
 		tail_end(t, "the reader took nothing for too long");
 	}
