@@ -3,6 +3,7 @@
 best settings, each answering the same hello programs at a URL of its own."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -54,7 +55,7 @@ class Stage:
         log = open(self.directory / f"{name}.log", "wb")
         self.processes[name] = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log)
+            stdout=log, stderr=log, start_new_session=True)
         return self.processes[name]
 
     def stop(self):
@@ -65,7 +66,12 @@ class Stage:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 print(f"bench: {name} did not end; killed")
-                process.kill()
+            # fcgiwrap's workers survive it
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
 
     def write(self, name, text):
         path = self.directory / name
