@@ -102,8 +102,6 @@ buf_vprintf(struct buf *b, const char *format, va_list args)
 		to = buf_reserve(b, (size_t)bytes);
 		bytes = to ? vsnprintf(to, (size_t)bytes + 1, format, again)
 		    : -1;
-	} else if (bytes >= 0 && (size_t)bytes > b->ceiling - buf_bytes(b)) {
-		bytes = -1;
 	}
 	va_end(again);
 	if (bytes < 0)

@@ -55,13 +55,15 @@ struct loop *loop_new(void);	/* fatal when the machine refuses */
 void loop_free(struct loop *);
 void loop_run(struct loop *);	/* until loop_stop() */
 void loop_stop(struct loop *);
-void loop_once(struct loop *, int64_t wait_ms);	/* one batch; -1 = no limit */
+/* One batch, waiting wait_ms at most; -1 is without limit. */
+void loop_once(struct loop *, int64_t wait_ms);
 
 uint64_t loop_now_ms(const struct loop *);	/* monotonic, one value a batch */
 
 void watch_init(struct watch *, loop_watch_fn *, void *arg);
 int loop_watch(struct loop *, struct watch *, int fd, unsigned events);
-void loop_change(struct loop *, struct watch *, unsigned events); /* no-op if same */
+/* Costs nothing when the events are the same. */
+void loop_change(struct loop *, struct watch *, unsigned events);
 void loop_unwatch(struct loop *, struct watch *);	/* before close(fd) */
 
 void timer_init(struct timer *, loop_fn *, void *arg);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -107,10 +108,24 @@ an_empty_channel_is_eagain_and_a_closed_one_the_end(void **state)
 	count = 2;
 	assert_int_equal(fd_receive(ends[1], data, 8, got, &count), 0);
 	assert_int_equal(count, 0);
-	/* and sending is an error, not a SIGPIPE */
-	assert_int_equal(fd_send(ends[1], SPAN("x"), NULL, 0), -1);
-	assert_int_equal(errno, EPIPE);
 	fd_close(&ends[1]);
+}
+
+static void
+sending_to_nobody_is_an_error_not_a_signal(void **state)
+{
+	static const int types[] = { SOCK_SEQPACKET, SOCK_STREAM };
+	int ends[2];
+
+	(void)state;
+	signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < COUNT(types); i++) {
+		assert_int_equal(socketpair(AF_UNIX, types[i], 0, ends), 0);
+		fd_close(&ends[0]);
+		assert_int_equal(fd_send(ends[1], SPAN("x"), NULL, 0), -1);
+		assert_int_equal(errno, EPIPE);
+		fd_close(&ends[1]);
+	}
 }
 
 static void
@@ -422,6 +437,8 @@ the_peer_is_who_made_the_pair(void **state)
 static const struct CMUnitTest others[] = {
 	{ .name = "an empty channel is EAGAIN, a closed one is the end",
 	    .test_func = an_empty_channel_is_eagain_and_a_closed_one_the_end },
+	{ .name = "sending to nobody is an error, not a signal",
+	    .test_func = sending_to_nobody_is_an_error_not_a_signal },
 	{ .name = "a full channel is EAGAIN",
 	    .test_func = a_full_channel_is_eagain },
 	{ .name = "descriptors on an empty message are closed",
