@@ -418,36 +418,31 @@ class Host:
     # ---- looking ----
 
     def named(self, name):
-        """Pids of the host's processes of this program."""
+        """Pids of the host's processes of this name."""
         table = processes()
         return sorted(pid for pid in tree(self.master.pid) if pid in table
-                      and table[pid][0] == f"fcgi-host-{name}"[:15]
+                      and table[pid][0] == name[:15]
                       and table[pid][1] not in "ZX")
 
     @property
     def gateway(self):
-        return eventually(lambda: self.named("gateway"), "a gateway")[0]
+        return eventually(lambda: self.named("fcgi-host-gateway"), "a gateway")[0]
 
     @property
     def log(self):
-        return eventually(lambda: self.named("log"), "a log process")[0]
+        return eventually(lambda: self.named("fcgi-host-log"), "a log process")[0]
 
     def cells(self):
-        """Cells: children of master. Their children are launchers."""
-        table = processes()
-        return [pid for pid in self.named("cell")
-                if table.get(pid, (0, 0, 0))[2] == self.master.pid]
+        return self.named("fcgi-host-cell")
 
     def launchers(self):
-        cells, table = self.cells(), processes()
-        return [pid for pid in self.named("cell")
-                if table.get(pid, (0, 0, 0))[2] in cells]
+        return self.named("fcgi-launcher")
 
     def running(self):
         """Processes of functions: what is below master and none of its own."""
         table = processes()
         return [pid for pid in tree(self.master.pid) if pid in table
-                and not table[pid][0].startswith("fcgi-host")]
+                and not table[pid][0].startswith("fcgi-")]
 
     def quiet(self):
         """Waits until no process of a function is left, not even a zombie."""

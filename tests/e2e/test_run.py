@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""`make run` itself, as a person would use it: with the functions of the tree,
+stopped by Ctrl-C, leaving nothing behind."""
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import requests
+
+from host import BUILD, FLAVOUR, ROOT, alive, eventually, free_port, processes
+
+TMP = Path(tempfile.gettempdir())
+
+
+class MakeRun:
+    def __init__(self, **variables):
+        self.port = free_port()
+        self.before = set(processes())
+        self.places = set(TMP.glob("fcgi-host.*"))
+        self.output = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            ["make", "-s", "run", f"FLAVOUR={FLAVOUR}", f"PORT={self.port}",
+             *(f"{name}={value}" for name, value in variables.items())],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.output,
+            stderr=subprocess.STDOUT, start_new_session=True)
+
+    def text(self):
+        self.output.flush()
+        return os.pread(self.output.fileno(), 1 << 20, 0).decode()
+
+    def ready(self):
+        eventually(lambda: "\nready: " in "\n" + self.text()
+                   or self.process.poll() is not None, "ready", 60)
+        assert self.process.poll() is None, self.text()
+        return self
+
+    def ours(self):
+        """Processes that came with it: of its session or below it."""
+        return [pid for pid in set(processes()) - self.before
+                if alive(pid) and pid != os.getpid()
+                and self.mentions(pid)]
+
+    def mentions(self, pid):
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            return any(word in line for word in (b"fcgi-host", b"nginx"))
+        return False
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def get(self, path, **more):
+        return requests.get(self.url(path), timeout=30, **more)
+
+    def left(self):
+        """What should not be there any more."""
+        places = set(TMP.glob("fcgi-host.*")) - self.places
+        return [pid for pid in self.pids if alive(pid)] + list(places)
+
+    def stop(self, how=signal.SIGINT, group=True):
+        self.pids = self.ours()
+        if group:
+            os.killpg(self.process.pid, how)
+        else:
+            self.process.send_signal(how)
+        self.process.wait(60)
+        eventually(lambda: not self.left(), "nothing to be left")
+
+
+@pytest.fixture
+def make_run():
+    running = []
+
+    def start(**variables):
+        running.append(MakeRun(**variables))
+        return running[-1].ready()
+    yield start
+    for each in running:
+        if each.process.poll() is None:
+            each.stop()
+
+
+def test_ready_and_every_function_has_a_line(make_run):
+    run = make_run()
+    text = run.text()
+    assert f"ready: {run.url('/fn/demo/hello')}" in text.splitlines()
+    urls = re.findall(r"http://[^\s]+", text)
+    for name in ("hello", "environment", "echo", "calendar", "chart", "qr",
+                 "whoami", "events", "slow", "welcome"):
+        assert any(url.endswith(f"/fn/demo/{name}") for url in urls), name
+    assert any(url.endswith("/fn/git/gitweb") for url in urls)
+    assert "rogue" not in text
+    assert run.get("/fn/demo/hello").text == "hello, world\n"
+
+
+@pytest.mark.parametrize("how, group", [
+    (signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)])
+def test_it_leaves_nothing_behind(make_run, how, group):
+    run = make_run()
+    assert run.get("/fn/demo/hello").status_code == 200
+    run.stop(how, group)
+    assert run.process.returncode is not None
+
+
+def test_an_executable_dropped_in_answers_at_once(make_run):
+    with tempfile.TemporaryDirectory() as closed:       # mode 0700
+        demo = Path(closed) / "functions" / "demo"
+        demo.mkdir(parents=True)
+        run = make_run(FUNCTIONS=demo.parent)
+        assert run.get("/fn/demo/hello").status_code == 404
+        new = demo / "hello"
+        new.write_bytes((ROOT / "functions/demo/hello").read_bytes())
+        new.chmod(0o755)
+        assert run.get("/fn/demo/hello/you").text == "hello, you\n"
+
+
+def test_run_and_conf_are_heeded(make_run):
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        conf = Path(place) / "host.conf"
+        conf.write_text('limits = { time = "400ms"; };\n')
+        run = make_run(RUN=f"{place}/run", CONF=conf)
+        got = run.get("/fn/demo/slow")
+        assert got.status_code == 504
+        assert "limits.time = 400 ms" in got.json()["detail"]
+        done = subprocess.run(
+            [BUILD / "fcgi-hostctl", "--run", f"{place}/run", "status"],
+            capture_output=True)
+        assert done.returncode == 0
+        run.stop()
+        assert not list(Path(place).rglob("*.sock"))
+        assert (Path(place) / "run" / "log" / "access.log").exists()
+
+
+def test_it_says_what_is_wrong():
+    for variables, word in (({"FUNCTIONS": "/nowhere"}, "/nowhere"),
+                            ({"CONF": "/nowhere"}, "/nowhere")):
+        run = MakeRun(**variables)
+        assert run.process.wait(60) != 0
+        assert word in run.text()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as conf:
+        conf.write("nonsense = 1;\n")
+        conf.flush()
+        run = MakeRun(CONF=conf.name)
+        assert run.process.wait(60) != 0
+        assert f"{conf.name}:1:" in run.text()
+
+
+def test_the_end_of_nginx_is_the_end(make_run):
+    run = make_run()
+    run.pids = run.ours()
+    nginx = [pid for pid in run.pids if b"nginx: master" in
+             Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(nginx[0], signal.SIGKILL)
+    assert run.process.wait(60) != 0
+    assert "nginx ended by itself" in run.text()
+    eventually(lambda: not run.left(), "nothing to be left")
+
+
+# ---- the demonstrations -----------------------------------------------------
+
+@pytest.fixture(scope="module")
+def demo():
+    run = MakeRun().ready()
+    yield run
+    run.stop()
+
+
+def test_demo_environment(demo):
+    got = demo.get("/fn/demo/environment/p?q=<b>",
+                   headers={"X-Test": "<script>"})
+    assert got.headers["Content-Type"].startswith("text/html")
+    assert "HTTP_X_TEST" in got.text and "&lt;script&gt;" in got.text
+    assert "<script>" not in got.text
+
+
+def test_demo_echo(demo):
+    got = requests.post(demo.url("/fn/demo/echo"), timeout=30,
+                        data={"word": "Grüße <b>"},
+                        files={"file": ("a.bin", b"\0\1\2" * 100_000)})
+    assert "Grüße &lt;b&gt;" in got.text
+    assert "a.bin, 300000 bytes" in got.text
+    got = requests.post(demo.url("/fn/demo/echo"), timeout=30,
+                        data={"a": "1&2"})
+    assert "1&amp;2" in got.text
+    assert "<form" in demo.get("/fn/demo/echo").text
+
+
+def test_demo_calendar(demo):
+    got = demo.get("/fn/demo/calendar/2024/02")
+    assert "February 2024" in got.text and "<td>29" in got.text
+    assert "<td>30" not in got.text
+    assert demo.get("/fn/demo/calendar/2024/13").status_code == 404
+
+
+def test_demo_chart(demo):
+    got = demo.get("/fn/demo/chart?a=1&b=2.5&%3Cx%3E=3")
+    assert got.headers["Content-Type"] == "image/svg+xml"
+    assert got.text.count("<rect") == 3 and "&lt;x&gt;" in got.text
+    assert demo.get("/fn/demo/chart?a=x").status_code == 400
+    assert requests.post(demo.url("/fn/demo/chart"), data=b"x",
+                         timeout=30).status_code == 405
+
+
+def test_demo_qr(demo):
+    got = demo.get("/fn/demo/qr", params={"text": "ä & \\ %41 %n"})
+    assert got.headers["Content-Type"] == "image/svg+xml"
+    assert "<svg" in got.text
+    assert demo.get("/fn/demo/qr").status_code == 400
+    assert demo.get("/fn/demo/qr",
+                    params={"text": "x" * 5000}).status_code == 400
+
+
+def test_demo_whoami_and_welcome(demo):
+    text = demo.get("/fn/demo/whoami").text
+    assert "uid=" in text and "time left" in text
+    text = demo.get("/").text
+    links = re.findall(r'href="([^"]+)"', text)
+    assert len(links) >= 9
+    for link in links:
+        if "slow" not in link and "events" not in link:
+            assert demo.get(link.replace("&amp;", "&")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/fn/demo/events", "/stream/demo/events"])
+def test_demo_events(demo, path):
+    with demo.get(path, stream=True) as got:
+        assert got.headers["Content-Type"] == "text/event-stream"
+        lines = got.iter_lines()
+        assert next(lines) == b"id: 1"
+        assert re.fullmatch(rb"data: \d\d:\d\d:\d\d", next(lines))
+
+
+def test_gitweb_shows_this_repository(demo):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not in a clone")
+    subject = subprocess.run(
+        ["git", "-C", ROOT, "-c", f"safe.directory={ROOT}", "log", "-1",
+         "--format=%h"], capture_output=True, check=True).stdout.decode()
+    got = demo.get("/fn/git/gitweb?p=.git;a=shortlog")
+    assert got.status_code == 200
+    assert subject.strip()[:7] in got.text
