@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* config.h - the host's configuration: immutable, made whole or not at all,
+ * with a generation number. The struct has one member per row of options.def
+ * and two arrays by the rows of limits.def. Master reads the file; the other
+ * processes get the same struct in a CONFIG message. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+enum limit {
+#define LIMIT(name, TYPE, standard, most, sentence) LIMIT_##name,
+#include "config/limits.def"
+#undef LIMIT
+	LIMITS
+};
+
+struct limit_row {
+	const char *name;
+	char type;		/* 't' ms, 's' bytes, 'c' count */
+	uint64_t standard;
+	uint64_t most;
+	const char *sentence;
+};
+extern const struct limit_row limit_rows[LIMITS];
+/* "10s", "64 MiB", "128": a value in the words of its row; "0" is off. */
+const char *limit_text(enum limit, uint64_t value, char text[32]);
+
+struct strings {		/* a list of text */
+	char **items;		/* ours */
+	size_t count;
+};
+
+#define CONFIG_PATH char *
+#define CONFIG_STRING char *
+#define CONFIG_USER char *
+#define CONFIG_GROUP char *
+#define CONFIG_STRINGS struct strings
+#define CONFIG_PATHS struct strings
+#define CONFIG_NAMES struct strings
+#define CONFIG_TIME uint64_t
+#define CONFIG_SIZE uint64_t
+#define CONFIG_COUNT uint64_t
+#define CONFIG_BOOL bool
+#define CONFIG_ENV struct strings	/* "NAME=value" */
+
+/* What the administrator gives one tenant, one member per row of grants.def:
+ * `tenants = ( { name = "git"; read = [ "/srv/git" ]; slots = 8; } );` */
+struct grant {
+#define GRANT(member, name, TYPE, standard, least, most, sentence) \
+	CONFIG_##TYPE member;
+#include "config/grants.def"
+#undef GRANT
+};
+
+struct config {
+	unsigned references;
+	uint64_t generation;
+#define OPTION(member, path, TYPE, standard, least, most, sentence) \
+	CONFIG_##TYPE member;
+#include "config/options.def"
+#undef OPTION
+	uint64_t limits[LIMITS];	/* defaults */
+	uint64_t maximum[LIMITS];
+	struct grant *grants;		/* ours */
+	size_t grant_count;
+};
+
+struct config *config_new(void);	/* every option at its default */
+struct config *config_hold(struct config *);
+void config_release(struct config **);
+
+/* Reads a file over the defaults. Relative PATHs are taken from the directory
+ * the file is in. On errors returns NULL and appends to `errors` one line each,
+ * "file:line: sentence": the first of syntax, or all of meaning. */
+struct config *config_load(const char *file, uint64_t generation,
+    struct buf *errors);
+#define config_read config_load
+
+/* The same struct in the bytes of a CONFIG message, and back: NULL when they
+ * are not. config_encode_for() leaves out what other tenants are granted: a
+ * cell has no business with their variables. -1: the buffer's ceiling. */
+enum { CONFIG_BYTES_MOST = 190 * 1024 };	/* config_read() refuses more */
+int config_encode(const struct config *, struct buf *);
+int config_encode_for(const struct config *, struct span tenant, struct buf *);
+struct config *config_decode(struct span);
+
+const struct grant *config_grant(const struct config *, struct span tenant);
+				/* NULL: nothing beside what all have */
+bool config_tenant_name(struct span);	/* [a-z0-9][a-z0-9_-]{0,62} */
+
+/* All options with sentence, type, range and default: as a commented
+ * configuration file (conf/every-option.conf), or as text for --help-options,
+ * or as rows of the man page (roff). */
+void config_print_file(struct buf *);
+void config_print_help(struct buf *);
+void config_print_man(struct buf *);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* option.h - what config and settings have in common: a table of options and a
+ * struct with a member for each. Defaults, checks, bytes, reading and printing
+ * know the table only. Private to this folder.
+ *   option.c        defaults, checks, bytes        links libc and wire only
+ *   option_read.c   from a file                    the one user of libconfig
+ *   option_print.c  for people */
+#ifndef CONFIG_OPTION_H
+#define CONFIG_OPTION_H
+
+#include "config/config.h"
+
+enum {
+	OPTION_WHY_MOST = 320,		/* a sentence about a value */
+	OPTION_TEXT_MOST = 4096,	/* bytes of one text */
+	OPTION_ITEMS_MOST = 256,	/* items of a list */
+	OPTION_LIST_MOST = 16 * 1024,	/* bytes of a list */
+	OPTION_ENV_MOST = 32 * 1024,	/* bytes of a list of variables */
+	OPTION_METHODS_MOST = 32,
+	OPTION_METHOD_MOST = 32,	/* bytes of a method */
+};
+
+enum option_type {
+	OPTION_PATH,
+	OPTION_STRING,
+	OPTION_USER,
+	OPTION_GROUP,
+	OPTION_PATHS,
+	OPTION_NAMES,
+	OPTION_STRINGS,
+	OPTION_METHODS,
+	OPTION_ENV,
+	OPTION_TIME,
+	OPTION_SIZE,
+	OPTION_COUNT,
+	OPTION_BOOL,
+	OPTION_CHOICE,
+	OPTION_OTHER,	/* known by name; its owner reads, writes, prints it */
+};
+
+enum option_kind { OPTION_NUMBER, OPTION_TEXT, OPTION_LIST, OPTION_NOTHING };
+
+struct option {
+	const char *path;	/* "slots.host" */
+	enum option_type type;
+	size_t offset;		/* of the member */
+	uint64_t number;	/* default of numbers */
+	const char *text;	/* default of texts; items of lists, by blanks */
+	uint64_t least;
+	uint64_t most;
+	bool off;		/* 0 is allowed, too, though below least */
+	const char *set_by;	/* option of the host that says most, or NULL */
+	const char *const *words;	/* of a CHOICE, NULL behind the last */
+	const char *sentence;
+};
+
+/* Which member of struct option a row's default goes to. */
+#define STANDARD_PATH(s) .text = (s)
+#define STANDARD_STRING(s) .text = (s)
+#define STANDARD_USER(s) .text = (s)
+#define STANDARD_GROUP(s) .text = (s)
+#define STANDARD_PATHS(s) .text = (s)
+#define STANDARD_NAMES(s) .text = (s)
+#define STANDARD_STRINGS(s) .text = (s)
+#define STANDARD_METHODS(s) .text = (s)
+#define STANDARD_ENV(s) .text = (s)
+#define STANDARD_TIME(s) .number = (s)
+#define STANDARD_SIZE(s) .number = (s)
+#define STANDARD_COUNT(s) .number = (s)
+#define STANDARD_BOOL(s) .number = (s)
+#define STANDARD_CHOICE(s) .number = (s)
+
+/* ---- option.c -------------------------------------------------------------- */
+
+/* A value on its way into a struct: the member its kind says is meant. */
+struct option_value {
+	uint64_t number;
+	char *text;		/* ours */
+	struct strings list;	/* ours */
+};
+
+enum option_kind option_kind(const struct option *);
+void option_value_free(struct option_value *);
+uint64_t option_number(const struct option *, const void *object);
+const char *option_string(const struct option *, const void *object);
+const struct strings *option_list(const struct option *, const void *object);
+
+/* All options of a zeroed object at their defaults; fatal without memory. */
+void options_default(const struct option *, size_t count, void *object);
+void options_free(const struct option *, size_t count, void *object);
+
+/* May the option have this value? 0, or -1 and `why`: the sentence behind the
+ * option's path, " = 0 is out of range: ...". One item of a list likewise. */
+int option_check(const struct option *, const struct option_value *,
+    char why[OPTION_WHY_MOST]);
+int option_check_item(const struct option *, struct span item,
+    char why[OPTION_WHY_MOST]);
+void option_set(const struct option *, void *object, struct option_value *);
+						/* takes what is in it */
+
+/* What differs from `standard`, row by row. decode: over the object's defaults;
+ * -1 unless the bytes are rows of ascending number with allowed values. */
+int options_encode(const struct option *, size_t count, const void *object,
+    const void *standard, struct buf *);
+int options_decode(const struct option *, size_t count, struct span,
+    void *object);
+
+/* "0 or 1ms to 5m"; "" when there is nothing to say. A value in words. */
+const char *option_range(const struct option *, char text[96]);
+const char *option_number_text(const struct option *, uint64_t, char text[32]);
+
+/* Numbers and spans as in messages. 0 or -1. */
+int option_put_u32(struct buf *, uint32_t);
+int option_put_u64(struct buf *, uint64_t);
+int option_put_span(struct buf *, struct span);
+int option_take_u32(struct span *, uint32_t *);
+int option_take_u64(struct span *, uint64_t *);
+int option_take_span(struct span *, struct span *);
+
+int strings_add(struct strings *, struct span);	/* 0 or -1 */
+int strings_copy(struct strings *, const struct strings *);
+void strings_free(struct strings *);
+bool strings_equal(const struct strings *, const struct strings *);
+
+/* ---- option_read.c ---------------------------------------------------------- */
+
+struct option_file;	/* opaque: a file that is being read, and its errors */
+
+/* Reads the text of a file. NULL when it has an error of syntax, which is in
+ * `errors`. `directory` is where relative paths and @include start; NULL: there
+ * are none, and no @include. */
+struct option_file *option_file_new(const char *name, struct span text,
+    const char *directory, struct buf *errors);
+void option_file_free(struct option_file *);
+
+/* Everything in the file goes into the object by the rows; errors of meaning
+ * are appended, each with its line. */
+void option_file_read(struct option_file *, const struct option *,
+    size_t count, void *object);
+/* The same for an OPTION_OTHER that is a list of groups: returns how many it
+ * has, and reads one of them. */
+size_t option_file_groups(struct option_file *, const char *path);
+void option_file_group(struct option_file *, const char *path, size_t index,
+    const struct option *, size_t count, void *object);
+
+/* An error at the line of an option; without `path`, of the last group; was it
+ * in the file at all? */
+void option_file_say(struct option_file *, const char *path, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+bool option_file_has(const struct option_file *, const char *path);
+size_t option_file_errors(const struct option_file *);
+
+/* Relative to that directory, which is canonical, if it does not begin with /;
+ * an empty one stays empty. The caller frees. */
+char *option_path_from(const char *directory, const char *path);
+
+/* At most `most` bytes of a regular file, from its start, into *b. 0, or -1
+ * and `why`: "cannot be read: ...". */
+int option_file_load(int fd, size_t most, struct buf *b,
+    char why[OPTION_WHY_MOST]);
+
+/* ---- option_print.c ---------------------------------------------------------- */
+
+/* As a configuration file in which every option is commented: a line that
+ * begins "# " is prose, any other "#" stands before an option. */
+void options_print_file(const struct option *, size_t count, struct buf *);
+void options_print_help(const struct option *, size_t count,
+    const char *prefix, struct buf *);
+void options_print_man(const struct option *, size_t count,
+    const char *prefix, struct buf *);
+/* Prose of a file, broken into lines behind "# "; names and sentences so. */
+void options_print_prose(const char *, struct buf *);
+void options_print_list(const struct option *, size_t count, struct buf *);
+
+#endif

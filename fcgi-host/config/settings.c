@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* settings.c - the settings of a function: rows within the host's maxima, life,
+ * bytes. The gateway links this, and gets the bytes from cells, which may be
+ * hostile. */
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/diag.h"
+
+#include "config/options.h"
+#include "config/setting_rows.h"
+
+/* clang-format off */
+#define WORDS(member, ...) \
+	static const char *const member##_words[] = { __VA_ARGS__, NULL };
+#define SETTING(member, name, TYPE, standard, least, most, sentence)
+#include "config/settings.def"
+#undef WORDS
+#undef SETTING
+
+#define WORDS_OF_COUNT(member) NULL
+#define WORDS_OF_BOOL(member) NULL
+#define WORDS_OF_CHOICE(member) member##_words
+#define WORDS_OF_STRINGS(member) NULL
+#define WORDS_OF_METHODS(member) NULL
+#define WORDS_OF_ENV(member) NULL
+
+static const struct option setting_options[SETTING_OPTIONS] = {
+#define WORDS(member, ...)
+#define SETTING(member, path_, TYPE, standard, least_, most_, sentence_)    \
+	{ .path = path_, .type = OPTION_##TYPE,                             \
+	    .offset = offsetof(struct settings, member),                    \
+	    STANDARD_##TYPE(standard), .least = least_, .most = most_,      \
+	    .words = WORDS_OF_##TYPE(member), .sentence = sentence_ },
+#include "config/settings.def"
+#undef SETTING
+#undef WORDS
+#define LIMIT(name, TYPE, standard, most_, sentence_)                       \
+	{ .path = "limits." #name, .type = OPTION_##TYPE,                   \
+	    .offset = offsetof(struct settings, limits[LIMIT_##name]),      \
+	    .least = 1, .set_by = "maximum." #name, .sentence = sentence_ },
+#include "config/limits.def"
+#undef LIMIT
+};
+/* clang-format on */
+
+/* 0 is off where the host itself does not limit it, or sets no maximum. */
+void
+setting_rows(const struct config *c, struct option rows[SETTING_OPTIONS])
+{
+	struct option *concurrency = &rows[SETTING_ROW_concurrency];
+
+	memcpy(rows, setting_options, sizeof(setting_options));
+	concurrency->number = c->slots_function;
+	concurrency->most = c->slots_function_most;
+	concurrency->set_by =
+	    config_options[CONFIG_ROW_slots_function_most].path;
+	for (int i = 0; i < LIMITS; i++) {
+		struct option *row = &rows[SETTING_FIRST_LIMIT + i];
+
+		row->number = c->limits[i];
+		row->most = c->maximum[i];
+		row->off = c->limits[i] == 0;
+		if (c->maximum[i] == 0) {
+			row->most = config_limit_row((enum limit)i)->most;
+			row->off = true;
+			row->set_by = NULL;
+		}
+	}
+}
+
+struct settings *
+settings_new(const struct config *c)
+{
+	struct option rows[SETTING_OPTIONS];
+	struct settings *s = diag_alloc(sizeof(*s));
+
+	setting_rows(c, rows);
+	s->references = 1;
+	options_default(rows, SETTING_OPTIONS, s);
+	return s;
+}
+
+struct settings *
+settings_hold(struct settings *s)
+{
+	assert(s->references > 0);
+	s->references++;
+	return s;
+}
+
+void
+settings_release(struct settings **held)
+{
+	struct settings *s = *held;
+
+	*held = NULL;
+	if (!s || --s->references > 0)
+		return;
+	options_free(setting_options, SETTING_OPTIONS, s);
+	free(s);
+}
+
+int
+settings_encode(const struct settings *s, const struct config *c,
+    struct buf *b)
+{
+	struct option rows[SETTING_OPTIONS];
+	struct settings *standard = settings_new(c);
+	int result;
+
+	setting_rows(c, rows);
+	result = options_encode(rows, SETTING_OPTIONS, s, standard, b);
+	settings_release(&standard);
+	return result;
+}
+
+struct settings *
+settings_decode(struct span bytes, const struct config *c)
+{
+	struct option rows[SETTING_OPTIONS];
+	struct settings *s;
+
+	if (bytes.bytes > SETTINGS_BYTES_MOST)
+		return NULL;
+	s = settings_new(c);
+	setting_rows(c, rows);
+	if (options_decode(rows, SETTING_OPTIONS, bytes, s) != 0)
+		settings_release(&s);
+	return s;
+}
+
+bool
+settings_takes_method(const struct settings *s, struct span method)
+{
+	if (s->methods.count == 0)
+		return true;
+	for (size_t i = 0; i < s->methods.count; i++) {
+		struct span taken = span_of(s->methods.items[i]);
+
+		if (span_equal(taken, method))
+			return true;
+		if (span_equal(taken, SPAN("GET")) &&
+		    span_equal(method, SPAN("HEAD")))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* settings.h - the settings of one function: its own file over the tenant's
+ * over the host's defaults, within the host's maxima. Parsed only by a process
+ * that runs as the tenant; the gateway gets them as bytes and trusts no value
+ * before settings_decode() has checked it against the maxima again. Encode and decode
+ * with the same generation of the configuration. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "config/config.h"
+
+enum {
+	SETTINGS_FILE_MOST = 64 * 1024,
+	SETTINGS_ENV_MOST = 32 * 1024,		/* all of env together */
+	SETTINGS_BYTES_MOST = 56 * 1024,	/* settings_encode() */
+};
+enum { START_EXEC, START_FORK };
+enum { PROTOCOL_CGI, PROTOCOL_FASTCGI };
+enum { BODY_FILE, BODY_STREAM };
+enum { STATE_WRITE, STATE_READ, STATE_NONE };
+
+#define SETTINGS_COUNT uint64_t
+#define SETTINGS_BOOL bool
+#define SETTINGS_CHOICE unsigned
+#define SETTINGS_STRINGS struct strings
+#define SETTINGS_METHODS struct strings
+#define SETTINGS_ENV struct strings	/* "NAME=value" */
+
+struct settings {
+	unsigned references;
+#define WORDS(member, ...)
+#define SETTING(member, name, TYPE, standard, least, most, sentence) \
+	SETTINGS_##TYPE member;
+#include "config/settings.def"
+#undef SETTING
+#undef WORDS
+	uint64_t limits[LIMITS];
+};
+
+/* The host's defaults: what a function without any file has. concurrency is
+ * slots.function. */
+struct settings *settings_new(const struct config *);
+struct settings *settings_hold(struct settings *);
+void settings_release(struct settings **);
+
+/* Applies one file over *s. `name` is what errors call it ("hello.conf"). fd is
+ * read from its start, at most SETTINGS_FILE_MOST bytes; @include is refused.
+ * 0, or -1 with lines "name:line: sentence" in `errors`: the first of syntax, or
+ * all of meaning; *s is then to be thrown away. */
+int settings_read(struct settings *, const struct config *, int fd,
+    const char *name, struct buf *errors);
+
+/* Only what differs from settings_new() of the same configuration goes into the
+ * bytes, so a function without files has none. decode: NULL unless every value
+ * is in range for this configuration. */
+int settings_encode(const struct settings *, const struct config *, struct buf *);
+struct settings *settings_decode(struct span, const struct config *);
+
+bool settings_takes_method(const struct settings *, struct span method);
+
+void settings_print_man(struct buf *);		/* roff rows */
+void settings_print_file(struct buf *);		/* conf/function.conf */
+
+#endif
