@@ -2,8 +2,8 @@
 /* control.h - the control socket: who calls, what he may, and what he gets.
  * Knows verbs, callers and answers; knows nothing of requests, cells or
  * channels: what the gateway has to do for a verb it does through the hooks.
- * Answers to `status` and `list` go out as JSON, one value a CONTROL_OUT;
- * fcgi-hostctl makes words of them. */
+ * The answer to `status` is one JSON object, to `list` one a line; fcgi-hostctl
+ * makes words of them. The others are words. */
 #ifndef GATEWAY_CONTROL_H
 #define GATEWAY_CONTROL_H
 
@@ -16,6 +16,8 @@ enum {
 	CONTROL_CALLERS_MOST = 64,	/* connections at once */
 	CONTROL_OTHERS_MOST = 32,	/* of them from who is no operator */
 	CONTROL_USER_MOST = 8,		/* of one such user */
+	CONTROL_SPEAK_MS = 5000,	/* to say what is wanted; to take the
+					 * rest of the answer */
 	CONTROL_ASK_MS = 30000,		/* for each answer of a hook */
 	CONTROL_GROUPS_MOST = 1024,	/* of one caller; more are not looked at */
 };

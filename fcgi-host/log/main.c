@@ -131,7 +131,6 @@ static void
 log_configure(struct log *log, struct span body)
 {
 	struct message_config m;
-	struct message_ready ready = { };
 	struct config *config = NULL;
 
 	if (message_config_decode(body, &m) == 0)
@@ -147,7 +146,7 @@ log_configure(struct log *log, struct span body)
 	if (log->state != LOG_STARTING)
 		return;
 	log->state = LOG_SERVING;
-	peer_send(log->master, MESSAGE_READY, &ready, NULL, 0);
+	peer_send(log->master, MESSAGE_READY, NULL, NULL, 0);
 }
 
 /* A new gateway: the one before has ended, or is about to. */
