@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/* children.c - gateway and log: makes their processes, gives them
+ * configuration and each other, and does what supervise.c decides. */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/fd.h"
+#include "base/proc.h"
+
+#include "master/master.h"
+
+enum {
+	LOG_DRAIN_MS = 3000, /* for what is in its pipes when all ended */
+};
+
+struct child_row {
+	const char *name;
+	const char *program;
+	enum role role;
+};
+
+static const struct child_row child_rows[CHILD_KINDS] = {
+	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG },
+	[CHILD_GATEWAY] = { "gateway", "fcgi-host-gateway", ROLE_GATEWAY },
+};
+
+static void child_obey(struct child *, enum child_order);
+static void child_start(struct child *);
+static int child_spawn(struct child *);
+static void child_send_config(struct child *);
+static void child_send_drain(struct child *);
+static void child_wire(struct master *);
+static void child_tell_died(struct child *, pid_t, const char *how);
+static void child_timer(void *arg);
+static void child_message(void *arg, enum message_type, struct span body,
+    int *fds, size_t fd_count);
+static void child_lost(void *arg, const char *reason, bool unread);
+
+void
+children_init(struct master *m)
+{
+	for (int kind = 0; kind < CHILD_KINDS; kind++) {
+		struct child *c = &m->children[kind];
+
+		*c = (struct child){ .master = m,
+			.kind = kind,
+			.pid = -1,
+			.since_unix_ms = clock_unix_ms() };
+		timer_init(&c->timer, child_timer, c);
+	}
+}
+
+/* Log first, so that it hears of everything. */
+void
+children_start(struct master *m)
+{
+	for (int kind = 0; kind < CHILD_KINDS; kind++)
+		children_tell(&m->children[kind], CHILD_WANTED);
+}
+
+void
+children_configure(struct master *m)
+{
+	for (int kind = 0; kind < CHILD_KINDS; kind++)
+		if (m->children[kind].peer)
+			child_send_config(&m->children[kind]);
+}
+
+void
+children_tell(struct child *c, enum child_event event)
+{
+	struct supervise *s = &c->supervise;
+	enum child_state before = s->state;
+	enum child_order order;
+
+	s->drain_ms =
+	    c->kind == CHILD_LOG ? LOG_DRAIN_MS : c->master->config->drain;
+	order = supervise(s, event, loop_now_ms(c->master->loop));
+	if (s->state != before)
+		c->since_unix_ms = clock_unix_ms();
+	if (s->timer_ms)
+		loop_timer_set(c->master->loop, &c->timer, s->timer_ms);
+	else
+		loop_timer_clear(c->master->loop, &c->timer);
+	child_obey(c, order);
+}
+
+bool
+children_reaped(struct master *m, pid_t pid, int wait_status)
+{
+	char text[32];
+
+	for (int kind = 0; kind < CHILD_KINDS; kind++) {
+		struct child *c = &m->children[kind];
+
+		if (c->pid != pid)
+			continue;
+		c->pid = -1;
+		peer_free(&c->peer);
+		child_tell_died(c, pid, proc_status_words(wait_status, text));
+		return true;
+	}
+	return false;
+}
+
+bool
+children_all(const struct master *m, enum child_state state)
+{
+	for (int kind = 0; kind < CHILD_KINDS; kind++)
+		if (m->children[kind].supervise.state != state)
+			return false;
+	return true;
+}
+
+const char *
+child_name(enum child_kind kind)
+{
+	return child_rows[kind].name;
+}
+
+struct peer *
+children_gateway(struct master *m)
+{
+	return m->children[CHILD_GATEWAY].peer;
+}
+
+pid_t
+children_spawn(struct master *m, const char *program, int channel,
+    const int *more, size_t more_count, uint64_t namespaces, const uid_t *uid,
+    const gid_t *gid, char *const *envp, char *reason, size_t room)
+{
+	int fds[PROC_FD_MOST] = { -1, STDERR_FILENO, STDERR_FILENO, channel };
+	char *argv[] = { (char *)(uintptr_t)program, NULL };
+	struct proc_plan plan = {
+		.path = program,
+		.argv = argv,
+		.envp = envp,
+		.fds = fds,
+		.fd_count = PEER_FIRST_FD + 1 + more_count,
+		.namespaces = namespaces,
+		.own_session = true, /* Ctrl-C is for us alone */
+		.dies_with_parent = true,
+		.changes_user = m->root && uid,
+		.uid = uid ? *uid : 0,
+		.gid = gid ? *gid : 0,
+	};
+	struct proc_started started;
+
+	assert(plan.fd_count <= PROC_FD_MOST);
+	for (size_t i = 0; i < more_count; i++)
+		fds[PEER_FIRST_FD + 1 + i] = more[i];
+	fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fds[0] < 0) {
+		snprintf(reason, room, "/dev/null: %s", diag_errno());
+		return -1;
+	}
+	started = proc_start(&plan);
+	fd_close(&fds[0]);
+	errno = started.error;
+	if (started.pid < 0)
+		snprintf(reason, room, "%s cannot be started: %s: %s", program,
+		    proc_step_name(started.step), diag_errno());
+	return started.pid;
+}
+
+static void
+child_obey(struct child *c, enum child_order order)
+{
+	const char *name = child_name(c->kind);
+
+	switch (order) {
+	case CHILD_NOTHING:
+		break;
+	case CHILD_START:
+		child_start(c);
+		break;
+	case CHILD_KILL:
+		if (c->pid > 0)
+			kill(c->pid, SIGKILL);
+		break;
+	case CHILD_SEND_DRAIN:
+		child_send_drain(c);
+		break;
+	case CHILD_SAY_READY:
+		diag_debug("%s ready: pid=%d", name, (int)c->pid);
+		serve_child_ready(c->master);
+		break;
+	case CHILD_SAY_STUCK:
+		diag_error("%s does not die: pid=%d; the kernel holds it, we "
+			   "keep waiting",
+		    name, (int)c->pid);
+		break;
+	case CHILD_SAY_GONE:
+		stop_step(c->master);
+		break;
+	case CHILD_GIVE_UP:
+		diag_error("%s has ended %d times and was never ready: the "
+			   "host cannot start",
+		    name, SUPERVISE_GIVE_UP);
+		stop_failed(c->master);
+		break;
+	}
+}
+
+static void
+child_start(struct child *c)
+{
+	if (child_spawn(c) != 0)
+		return;
+	diag_debug("%s started: pid=%d", child_name(c->kind), (int)c->pid);
+	child_send_config(c);
+	child_wire(c->master);
+}
+
+static int
+child_spawn(struct child *c)
+{
+	const struct child_row *row = &child_rows[c->kind];
+	struct master *m = c->master;
+	const struct rundir *r = &m->rundir;
+	bool is_log = c->kind == CHILD_LOG;
+	const int for_log[] = { r->log_fd };
+	const int for_gateway[] = { r->front_fd, r->control_fd, r->spool_fd };
+	char reason[256];
+	int ends[2];
+
+	if (fd_channel(ends) != 0) {
+		snprintf(reason, sizeof(reason), "no channel: %s",
+		    diag_errno());
+		child_tell_died(c, -1, reason);
+		return -1;
+	}
+	c->pid = children_spawn(m, row->program, ends[1],
+	    is_log ? for_log : for_gateway, is_log ? 1 : 3, 0,
+	    is_log ? &m->settled.log_uid : &m->settled.gateway_uid,
+	    is_log ? &m->settled.log_gid : &m->settled.gateway_gid,
+	    m->child_environment, reason, sizeof(reason));
+	fd_close(&ends[1]);
+	if (c->pid < 0) {
+		fd_close(&ends[0]);
+		child_tell_died(c, -1, reason);
+		return -1;
+	}
+	c->peer = peer_new(m->loop, ends[0], ROLE_MASTER, row->role,
+	    child_message, child_lost, c);
+	return 0;
+}
+
+/* A channel that cannot take a message any more is about to be reported lost,
+ * or its process does not read: the same in the end. */
+static void
+child_send_config(struct child *c)
+{
+	struct message_config config = {
+		.generation = c->master->config->generation,
+		.options = buf_span(&c->master->options),
+	};
+
+	if (peer_send(c->peer, MESSAGE_CONFIG, &config, NULL, 0) != 0)
+		children_tell(c, CHILD_BROKEN);
+}
+
+static void
+child_send_drain(struct child *c)
+{
+	struct message_drain drain = { .limit_ms = c->supervise.drain_ms };
+
+	if (!c->peer || peer_send(c->peer, MESSAGE_DRAIN, &drain, NULL, 0) != 0)
+		children_tell(c, CHILD_BROKEN);
+}
+
+/* A new channel between the two whenever one of them is new. */
+static void
+child_wire(struct master *m)
+{
+	int ends[2];
+
+	for (int kind = 0; kind < CHILD_KINDS; kind++)
+		if (!m->children[kind].peer)
+			return;
+	if (fd_channel(ends) != 0) {
+		diag_error("no channel between gateway and log: %s; both are "
+			   "replaced",
+		    diag_errno());
+		for (int kind = 0; kind < CHILD_KINDS; kind++)
+			children_tell(&m->children[kind], CHILD_BROKEN);
+		return;
+	}
+	for (int kind = 0; kind < CHILD_KINDS; kind++) {
+		struct child *c = &m->children[kind];
+		struct message_wire wire = {
+			.role = child_rows[CHILD_KINDS - 1 - kind].role,
+		};
+
+		if (peer_send(c->peer, MESSAGE_WIRE, &wire, &ends[kind], 1) !=
+		    0)
+			children_tell(c, CHILD_BROKEN);
+		fd_close(&ends[kind]);
+	}
+}
+
+/* pid -1: it could not even be started. */
+static void
+child_tell_died(struct child *c, pid_t pid, const char *how)
+{
+	const struct supervise *s = &c->supervise;
+	const char *name = child_name(c->kind);
+	double after_s =
+	    (double)(loop_now_ms(c->master->loop) - s->since_ms) / 1000;
+	enum child_state before = s->state;
+
+	if (before == CHILD_DRAINING || before == CHILD_ENDING)
+		diag_debug("%s ended: pid=%d %s", name, (int)pid, how);
+	else if (pid < 0)
+		diag_error("%s: %s", name, how);
+	else
+		diag_error("%s gone: pid=%d %s after=%.1fs %s; it is started "
+			   "again",
+		    name, (int)pid, how, after_s, child_state_name(before));
+	children_tell(c, CHILD_DIED);
+	if (s->state == CHILD_PAUSED)
+		diag_warn("%s: next start in %llu ms (%u early deaths in a "
+			  "row)",
+		    name, (unsigned long long)(s->timer_ms - s->since_ms),
+		    s->early_deaths);
+}
+
+static void
+child_timer(void *arg)
+{
+	struct child *c = arg;
+
+	if (c->supervise.state == CHILD_STARTING)
+		diag_error("%s: not ready after %d s; killing pid=%d",
+		    child_name(c->kind), SUPERVISE_READY_MS / 1000,
+		    (int)c->pid);
+	else if (c->supervise.state == CHILD_DRAINING)
+		diag_warn("%s: not finished after %llu ms; killing pid=%d",
+		    child_name(c->kind),
+		    (unsigned long long)c->supervise.drain_ms, (int)c->pid);
+	children_tell(c, CHILD_TIMER);
+}
+
+static void
+child_message(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	struct child *c = arg;
+
+	(void)fds; /* no row to master has descriptors; peer.c checks */
+	(void)fd_count;
+	if (type == MESSAGE_READY)
+		children_tell(c, CHILD_READY);
+	else
+		gateway_says(c->master, type, body);
+}
+
+/* Mostly because it died, which is told when it is reaped; the signal then
+ * changes nothing. */
+static void
+child_lost(void *arg, const char *reason, bool unread)
+{
+	struct child *c = arg;
+
+	(void)unread;
+	diag_debug("%s: channel lost: %s", child_name(c->kind), reason);
+	children_tell(c, CHILD_BROKEN);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* master.h - the process that starts, wires and restarts all others, in
+ * sections named by file. It may be root, so it reads nothing but its own
+ * configuration, its own small files below the run directory, directory
+ * entries, and messages of a fixed form from its children. */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/map.h"
+
+#include "config/config.h"
+#include "ipc/peer.h"
+
+#include "master/supervise.h"
+
+#define FCGI_HOST_VERSION "0.1"
+
+struct master;
+
+/* ---- arguments.c: the command line --------------------------------------- */
+
+enum task {
+	TASK_SERVE,
+	TASK_CHECK, /* -n */
+	TASK_NGINX, /* -n --nginx */
+	TASK_PRINT, /* help and the like: `print` writes it */
+	TASK_PROBE, /* see probe.c */
+};
+
+struct arguments {
+	enum task task;
+	void (*print)(struct buf *);
+	char *directory;	 /* where we were started, ours */
+	const char *config_file; /* NULL: the installed one, if there */
+	const char *functions;	 /* NULL: as the file says; likewise */
+	const char *run;
+	const char *log;
+	const char *state;   /* NULL: the run directory */
+	const char *libexec; /* where the other programs are */
+	bool verbose;
+};
+
+/* Exits with 2 and a sentence when they are wrong. */
+void arguments_read(struct arguments *, int argc, char **argv);
+
+/* ---- settle.c: a configuration that fits this machine -------------------- */
+
+struct settled { /* what its names mean here */
+	uid_t gateway_uid;
+	gid_t gateway_gid;
+	uid_t log_uid;
+	gid_t log_gid;
+	gid_t front_gid; /* -1: leave the socket's group */
+};
+
+/* Reads the file the arguments name, applies the arguments over it, makes all
+ * paths absolute, looks up users and groups. NULL with lines in errors. */
+struct config *settle(const struct arguments *, bool root, uint64_t generation,
+    struct settled *, struct buf *errors);
+
+/* By the directory we were started in, however often we have moved since. The
+ * caller frees it. */
+char *settle_path(const struct arguments *, const char *path);
+
+/* What differs between two configurations but is used at start only: lines
+ * for the operator. */
+void settle_compare(const struct config *running, const struct config *wanted,
+    struct buf *lines);
+
+/* ---- trust.c: who else could change this? -------------------------------- */
+
+/* NULL, or one sentence why root must not rely on it: it belongs to somebody
+ * else, or its group or others may write it. `what` begins the sentence. */
+const char *trust_refusal(const struct stat *, const char *what,
+    const char *path, char *text, size_t room);
+
+/* True when only the owner can write: not others, nor a group that is more
+ * than the owner's private one. */
+bool trust_only_owner_writes(const struct stat *);
+
+/* ---- nginx.c ------------------------------------------------------------- */
+
+/* The limits nginx needs to agree with, as its directives. Pure. */
+void nginx_print(const struct config *, struct buf *);
+
+/* ---- rundir.c: the directory of sockets ---------------------------------- */
+
+struct rundir {	    /* descriptors are ours */
+	char *path; /* ours */
+	int fd;
+	int state_fd; /* what must outlive a reboot */
+	int lock_fd;  /* the pid file, locked while we live */
+	int front_fd;
+	int control_fd;
+	int spool_fd;
+	int log_fd;
+};
+
+/* Takes the lock, makes directories and binds sockets. Fatal with a sentence
+ * when another master serves there or the machine refuses. */
+void rundir_open(struct rundir *, const struct config *, const struct settled *,
+    const char *state, bool root);
+void rundir_close(struct rundir *); /* removes sockets and pid file */
+
+/* ---- registry.c: the user ids of tenants whose directory belongs to root - */
+
+/* The file "uids" of the state directory: lines "uid name". Ids are given in
+ * order and never again to another name, so that what a tenant has written
+ * stays its own over restarts. */
+struct registry {
+	int dir_fd; /* borrowed, see struct rundir */
+	bool loaded;
+	struct map by_name; /* of struct registered, ours */
+	struct map by_uid;
+};
+
+void registry_init(struct registry *, int dir_fd);
+void registry_free(struct registry *);
+
+/* The id of a tenant, given now (and on disk on return) if it has none. 0, or
+ * -1 with a sentence in `reason`. */
+int registry_uid(struct registry *, struct span tenant, uint64_t first,
+    uint64_t count, uid_t *, char *reason, size_t room);
+
+/* Whose id this is; the absent span if nobody's. */
+struct span registry_name(struct registry *, uid_t);
+
+/* ---- tenants.c: finding a tenant ----------------------------------------- */
+
+enum { TENANT_NAME_MOST = 63, TENANT_REASON_MOST = 1024 };
+
+enum tenant_outcome { TENANT_FOUND, TENANT_MISSING, TENANT_REFUSED };
+
+struct tenant_place {
+	int fd;	      /* O_PATH, the caller closes it */
+	dev_t device; /* these three are its identity */
+	ino_t inode;
+	uid_t owner;
+	uid_t uid; /* who its processes run as */
+	gid_t gid;
+	char path[4096];		 /* absolute, without links */
+	char reason[TENANT_REASON_MOST]; /* when it is refused */
+};
+
+/* [a-z0-9][a-z0-9_-]{0,62} */
+bool tenant_name_ok(struct span);
+
+/* Opens the one directory, never anything in it. */
+enum tenant_outcome tenant_find(struct master *, struct span name,
+    struct tenant_place *);
+
+/* True when the name still leads to that directory with that owner. */
+bool tenant_same(struct master *, struct span name, dev_t, ino_t, uid_t owner);
+
+/* Names behind `after` in byte order, each with its NUL, as many as fit in
+ * `most` bytes. more: there are others. 0, or -1 with errno when the directory
+ * cannot be read. Memory is bounded however many there are. */
+int tenant_names(const char *functions, struct span after, size_t most,
+    struct buf *names, bool *more);
+
+/* ---- cells.c: their processes -------------------------------------------- */
+
+enum {
+	CELLS_MOST = 16384,	   /* all tenants together */
+	CELLS_OF_TENANT = 8,	   /* older ones finish beside the newest */
+	CELL_READY_MS = 10000,	   /* not built by then: hung */
+	CELL_RETRY_MOST_MS = 4000, /* between attempts that fail */
+};
+
+struct cells {
+	struct map tenants;  /* of struct tenant, ours */
+	struct map by_pid;   /* of struct cell, ours */
+	struct timer strays; /* looks for orphans again */
+	struct timer sweep;  /* forgets failures that are over */
+};
+
+void cells_init(struct master *);
+void cells_ask(struct master *, struct span tenant);   /* TENANT_ASK */
+void cells_check(struct master *, struct span tenant); /* TENANT_CHECK */
+void cells_kill(struct master *, struct span tenant, struct span reason);
+void cells_kill_all(struct master *);
+size_t cells_count(const struct master *);
+/* True when the pid was one of ours, which is now freed. */
+bool cells_reaped(struct master *, pid_t, int wait_status);
+/* Any other process that ended: an orphan of a cell without a namespace. */
+void cells_stray_reaped(struct master *);
+/* SIGKILLs children that are neither gateway, log nor cell; true when there
+ * are still some. */
+bool cells_kill_strays(struct master *);
+
+/* ---- children.c: gateway and log ----------------------------------------- */
+
+enum child_kind { CHILD_LOG, CHILD_GATEWAY, CHILD_KINDS };
+
+struct child {
+	struct master *master;
+	enum child_kind kind;
+	struct supervise supervise;
+	pid_t pid;		/* -1: no process */
+	struct peer *peer;	/* ours, NULL without a process */
+	struct timer timer;	/* at supervise.timer_ms */
+	uint64_t since_unix_ms; /* in its state */
+};
+
+void children_init(struct master *);
+void children_start(struct master *);
+void children_configure(struct master *); /* CONFIG to all that are there */
+void children_tell(struct child *, enum child_event);
+bool children_reaped(struct master *, pid_t, int wait_status);
+bool children_all(const struct master *, enum child_state);
+const char *child_name(enum child_kind);
+/* The gateway's channel, NULL while it has none. */
+struct peer *children_gateway(struct master *);
+/* Starts a program of ours: its end of the channel becomes descriptor 3, more
+ * descriptors follow. */
+pid_t children_spawn(struct master *, const char *program, int channel,
+    const int *fds, size_t fd_count, uint64_t namespaces, const uid_t *uid,
+    const gid_t *gid, char *const *envp, char *reason, size_t room);
+
+/* ---- gateway_says.c: what the gateway may ask ---------------------------- */
+
+void gateway_says(struct master *, enum message_type, struct span body);
+
+/* ---- reload.c ------------------------------------------------------------ */
+
+/* 0, or -1 and the old configuration stays. Sentences go to `text`. */
+int reload(struct master *, struct buf *text);
+
+/* ---- stop.c -------------------------------------------------------------- */
+
+/*   SERVING --stop--> GATEWAY --it is down--> REST --all are down--> over
+ *       |                |                     |                       ^
+ *       +-- failed       +-- stop --> KILLED <-+ stop, timer           |
+ *       +---------------------------->   +-----all are down, timer-----+
+ * GATEWAY: it finishes what it has, at most `drain`. REST: cells end because
+ * their gateway is gone, log writes what it has. KILLED: SIGKILL is sent. */
+enum stop_phase { STOP_SERVING, STOP_GATEWAY, STOP_REST, STOP_KILLED };
+
+void stop_init(struct master *);
+void stop_asked(struct master *);  /* TERM, INT: the second one kills */
+void stop_failed(struct master *); /* we cannot go on: kills, exit 1 */
+void stop_step(struct master *);   /* somebody ended: go on, or be over */
+
+/* ---- probe.c: what this kernel lets us do -------------------------------- */
+
+/* Namespaces that cells can have here: CLONE_NEW... or 0 with a sentence. */
+#define PROBE_OPTION "probe-namespaces"
+uint64_t probe_namespaces(bool root, char *reason, size_t room);
+int probe_child(void); /* the other half of it: TASK_PROBE's main */
+
+/* One line each for all that is, or is not, enforced: `each` gets the key
+ * "enforced" or "not_enforced" and a sentence. */
+void probe_list(const struct master *,
+    void (*each)(void *arg, const char *key, const char *sentence), void *arg);
+
+/* ---- status.c ------------------------------------------------------------ */
+
+void status_print(struct master *, struct buf *); /* lines key=value */
+
+/* ---- notify.c: telling who started us ------------------------------------ */
+
+/* systemd's datagram protocol; nothing without NOTIFY_SOCKET. */
+void notify(const char *state);
+
+/* ---- serve.c ------------------------------------------------------------- */
+
+struct master {
+	struct arguments arguments;
+	bool root;
+	struct config *config; /* ours, replaced by reload */
+	struct settled settled;
+	struct buf options; /* config_encode() of it */
+	struct loop *loop;  /* ours */
+	struct rundir rundir;
+	struct registry registry;
+	struct child children[CHILD_KINDS];
+	struct cells cells;
+	uint64_t namespaces;	     /* of cells */
+	char namespaces_reason[256]; /* why there are none */
+	char **cell_environment;     /* ours */
+	char **child_environment;    /* ours */
+	bool announced;		     /* "ready" was said */
+	enum stop_phase stop;
+	struct timer stop_timer;
+	int exit_status;
+	uint64_t since_unix_ms;
+};
+
+int serve(const struct arguments *);	 /* the exit status */
+void serve_child_ready(struct master *); /* says "ready" once */
+
+#endif

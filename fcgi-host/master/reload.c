@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* reload.c - the next generation of the configuration. All or nothing: an
+ * error leaves everything as it is, and listeners are never touched. */
+
+#include "base/diag.h"
+
+#include "master/master.h"
+
+static void say_lines(struct buf *text, size_t from, bool failed);
+
+int
+reload(struct master *m, struct buf *text)
+{
+	size_t from = buf_bytes(text);
+	struct config *next, *old = m->config;
+	struct settled settled;
+	struct buf options;
+
+	buf_init(&options, MESSAGE_MOST);
+	next =
+	    settle(&m->arguments, m->root, old->generation + 1, &settled, text);
+	if (next && config_encode(next, &options) != 0) {
+		buf_put_string(text, "the configuration is too large\n");
+		config_release(&next);
+	}
+	if (!next) {
+		buf_put_string(text, "nothing is changed\n");
+		say_lines(text, from, true);
+		buf_free(&options);
+		return -1;
+	}
+	settle_compare(old, next, text);
+	m->config = next;
+	buf_free(&m->options);
+	m->options = options;
+	children_configure(m);
+	config_release(&old);
+	buf_printf(text, "configuration read again: generation %llu\n",
+	    (unsigned long long)next->generation);
+	say_lines(text, from, false);
+	return 0;
+}
+
+/* The operator who sent HUP reads stderr, who asked by ctl gets the text. */
+static void
+say_lines(struct buf *text, size_t from, bool failed)
+{
+	struct span lines = span_skip(buf_span(text), from);
+
+	while (lines.bytes > 0) {
+		struct span line = span_cut(&lines, '\n');
+
+		if (failed)
+			diag_error("reload: %.*s", SPAN_ARGS(line));
+		else
+			diag_info("reload: %.*s", SPAN_ARGS(line));
+	}
+}

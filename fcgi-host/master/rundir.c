@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* rundir.c - what the host has on disk while it runs: lock, sockets, spool,
+ * log directory. Everything is made below directories that nobody else can
+ * change, and given away by descriptor, never by name. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/fd.h"
+#include "base/span.h"
+
+#include "master/master.h"
+
+#define FRONT_SOCKET "front.sock"
+#define CONTROL_SOCKET "control.sock"
+#define PID_FILE "pid"
+
+static int directory_open(const char *path, const char *option, bool root);
+static void directories_make(const char *path, const char *option);
+static int lock_take(const struct rundir *);
+static int lock_open(const struct rundir *);
+static void lock_refused(const struct rundir *, int fd)
+    __attribute__((noreturn));
+static int child_directory(int parent, const char *name, const char *path,
+    mode_t, bool root, uid_t, gid_t);
+static int log_open(const char *path, const struct settled *, bool root);
+static int listen_at(const struct rundir *, const char *name, int type, mode_t,
+    gid_t);
+
+void
+rundir_open(struct rundir *r, const struct config *c, const struct settled *s,
+    const char *state, bool root)
+{
+	char spool[PATH_MAX];
+
+	*r = (struct rundir){ .path = diag_strdup(c->run) };
+	r->fd = directory_open(c->run, "run", root);
+	r->lock_fd = lock_take(r);
+	r->state_fd = state ? directory_open(state, "--state", root) :
+			      fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
+	snprintf(spool, sizeof(spool), "%s/spool", c->run);
+	r->spool_fd = child_directory(r->fd, "spool", spool, 0700, root,
+	    s->gateway_uid, s->gateway_gid);
+	r->log_fd = log_open(c->log, s, root);
+	r->front_fd =
+	    listen_at(r, FRONT_SOCKET, SOCK_STREAM, 0660, s->front_gid);
+	/* who may ask what is decided by SO_PEERCRED, verb by verb */
+	r->control_fd =
+	    listen_at(r, CONTROL_SOCKET, SOCK_SEQPACKET, 0666, (gid_t)-1);
+}
+
+/* The pid file goes last: with it the lock on the others' names. */
+void
+rundir_close(struct rundir *r)
+{
+	static const char *const names[] = { FRONT_SOCKET, CONTROL_SOCKET,
+		PID_FILE };
+	int *fds[] = { &r->front_fd, &r->control_fd, &r->spool_fd, &r->log_fd,
+		&r->state_fd, &r->lock_fd, &r->fd };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlinkat(r->fd, names[i], 0);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		fd_close(fds[i]);
+	free(r->path);
+	r->path = NULL;
+}
+
+static int
+directory_open(const char *path, const char *option, bool root)
+{
+	char text[TENANT_REASON_MOST];
+	struct stat s;
+	int fd;
+
+	directories_make(path, option);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &s) != 0)
+		diag_fatal("%s = \"%s\": %s", option, path, diag_errno());
+	if (root &&
+	    trust_refusal(&s, "the directory", path, text, sizeof(text)))
+		diag_fatal("%s: %s", option, text);
+	if (!root && faccessat(fd, ".", W_OK, AT_EACCESS) != 0)
+		diag_fatal("%s = \"%s\": user id %u cannot write there; choose "
+			   "another with --%s DIR",
+		    option, path, (unsigned)geteuid(),
+		    option + strspn(option, "-"));
+	return fd;
+}
+
+/* All that are missing on the way, readable by everybody: the web server has
+ * to reach the front socket. */
+static void
+directories_make(const char *path, const char *option)
+{
+	char partial[PATH_MAX];
+
+	if (strlen(path) >= sizeof(partial))
+		diag_fatal("%s: the path is too long", option);
+	for (size_t i = 1; path[i - 1]; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(partial, path, i);
+		partial[i] = '\0';
+		if (mkdir(partial, 0755) != 0 && errno != EEXIST)
+			diag_fatal("%s = \"%s\": cannot make %s: %s", option,
+			    path, partial, diag_errno());
+	}
+}
+
+/* The lock is on the file that has the name: one that was removed meanwhile,
+ * by a master that ended, is not it. */
+static int
+lock_take(const struct rundir *r)
+{
+	struct stat s;
+	char text[32];
+	int fd, bytes;
+
+	for (;;) {
+		fd = lock_open(r);
+		if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+			lock_refused(r, fd);
+		if (fstat(fd, &s) == 0 && s.st_nlink > 0)
+			break;
+		fd_close(&fd);
+	}
+	bytes = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) != 0 ||
+	    fd_write_all(fd, span_make(text, (size_t)bytes)) != 0)
+		diag_fatal("cannot write %s/" PID_FILE ": %s", r->path,
+		    diag_errno());
+	return fd;
+}
+
+static int
+lock_open(const struct rundir *r)
+{
+	int fd = openat(r->fd, PID_FILE,
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0)
+		diag_fatal("cannot open %s/" PID_FILE ": %s", r->path,
+		    diag_errno());
+	return fd;
+}
+
+static void
+lock_refused(const struct rundir *r, int fd)
+{
+	char pid[32];
+	ssize_t n;
+
+	if (errno != EWOULDBLOCK)
+		diag_fatal("cannot lock %s/" PID_FILE ": %s", r->path,
+		    diag_errno());
+	n = read(fd, pid, sizeof(pid) - 1);
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strspn(pid, "0123456789")] = '\0';
+	diag_fatal("another fcgi-host (pid %s) serves the run directory %s; "
+		   "stop it first, or choose another directory with --run DIR",
+	    pid[0] ? pid : "unknown", r->path);
+}
+
+/* Made and given away, or found and set right: by descriptor, so that nobody
+ * can put something else there in between. */
+static int
+child_directory(int parent, const char *name, const char *path, mode_t mode,
+    bool root, uid_t uid, gid_t gid)
+{
+	int fd;
+
+	if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+		diag_fatal("cannot make %s: %s", path, diag_errno());
+	fd = openat(parent, name,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		diag_fatal("%s has to be a directory: %s", path, diag_errno());
+	if ((root && fchown(fd, uid, gid) != 0) || fchmod(fd, mode) != 0)
+		diag_fatal("cannot give %s to user id %u: %s", path,
+		    (unsigned)uid, diag_errno());
+	return fd;
+}
+
+/* It may be anywhere the administrator says. In a directory that somebody
+ * else can change root makes and gives away nothing: what is there has to be
+ * the log user's already. */
+static int
+log_open(const char *path, const struct settled *s, bool root)
+{
+	char parent[PATH_MAX], text[TENANT_REASON_MOST];
+	const char *name = strrchr(path, '/') + 1;
+	struct stat found;
+	int parent_fd, fd;
+
+	snprintf(parent, sizeof(parent), "%.*s/", (int)(name - path), path);
+	directories_make(parent, "log");
+	parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent_fd < 0 || fstat(parent_fd, &found) != 0)
+		diag_fatal("log = \"%s\": %s", path, diag_errno());
+	if (!root ||
+	    !trust_refusal(&found, "the directory", parent, text,
+		sizeof(text))) {
+		fd = child_directory(parent_fd, name, path, 0750, root,
+		    s->log_uid, s->log_gid);
+		fd_close(&parent_fd);
+		return fd;
+	}
+	fd = openat(parent_fd, name,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd_close(&parent_fd);
+	if (fd < 0 || fstat(fd, &found) != 0 || found.st_uid != s->log_uid)
+		diag_fatal("log = \"%s\": make this directory and give it to "
+			   "users.log (user id %u); we do not, because %s",
+		    path, (unsigned)s->log_uid, text);
+	return fd;
+}
+
+static int
+listen_at(const struct rundir *r, const char *name, int type, mode_t mode,
+    gid_t gid)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", r->path, name);
+	fd = fd_listen_unix(path, type, mode, gid);
+	if (fd < 0 && errno == ENAMETOOLONG)
+		diag_fatal("run = \"%s\" is too long: the path of a socket has "
+			   "at most 107 bytes, so choose a shorter directory",
+		    r->path);
+	if (fd < 0)
+		diag_fatal("cannot listen on %s: %s", path, diag_errno());
+	return fd;
+}

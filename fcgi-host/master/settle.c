@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* settle.c - from a file and the command line to a configuration that holds on
+ * this machine. Its names of users and groups are looked up here, so that an
+ * error is told by -n, and at a reload, and not when it is too late. */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/proc.h"
+
+#include "master/master.h"
+
+#define INSTALLED_FILE "/etc/fcgi-host/fcgi-host.conf"
+
+static const char *file_of(const struct arguments *);
+static int file_trusted(const char *file, struct buf *errors);
+static void apply(const struct arguments *, char **option,
+    const char *argument);
+static int look_up(const struct config *, const char *file, bool root,
+    struct settled *, struct buf *errors);
+static int look_up_user(const char *file, const char *option, const char *user,
+    uid_t *, gid_t *, struct buf *errors);
+static int look_up_group(const char *file, const char *option,
+    const char *group, gid_t *, struct buf *errors);
+static bool member_of(gid_t);
+
+struct config *
+settle(const struct arguments *a, bool root, uint64_t generation,
+    struct settled *settled, struct buf *errors)
+{
+	const char *file = file_of(a);
+	struct config *c;
+
+	if (file && root && file_trusted(file, errors) != 0)
+		return NULL;
+	c = file ? config_read(file, generation, errors) : config_new();
+	if (!c)
+		return NULL;
+	c->generation = generation;
+	apply(a, &c->functions, a->functions);
+	apply(a, &c->run, a->run);
+	apply(a, &c->log, a->log);
+	if (!c->log[0]) {
+		free(c->log);
+		if (asprintf(&c->log, "%s/log", c->run) < 0)
+			diag_fatal("no memory");
+	}
+	if (look_up(c, file ? file : "the defaults", root, settled, errors) !=
+	    0)
+		config_release(&c);
+	return c;
+}
+
+char *
+settle_path(const struct arguments *a, const char *path)
+{
+	char *whole;
+
+	if (path[0] == '/')
+		return diag_strdup(path);
+	if (asprintf(&whole, "%s/%s", a->directory, path) < 0)
+		diag_fatal("no memory");
+	return whole;
+}
+
+void
+settle_compare(const struct config *running, const struct config *wanted,
+    struct buf *lines)
+{
+	const struct {
+		const char *option, *old, *new;
+	} rows[] = {
+		{ "run", running->run, wanted->run },
+		{ "log", running->log, wanted->log },
+		{ "front.group", running->front_group, wanted->front_group },
+		{ "users.gateway", running->gateway_user,
+		    wanted->gateway_user },
+		{ "users.log", running->log_user, wanted->log_user },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(rows[i].old, rows[i].new) != 0)
+			buf_printf(lines,
+			    "%s stays \"%s\" until the host is started again\n",
+			    rows[i].option, rows[i].old);
+}
+
+static const char *
+file_of(const struct arguments *a)
+{
+	if (a->config_file)
+		return a->config_file;
+	return access(INSTALLED_FILE, F_OK) == 0 ? INSTALLED_FILE : NULL;
+}
+
+/* Whoever can write the file decides who functions run as. */
+static int
+file_trusted(const char *file, struct buf *errors)
+{
+	char text[TENANT_REASON_MOST];
+	struct stat s;
+
+	if (stat(file, &s) != 0)
+		return 0; /* config_read() says it better */
+	if (!trust_refusal(&s, "the configuration", file, text, sizeof(text)))
+		return 0;
+	buf_printf(errors, "%s: %s\n", file, text);
+	return -1;
+}
+
+/* What a file says is absolute by now, unless it is a default. */
+static void
+apply(const struct arguments *a, char **option, const char *argument)
+{
+	const char *wanted = argument ? argument : *option;
+	char *path = wanted[0] ? settle_path(a, wanted) : diag_strdup("");
+
+	free(*option);
+	*option = path;
+}
+
+/* All errors at once. Without root nothing changes users, and the web server
+ * is ours as well or reaches the socket by a group we are in. */
+static int
+look_up(const struct config *c, const char *file, bool root, struct settled *s,
+    struct buf *errors)
+{
+	int failed = 0;
+
+	*s = (struct settled){ .gateway_uid = geteuid(),
+		.gateway_gid = getegid(),
+		.log_uid = geteuid(),
+		.log_gid = getegid(),
+		.front_gid = (gid_t)-1 };
+	if (!root) {
+		if (proc_find_group(c->front_group, &s->front_gid) != 0 ||
+		    !member_of(s->front_gid))
+			s->front_gid = (gid_t)-1;
+		return 0;
+	}
+	failed |= look_up_user(file, "users.gateway", c->gateway_user,
+	    &s->gateway_uid, &s->gateway_gid, errors);
+	failed |= look_up_user(file, "users.log", c->log_user, &s->log_uid,
+	    &s->log_gid, errors);
+	failed |= look_up_group(file, "front.group", c->front_group,
+	    &s->front_gid, errors);
+	if (failed == 0 && s->gateway_uid == s->log_uid) {
+		buf_printf(errors,
+		    "%s: users.gateway and users.log are the "
+		    "same user id %u: give each its own\n",
+		    file, (unsigned)s->log_uid);
+		failed = -1;
+	}
+	return failed;
+}
+
+static int
+look_up_user(const char *file, const char *option, const char *user, uid_t *uid,
+    gid_t *gid, struct buf *errors)
+{
+	if (proc_find_user(user, uid, gid) != 0) {
+		buf_printf(errors,
+		    "%s: %s = \"%s\": there is no such user "
+		    "here; create it or set %s to one, or to a number\n",
+		    file, option, user, option);
+		return -1;
+	}
+	if (*uid == 0 || *gid == 0) {
+		buf_printf(errors,
+		    "%s: %s = \"%s\" is root: this process "
+		    "must not be\n",
+		    file, option, user);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+look_up_group(const char *file, const char *option, const char *group,
+    gid_t *gid, struct buf *errors)
+{
+	if (proc_find_group(group, gid) == 0)
+		return 0;
+	buf_printf(errors,
+	    "%s: %s = \"%s\": there is no such group here; set "
+	    "%s to the group of your web server\n",
+	    file, option, group, option);
+	return -1;
+}
+
+static bool
+member_of(gid_t gid)
+{
+	gid_t groups[NGROUPS_MAX];
+	int count = getgroups(NGROUPS_MAX, groups);
+
+	if (gid == getegid())
+		return true;
+	for (int i = 0; i < count; i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}

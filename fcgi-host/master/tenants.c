@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* tenants.c - from a name to a directory and a user. The name comes from a
+ * client by way of the gateway, so it is checked again here; the directory is
+ * opened and nothing in it; its owner decides who its functions run as. */
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/fd.h"
+#include "base/proc.h"
+
+#include "master/master.h"
+
+enum {
+	NAMES_KEPT = 2048, /* of a directory listing, at once */
+};
+
+typedef char tenant_name[TENANT_NAME_MOST + 1];
+
+static int functions_open(const struct master *, char *reason, size_t room);
+static int open_beneath(int functions, const tenant_name);
+static enum tenant_outcome not_opened(const char *functions, const tenant_name,
+    struct tenant_place *);
+static int choose_user(struct master *, struct span name, const struct stat *,
+    struct tenant_place *);
+static int check_owner(struct master *, struct span name, uid_t owner,
+    struct tenant_place *);
+static bool is_directory(DIR *, const struct dirent *);
+static size_t keep_least(tenant_name *, size_t count, size_t most);
+static int name_order(const void *, const void *);
+
+bool
+tenant_name_ok(struct span name)
+{
+	if (name.bytes == 0 || name.bytes > TENANT_NAME_MOST)
+		return false;
+	for (size_t i = 0; i < name.bytes; i++) {
+		char c = name.data[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    !(i > 0 && (c == '-' || c == '_')))
+			return false;
+	}
+	return true;
+}
+
+enum tenant_outcome
+tenant_find(struct master *m, struct span name, struct tenant_place *p)
+{
+	const char *path = m->config->functions;
+	size_t room = sizeof(p->reason);
+	char link[32];
+	tenant_name text = "";
+	struct stat s;
+	ssize_t bytes;
+	int functions;
+
+	*p = (struct tenant_place){ .fd = -1 };
+	if (!tenant_name_ok(name)) {
+		snprintf(p->reason, room, "no tenant can have this name");
+		return TENANT_MISSING;
+	}
+	memcpy(text, name.data, name.bytes);
+	functions = functions_open(m, p->reason, room);
+	if (functions < 0)
+		return TENANT_REFUSED;
+	p->fd = open_beneath(functions, text);
+	fd_close(&functions);
+	if (p->fd < 0)
+		return not_opened(path, text, p);
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", p->fd);
+	bytes = readlink(link, p->path, sizeof(p->path) - 1);
+	if (fstat(p->fd, &s) != 0 || bytes < 0) {
+		snprintf(p->reason, room, "%s/%s: %s", path, text,
+		    diag_errno());
+		goto refused;
+	}
+	p->device = s.st_dev;
+	p->inode = s.st_ino;
+	p->owner = s.st_uid;
+	if (!trust_only_owner_writes(&s)) {
+		snprintf(p->reason, room,
+		    "%.700s can be changed by others than "
+		    "its owner: chmod go-w",
+		    p->path);
+		goto refused;
+	}
+	if (choose_user(m, name, &s, p) == 0)
+		return TENANT_FOUND;
+refused:
+	fd_close(&p->fd);
+	return TENANT_REFUSED;
+}
+
+bool
+tenant_same(struct master *m, struct span name, dev_t device, ino_t inode,
+    uid_t owner)
+{
+	char reason[TENANT_REASON_MOST];
+	tenant_name text = "";
+	struct stat s;
+	int functions, fd;
+	bool same;
+
+	assert(name.bytes < sizeof(text));
+	memcpy(text, name.data, name.bytes);
+	functions = functions_open(m, reason, sizeof(reason));
+	if (functions < 0)
+		return false;
+	fd = open_beneath(functions, text);
+	same = fd >= 0 && fstat(fd, &s) == 0 && s.st_dev == device &&
+	    s.st_ino == inode && s.st_uid == owner;
+	fd_close(&fd);
+	fd_close(&functions);
+	return same;
+}
+
+/* A page is found by keeping the least names seen so far: a directory may
+ * have any number of entries, in any order. */
+int
+tenant_names(const char *functions, struct span after, size_t most,
+    struct buf *names, bool *more)
+{
+	tenant_name *kept, last = "";
+	const struct dirent *entry;
+	size_t count = 0;
+	DIR *directory = opendir(functions);
+
+	if (!directory)
+		return -1;
+	if (after.bytes < sizeof(last))
+		memcpy(last, after.data, after.bytes);
+	*more = false;
+	kept = diag_alloc(2 * NAMES_KEPT * sizeof(*kept));
+	while ((entry = readdir(directory))) {
+		struct span name = span_of(entry->d_name);
+
+		if (!tenant_name_ok(name) || strcmp(entry->d_name, last) <= 0 ||
+		    !is_directory(directory, entry))
+			continue;
+		memcpy(kept[count++], name.data, name.bytes + 1);
+		if (count == 2 * NAMES_KEPT) {
+			count = keep_least(kept, count, NAMES_KEPT);
+			*more = true;
+		}
+	}
+	closedir(directory);
+	*more |= count > NAMES_KEPT;
+	count = keep_least(kept, count, NAMES_KEPT);
+	for (size_t i = 0; i < count; i++) {
+		struct span name = { kept[i], strlen(kept[i]) + 1 };
+
+		if (buf_bytes(names) + name.bytes > most ||
+		    buf_put(names, name) != 0) {
+			*more = true;
+			break;
+		}
+	}
+	free(kept);
+	return 0;
+}
+
+/* By name each time: the directory may be a link that is switched from one
+ * release to the next. */
+static int
+functions_open(const struct master *m, char *reason, size_t room)
+{
+	const char *path = m->config->functions;
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat s;
+
+	if (fd < 0 || fstat(fd, &s) != 0) {
+		snprintf(reason, room, "functions = \"%s\": %s", path,
+		    diag_errno());
+		fd_close(&fd);
+		return -1;
+	}
+	/* sticky: everybody may add a directory of his own, as in /tmp; fine
+	 * where it runs as him, and not as us */
+	if (trust_only_owner_writes(&s) || (m->root && (s.st_mode & S_ISVTX)))
+		return fd;
+	snprintf(reason, room,
+	    "functions = \"%s\" can be changed by others "
+	    "than its owner: chmod go-w",
+	    path);
+	fd_close(&fd);
+	return -1;
+}
+
+static int
+open_beneath(int functions, const tenant_name name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+		    RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, functions, name, &how, sizeof(how));
+}
+
+static enum tenant_outcome
+not_opened(const char *functions, const tenant_name name,
+    struct tenant_place *p)
+{
+	size_t room = sizeof(p->reason);
+
+	switch (errno) {
+	case ENOENT:
+	case ENOTDIR:
+		snprintf(p->reason, room, "there is no directory %s/%s",
+		    functions, name);
+		return TENANT_MISSING;
+	case ELOOP:
+		snprintf(p->reason, room,
+		    "%s/%s is a symbolic link; a "
+		    "tenant has to be a directory",
+		    functions, name);
+		return TENANT_REFUSED;
+	default:
+		snprintf(p->reason, room, "%s/%s: %s", functions, name,
+		    diag_errno());
+		return TENANT_REFUSED;
+	}
+}
+
+static int
+choose_user(struct master *m, struct span name, const struct stat *s,
+    struct tenant_place *p)
+{
+	const struct config *c = m->config;
+	char number[16];
+
+	if (!m->root) {
+		p->uid = geteuid();
+		p->gid = getegid();
+		return 0;
+	}
+	if (s->st_uid == 0) {
+		if (registry_uid(&m->registry, name, c->tenant_first,
+			c->tenant_count, &p->uid, p->reason,
+			sizeof(p->reason)) != 0)
+			return -1;
+		p->gid = p->uid;
+	} else {
+		/* the user's own group, not the directory's: that is often
+		 * the web server's, which may connect to our socket */
+		snprintf(number, sizeof(number), "%u", (unsigned)s->st_uid);
+		if (proc_find_user(number, &p->uid, &p->gid) != 0)
+			p->uid = p->gid = s->st_uid;
+	}
+	return check_owner(m, name, s->st_uid, p);
+}
+
+static int
+check_owner(struct master *m, struct span name, uid_t owner,
+    struct tenant_place *p)
+{
+	size_t room = sizeof(p->reason);
+	struct span other = registry_name(&m->registry, p->uid);
+
+	if (owner != 0 && owner < m->config->tenant_least)
+		snprintf(p->reason, room,
+		    "%.700s belongs to user id %u, below "
+		    "users.least = %llu: give it to its user, or to root",
+		    p->path, (unsigned)owner,
+		    (unsigned long long)m->config->tenant_least);
+	else if (p->uid == m->settled.gateway_uid ||
+	    p->uid == m->settled.log_uid)
+		snprintf(p->reason, room, "user id %u is the host's own",
+		    (unsigned)p->uid);
+	else if (p->gid == 0)
+		snprintf(p->reason, room, "user id %u is in root's group",
+		    (unsigned)p->uid);
+	else if (other.data && !span_equal(other, name))
+		snprintf(p->reason, room,
+		    "%.700s belongs to user id %u, which is "
+		    "tenant %.*s's",
+		    p->path, (unsigned)p->uid, SPAN_ARGS(other));
+	else
+		return 0;
+	return -1;
+}
+
+static bool
+is_directory(DIR *directory, const struct dirent *entry)
+{
+	struct stat s;
+
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return fstatat(dirfd(directory), entry->d_name, &s,
+		   AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(s.st_mode);
+}
+
+static size_t
+keep_least(tenant_name *names, size_t count, size_t most)
+{
+	qsort(names, count, sizeof(*names), name_order);
+	return count < most ? count : most;
+}
+
+static int
+name_order(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}

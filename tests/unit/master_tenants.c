@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* If this fails, a client reaches a directory that is no tenant, or functions
+ * run as somebody they should not. */
+
+#include "master_rows.h"
+
+#include "base/fd.h"
+
+#include "master/master.h"
+
+struct name_row {
+	const char *sentence;
+	const char *name;
+	bool ok;
+};
+
+#define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static const struct name_row name_rows[] = {
+	{ "a word", "acme", true },
+	{ "digits, dashes and underscores inside", "0-a_b-9", true },
+	{ "one letter", "a", true },
+	{ "63 letters", SIXTY "aaa", true },
+	{ "64 letters are too many", SIXTY "aaaa", false },
+	{ "nothing", "", false },
+	{ "a dash in front", "-a", false },
+	{ "an underscore in front", "_a", false },
+	{ "a capital", "Acme", false },
+	{ "a dot", "a.b", false },
+	{ "the directory itself", ".", false },
+	{ "the directory above", "..", false },
+	{ "a slash", "a/b", false },
+	{ "a blank", "a b", false },
+	{ "a letter beyond ASCII", "caf\xc3\xa9", false },
+	{ "a line end", "a\n", false },
+};
+
+static void
+run_name(void **state)
+{
+	const struct name_row *row = *state;
+
+	assert_int_equal(tenant_name_ok(span_of(row->name)), row->ok);
+}
+
+static void
+a_nul_is_no_part_of_a_name(void **state)
+{
+	(void)state;
+	assert_false(tenant_name_ok(SPAN("a\0b")));
+}
+
+static void
+host_make(struct master *m, const struct place *p)
+{
+	*m = (struct master){ .root = geteuid() == 0 };
+	m->config = config_new();
+	free(m->config->functions);
+	m->config->functions = strdup(p->path);
+	m->settled.gateway_uid = m->settled.log_uid = 70001;
+	registry_init(&m->registry, p->fd);
+}
+
+static void
+host_free(struct master *m)
+{
+	registry_free(&m->registry);
+	config_release(&m->config);
+}
+
+static enum tenant_outcome
+find(struct master *m, const char *name, struct tenant_place *place)
+{
+	enum tenant_outcome outcome = tenant_find(m, span_of(name), place);
+
+	assert_int_equal(outcome == TENANT_FOUND, place->fd >= 0);
+	if (outcome != TENANT_FOUND)
+		assert_true(place->reason[0] != '\0');
+	fd_close(&place->fd);
+	return outcome;
+}
+
+static void
+a_directory_is_found_with_its_user(void **state)
+{
+	const struct place *p = *state;
+	char path[128];
+	struct tenant_place place;
+	struct master m;
+
+	host_make(&m, p);
+	mkdirat(p->fd, "acme", 0755);
+	snprintf(path, sizeof(path), "%s/acme", p->path);
+	assert_int_equal(find(&m, "acme", &place), TENANT_FOUND);
+	assert_string_equal(place.path, path);
+	assert_int_equal(place.owner, geteuid());
+	if (m.root) {
+		/* root's directory: an id of its own, never root's */
+		assert_true(place.uid >= m.config->tenant_first);
+		assert_int_equal(place.gid, place.uid);
+	} else {
+		assert_int_equal(place.uid, geteuid());
+		assert_int_equal(place.gid, getegid());
+	}
+	host_free(&m);
+}
+
+static void
+what_is_no_directory_is_no_tenant(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+
+	host_make(&m, p);
+	place_write(p, "file", "#!/bin/sh\n", 0755);
+	mkdirat(p->fd, "real", 0755);
+	assert_int_equal(symlinkat("real", p->fd, "link"), 0);
+	assert_int_equal(symlinkat("/etc", p->fd, "etc"), 0);
+	assert_int_equal(find(&m, "file", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "none", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "..", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "real/../real", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "link", &place), TENANT_REFUSED);
+	assert_int_equal(find(&m, "etc", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "symbolic link"));
+	host_free(&m);
+}
+
+static void
+a_directory_that_others_can_change_is_refused(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+
+	host_make(&m, p);
+	mkdirat(p->fd, "open", 0755);
+	fchmodat(p->fd, "open", 0777, 0);
+	assert_int_equal(find(&m, "open", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "chmod"));
+	fchmodat(p->fd, "open", 0755, 0);
+	assert_int_equal(find(&m, "open", &place), TENANT_FOUND);
+	/* and so is everything, if the directory above is open */
+	chmod(p->path, 0777);
+	assert_int_equal(find(&m, "open", &place), TENANT_REFUSED);
+	chmod(p->path, 0755);
+	host_free(&m);
+}
+
+static void
+without_the_directory_above_the_setting_is_named(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+
+	host_make(&m, p);
+	free(m.config->functions);
+	m.config->functions = strdup("/nowhere/at/all");
+	assert_int_equal(find(&m, "acme", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "functions = \"/nowhere"));
+	host_free(&m);
+}
+
+static void
+an_owner_that_must_not_run_is_refused(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+
+	host_make(&m, p);
+	if (!m.root) {
+		host_free(&m);
+		skip();
+	}
+	mkdirat(p->fd, "system", 0755);
+	fchownat(p->fd, "system", 33, 33, 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "users.least"));
+
+	fchownat(p->fd, "system", 70001, 70001, 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "host's own"));
+
+	/* an id that was given to another tenant */
+	mkdirat(p->fd, "first", 0755);
+	assert_int_equal(find(&m, "first", &place), TENANT_FOUND);
+	fchownat(p->fd, "system", place.uid, place.gid, 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "tenant first's"));
+
+	/* its own group decides, not that of the directory */
+	fchownat(p->fd, "system", 1234567, 33, 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_FOUND);
+	assert_int_equal(place.uid, 1234567);
+	assert_int_equal(place.gid, 1234567);
+	host_free(&m);
+}
+
+static void
+another_directory_of_that_name_is_not_the_same(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct span name = SPAN("acme");
+	struct master m;
+
+	host_make(&m, p);
+	mkdirat(p->fd, "acme", 0755);
+	assert_int_equal(find(&m, "acme", &place), TENANT_FOUND);
+	assert_true(tenant_same(&m, name, place.device, place.inode,
+	    place.owner));
+	assert_false(tenant_same(&m, name, place.device, place.inode,
+	    place.owner + 1));
+	mkdirat(p->fd, "other", 0755);
+	assert_int_equal(renameat(p->fd, "acme", p->fd, "old"), 0);
+	assert_false(tenant_same(&m, name, place.device, place.inode,
+	    place.owner));
+	assert_int_equal(renameat(p->fd, "other", p->fd, "acme"), 0);
+	assert_false(tenant_same(&m, name, place.device, place.inode,
+	    place.owner));
+	host_free(&m);
+}
+
+/* Asks page by page, like the gateway, and counts. */
+static size_t
+list_all(const char *path, size_t page_bytes, size_t *pages)
+{
+	char after[TENANT_NAME_MOST + 1] = "";
+	struct buf names;
+	size_t count = 0;
+	bool more = true;
+
+	for (*pages = 0; more; (*pages)++) {
+		struct span rest;
+
+		buf_init(&names, page_bytes);
+		assert_int_equal(tenant_names(path, span_of(after), page_bytes,
+				     &names, &more),
+		    0);
+		rest = buf_span(&names);
+		assert_true(!more || rest.bytes > 0);
+		while (rest.bytes > 0) {
+			struct span name = span_cut(&rest, '\0');
+
+			/* ascending, so none twice */
+			assert_true(strcmp(name.data, after) > 0);
+			memcpy(after, name.data, name.bytes + 1);
+			count++;
+		}
+		buf_free(&names);
+	}
+	return count;
+}
+
+static void
+all_names_are_listed_page_by_page(void **state)
+{
+	const struct place *p = *state;
+	size_t pages;
+	char name[16];
+
+	for (int i = 0; i < 5000; i++) {
+		/* in an order that is none */
+		snprintf(name, sizeof(name), "t%d", i * 7919 % 5000);
+		assert_int_equal(mkdirat(p->fd, name, 0755), 0);
+	}
+	place_write(p, "file", "", 0644);
+	mkdirat(p->fd, ".hidden", 0755);
+	mkdirat(p->fd, "Capital", 0755);
+	assert_int_equal(symlinkat("t1", p->fd, "link"), 0);
+	assert_int_equal(list_all(p->path, 60 * 1024, &pages), 5000);
+	assert_int_equal(pages, 3);
+	assert_int_equal(list_all(p->path, 1000, &pages), 5000);
+	assert_true(pages > 20);
+}
+
+static void
+an_empty_directory_has_no_names(void **state)
+{
+	const struct place *p = *state;
+	size_t pages;
+
+	assert_int_equal(list_all(p->path, 1000, &pages), 0);
+	assert_int_equal(pages, 1);
+}
+
+#define IN_A_PLACE(test) \
+	cmocka_unit_test_setup_teardown(test, place_make, place_remove)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_nul_is_no_part_of_a_name),
+		IN_A_PLACE(a_directory_is_found_with_its_user),
+		IN_A_PLACE(what_is_no_directory_is_no_tenant),
+		IN_A_PLACE(a_directory_that_others_can_change_is_refused),
+		IN_A_PLACE(without_the_directory_above_the_setting_is_named),
+		IN_A_PLACE(an_owner_that_must_not_run_is_refused),
+		IN_A_PLACE(another_directory_of_that_name_is_not_the_same),
+		IN_A_PLACE(all_names_are_listed_page_by_page),
+		IN_A_PLACE(an_empty_directory_has_no_names),
+	};
+
+	return RUN_ROWS(name_rows, run_name) +
+	    cmocka_run_group_tests(tests, NULL, NULL);
+}
