@@ -160,7 +160,10 @@ run: packages-run all	## serve functions/ on 127.0.0.1:PORT until Ctrl-C
 	@PORT='$(PORT)' FUNCTIONS='$(FUNCTIONS)' RUN='$(RUN)' CONF='$(CONF)' \
 	    exec nginx/run $(BUILD)
 
-test: unit replay e2e	## all tests but the long ones
+test:	## all tests but the long ones
+	$(MAKE) unit
+	$(MAKE) replay
+	$(MAKE) e2e
 
 unit: packages-test $(units)	## unit tests
 	@failed=; for unit in $(units); do \
@@ -181,7 +184,7 @@ torture: packages-run packages-test all $(rogues)	## e2e with full counts
 	TORTURE=1 $(PYTEST)
 
 asan:	## unit tests, corpus and e2e under AddressSanitizer and UBSan
-	$(MAKE) FLAVOUR=asan unit replay e2e
+	$(MAKE) FLAVOUR=asan test
 
 fuzz: packages-check	## fuzz each parser for SECONDS_EACH seconds
 	$(MAKE) FLAVOUR=fuzz fuzz-all
