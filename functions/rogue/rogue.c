@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
 static char **arguments;
 
 /* ---- helpers ----------------------------------------------------------------- */
@@ -522,17 +521,19 @@ do_fds(char *arg, size_t bytes) /* number, flags, where it leads */
 	struct dirent *entry;
 	char path[300], target[256], line[640];
 	ssize_t n;
+	int fd;
 
 	(void)arg, (void)bytes;
 	while (dir && (entry = readdir(dir))) {
+		fd = (int)number(entry->d_name);
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    atoi(entry->d_name) == dirfd(dir))
+		    fd == dirfd(dir))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
 		n = readlink(path, target, sizeof(target) - 1);
 		target[n < 0 ? 0 : n] = '\0';
 		snprintf(line, sizeof(line), "%s %o %s\n", entry->d_name,
-		    (unsigned)fcntl(atoi(entry->d_name), F_GETFL), target);
+		    (unsigned)fcntl(fd, F_GETFL), target);
 		say(line);
 	}
 	if (dir)
