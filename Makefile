@@ -39,7 +39,8 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wwrite-strings -Wpointer-arith -Wundef -Wformat=2 \
 	$(if $(WERROR),-Werror)
-INCLUDES := -D_GNU_SOURCE -Ifcgi-host
+VERSION := 0.1
+INCLUDES := -D_GNU_SOURCE -DFCGI_HOST_VERSION='"$(VERSION)"' -Ifcgi-host
 # What CPPFLAGS, CFLAGS and LDFLAGS say comes behind and wins.
 FLAGS = -std=gnu17 -fPIE -ffunction-sections -fdata-sections \
 	$(FLAGS_$(FLAVOUR)) $(WARNINGS)

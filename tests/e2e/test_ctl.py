@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""fcgi-hostctl, as operators and authors use it. If one of these fails, the
+person awake at three cannot see what happens, or somebody sees too much."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from fastcgi import Connection, request
+from host import BUILD, HEAD, IS_ROOT, Host, eventually
+
+
+def words(done):
+    return done.stdout.decode()
+
+
+def rows(host, *args):
+    """The objects of list --json."""
+    text = words(host.ctl("list", *args, "--json"))
+    found = json.loads(text) if text.lstrip().startswith("[") else \
+        [json.loads(line) for line in text.splitlines()]
+    assert isinstance(found, list)
+    return found
+
+
+def test_status(host):
+    host.rogue("head")
+    host.rogue("exit=1")
+    status = host.status()
+    assert isinstance(status, dict)
+    text = json.dumps(status)
+    for name in ("gateway", "log", "pid"):
+        assert name in text
+    assert str(host.gateway) in text
+    assert words(host.ctl("status")).strip()
+
+
+def test_status_counts_what_runs(host):
+    with Connection(host.front) as c:
+        c.send(request("/fn/rogue/rogue?mark=up&wait=go&head"))
+        host.wait_mark("up")
+        busy = words(host.ctl("status", "--json"))
+        host.data("go").touch()
+        c.reply()
+    eventually(lambda: words(host.ctl("status", "--json")) != busy)
+
+
+def test_list(host):
+    host.function("rogue", "listed.sh", f"#!/bin/sh\nprintf '{HEAD}'\n")
+    host.function("rogue", "closed", "x", mode=0o644)
+    found = {row.get("function"): row for row in rows(host)
+             if row["tenant"] == "rogue"}
+    assert found["listed"]["url"] == "/fn/rogue/listed"
+    assert "refused" not in found["listed"]
+    assert "not executable" in found["closed"]["refused"]
+    text = words(host.ctl("list"))
+    assert "/fn/rogue/listed" in text
+    assert "not executable" in text
+    assert {row["tenant"] for row in rows(host, "rogue")} == {"rogue"}
+    for name in ("listed.sh", "closed"):
+        (host.functions / "rogue" / name).unlink()
+
+
+def test_list_of_no_tenant(host):
+    done = host.ctl("list", "nobody", check=False)
+    assert done.returncode == 1
+    assert b"nobody" in done.stderr and not done.stdout
+
+
+def test_list_names_hostile_files_safely(host):
+    path = host.functions / "rogue" / "evil\x1b[31m.sh"
+    path.write_text("x")
+    assert b"\x1b" not in host.ctl("list").stdout
+    path.unlink()
+
+
+def test_logs(host):
+    first = host.rogue("err=one+line&head")
+    second = host.rogue("err=another&head&exit=4")
+    for got in (first, second):
+        host.access(got.request_id)
+    host.wait_log("rogue", "another")
+
+    def both():
+        text = words(host.ctl("logs", "rogue"))
+        return "one line" in text and "another" in text
+    eventually(both, "both lines")
+    text = words(host.ctl("logs", "--call", second.request_id))
+    assert "another" in text and "one line" not in text
+    assert "exit" in text or "4" in text
+    assert len(words(host.ctl("logs", "-n", 1, "rogue")).splitlines()) == 1
+
+
+def test_logs_follow(host):
+    host.rogue("err=before&head")
+    with subprocess.Popen(
+            [BUILD / "fcgi-hostctl", "--run", host.run, "logs", "-f", "-n",
+             "0", "rogue"], stdout=subprocess.PIPE) as tail:
+        try:
+            # It follows once a line of ours appears; ask until one does.
+            os.set_blocking(tail.stdout.fileno(), False)
+            seen = b""
+
+            def appears():
+                nonlocal seen
+                host.rogue("err=while+following&head")
+                seen += tail.stdout.read() or b""
+                return b"while following" in seen
+            eventually(appears, "the followed line")
+        finally:
+            tail.terminate()
+
+
+def test_invoke(host):
+    done = host.ctl("invoke", "rogue/rogue/info?head&out=reply&err=to+stderr"
+                    "&exit=3")
+    assert done.stdout.endswith(b"reply")
+    errors = done.stderr.decode()
+    assert "to stderr" in errors
+    assert "200" in errors and "3" in errors and "ms" in errors
+
+
+def test_invoke_with_data(host):
+    done = host.ctl("invoke", "rogue/rogue?head&env=CONTENT_LENGTH&out=%0a"
+                    "&echo", "--data", "twelve bytes")
+    assert done.stdout.endswith(b"12\ntwelve bytes")
+    file = host.base / "data"
+    file.write_bytes(b"\0\1\2" * 1000)
+    done = host.ctl("invoke", "rogue/rogue?head&echo", "--data", f"@{file}")
+    assert done.stdout.endswith(b"\0\1\2" * 1000)
+
+
+def test_invoke_head(host):
+    done = host.ctl("invoke", "--head", "rogue/rogue?line=Content-Type:+a/b"
+                    "&line=X-Seen:+yes&line&out=body")
+    text = words(done)
+    assert "X-Seen: yes" in text and "body" not in text
+
+
+@pytest.mark.parametrize("what, word", [
+    ("rogue/nothing", "rogue/nothing"), ("nobody/rogue", "nobody")])
+def test_invoke_what_is_not_there(host, what, word):
+    done = host.ctl("invoke", what, check=False)
+    assert done.returncode == 1
+    assert word.encode() in done.stdout + done.stderr
+
+
+def test_plan(host):
+    text = words(host.ctl("plan", "rogue"))
+    assert str(host.functions / "rogue") in text
+    assert len(text.splitlines()) > 3
+    assert host.ctl("plan", "nobody", check=False).returncode == 1
+
+
+def test_check(host):
+    assert host.ctl("check").returncode == 0
+    good, bad = host.base / "good.conf", host.base / "bad.conf"
+    good.write_text('limits = { time = "1s"; };')
+    bad.write_text('limit = { time = "1s"; };\nrun = 5;\n')
+    assert host.ctl("check", good).returncode == 0
+    done = host.ctl("check", bad, check=False)
+    assert done.returncode == 1
+    text = (done.stdout + done.stderr).decode()
+    assert f"{bad}:1:" in text and "limits" in text
+    assert f"{bad}:2:" in text      # all errors of meaning at once
+
+
+@pytest.mark.parametrize("args", [
+    [], ["no-such-verb"], ["status", "surplus"], ["invoke"], ["plan"],
+    ["--no-such-option", "status"], ["logs", "-n", "many"]])
+def test_wrong_usage(host, args):
+    done = host.ctl(*args, check=False)
+    assert done.returncode == 2
+    assert done.stderr and not done.stdout
+
+
+def test_help_and_version(host):
+    text = words(host.ctl("--help"))
+    for verb in ("status", "list", "logs", "invoke", "check", "plan",
+                 "reload", "put"):
+        assert verb in text
+        assert words(host.ctl(verb, "--help"))
+    assert "0.1" in words(host.ctl("--version"))
+
+
+def test_no_host_there(host):
+    done = subprocess.run([BUILD / "fcgi-hostctl", "--run", host.base,
+                           "status"], capture_output=True)
+    assert done.returncode == 1
+    assert str(host.base).encode() in done.stderr
+
+
+def test_run_by_environment(host):
+    done = subprocess.run([BUILD / "fcgi-hostctl", "check"],
+                          env={"FCGI_HOST_RUN": str(host.run)})
+    assert done.returncode == 0
+
+
+# ---- who may what -----------------------------------------------------------
+
+VERBS = [["status"], ["list"], ["list", "mine"], ["list", "rogue"],
+         ["logs"], ["logs", "mine"], ["logs", "rogue"], ["reload"],
+         ["plan", "mine"], ["plan", "rogue"],
+         ["invoke", "mine/rogue?head"], ["invoke", "rogue/rogue?head"]]
+
+
+@pytest.fixture(scope="module")
+def owned():
+    made = Host("operator_group = \"5071\";", nginx=False)
+    path = made.tenant("mine")
+    made.function("mine", "rogue")
+    for each in [path, *path.iterdir()]:
+        os.chown(each, 5070, 5070)
+    # The build may stand below a directory other users cannot enter.
+    program = made.base / "fcgi-hostctl"
+    program.write_bytes((BUILD / "fcgi-hostctl").read_bytes())
+    program.chmod(0o755)
+    with made:
+        made.ask("/fn/mine/rogue?head")
+        made.ask("/fn/rogue/rogue?head")
+        yield made
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="asks as several users")
+@pytest.mark.parametrize("who, groups, allowed", [
+    ("owner", [], lambda verb: "mine" in " ".join(verb)),
+    ("operator", [5071], lambda verb: True),
+    ("stranger", [], lambda verb: False)], ids=["owner", "operator",
+                                                "stranger"])
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_rights(owned, who, groups, allowed, verb):
+    uid = {"owner": 5070, "operator": 5072, "stranger": 5073}[who]
+    done = subprocess.run(
+        [owned.base / "fcgi-hostctl", "--run", owned.run, *verb],
+        capture_output=True, user=uid, group=uid, extra_groups=groups,
+        timeout=30)
+    assert (done.returncode == 0) == allowed(verb), done
+    if not allowed(verb):
+        assert done.stderr and not done.stdout
