@@ -117,8 +117,8 @@ config_release(struct config **held)
 struct grant *
 config_grant_add(struct config *c)
 {
-	struct grant *grants = realloc(c->grants,
-	    (c->grant_count + 1) * sizeof(*grants));
+	struct grant *grants =
+	    realloc(c->grants, (c->grant_count + 1) * sizeof(*grants));
 
 	if (!grants)
 		return NULL;
@@ -166,7 +166,8 @@ encode(const struct config *c, const struct span *only, struct buf *b)
 	buf_init(&rows, CONFIG_BYTES_MOST);
 	if (!plain || option_put_u64(b, c->generation) != 0 ||
 	    options_encode(config_options, CONFIG_OPTIONS, c, standard,
-	    &rows) != 0 || option_put_span(b, buf_span(&rows)) != 0)
+		&rows) != 0 ||
+	    option_put_span(b, buf_span(&rows)) != 0)
 		goto out;
 	for (size_t i = 0; i < c->grant_count; i++) {
 		const struct grant *g = &c->grants[i];
@@ -175,7 +176,8 @@ encode(const struct config *c, const struct span *only, struct buf *b)
 			continue;
 		buf_clear(&rows);
 		if (options_encode(grant_options, GRANT_OPTIONS, g, plain,
-		    &rows) != 0 || option_put_span(b, buf_span(&rows)) != 0)
+			&rows) != 0 ||
+		    option_put_span(b, buf_span(&rows)) != 0)
 			goto out;
 	}
 	result = 0;

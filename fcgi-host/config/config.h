@@ -21,7 +21,7 @@ enum limit {
 
 struct limit_row {
 	const char *name;
-	char type;		/* 't' ms, 's' bytes, 'c' count */
+	char type; /* 't' ms, 's' bytes, 'c' count */
 	uint64_t standard;
 	uint64_t most;
 	const char *sentence;
@@ -30,8 +30,8 @@ extern const struct limit_row limit_rows[LIMITS];
 /* "10s", "64 MiB", "128": a value in the words of its row; "0" is off. */
 const char *limit_text(enum limit, uint64_t value, char text[32]);
 
-struct strings {		/* a list of text */
-	char **items;		/* ours */
+struct strings {      /* a list of text */
+	char **items; /* ours */
 	size_t count;
 };
 
@@ -46,7 +46,7 @@ struct strings {		/* a list of text */
 #define CONFIG_SIZE uint64_t
 #define CONFIG_COUNT uint64_t
 #define CONFIG_BOOL bool
-#define CONFIG_ENV struct strings	/* "NAME=value" */
+#define CONFIG_ENV struct strings /* "NAME=value" */
 
 /* What the administrator gives one tenant, one member per row of grants.def:
  * `tenants = ( { name = "git"; read = [ "/srv/git" ]; slots = 8; } );` */
@@ -64,13 +64,13 @@ struct config {
 	CONFIG_##TYPE member;
 #include "config/options.def"
 #undef OPTION
-	uint64_t limits[LIMITS];	/* defaults */
+	uint64_t limits[LIMITS]; /* defaults */
 	uint64_t maximum[LIMITS];
-	struct grant *grants;		/* ours */
+	struct grant *grants; /* ours */
 	size_t grant_count;
 };
 
-struct config *config_new(void);	/* every option at its default */
+struct config *config_new(void); /* every option at its default */
 struct config *config_hold(struct config *);
 void config_release(struct config **);
 
@@ -84,14 +84,14 @@ struct config *config_load(const char *file, uint64_t generation,
 /* The same struct in the bytes of a CONFIG message, and back: NULL when they
  * are not. config_encode_for() leaves out what other tenants are granted: a
  * cell has no business with their variables. -1: the buffer's ceiling. */
-enum { CONFIG_BYTES_MOST = 190 * 1024 };	/* config_read() refuses more */
+enum { CONFIG_BYTES_MOST = 190 * 1024 }; /* config_read() refuses more */
 int config_encode(const struct config *, struct buf *);
 int config_encode_for(const struct config *, struct span tenant, struct buf *);
 struct config *config_decode(struct span);
 
+/* NULL: nothing beside what all have. */
 const struct grant *config_grant(const struct config *, struct span tenant);
-				/* NULL: nothing beside what all have */
-bool config_tenant_name(struct span);	/* [a-z0-9][a-z0-9_-]{0,62} */
+bool config_tenant_name(struct span); /* [a-z0-9][a-z0-9_-]{0,62} */
 
 /* All options with sentence, type, range and default: as a commented
  * configuration file (conf/every-option.conf), or as text for --help-options,

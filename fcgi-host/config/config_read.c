@@ -121,12 +121,16 @@ read_grants(struct option_file *f, struct config *c)
 		name = span_of(g->tenant);
 		first = config_grant(c, name);
 		if (!config_tenant_name(name))
-			option_file_say(f, NULL, CONFIG_GRANTS ".name takes "
+			option_file_say(f, NULL,
+			    CONFIG_GRANTS
+			    ".name takes "
 			    "the name of a tenant: small letters, digits, _ "
 			    "and -");
 		else if (first != g)
-			option_file_say(f, NULL, CONFIG_GRANTS " has %s "
-			    "twice", g->tenant);
+			option_file_say(f, NULL,
+			    CONFIG_GRANTS " has %s "
+					  "twice",
+			    g->tenant);
 	}
 }
 
@@ -149,13 +153,15 @@ check_limits(struct option_file *f, struct config *c)
 		limit_text((enum limit)i, c->limits[i], value);
 		limit_text((enum limit)i, maximum, most);
 		if (c->limits[i] > maximum)
-			option_file_say(f, row->path, "%s = %s is above "
-			    "maximum.%s = %s", row->path, value,
-			    limit_rows[i].name, most);
+			option_file_say(f, row->path,
+			    "%s = %s is above "
+			    "maximum.%s = %s",
+			    row->path, value, limit_rows[i].name, most);
 		else if (c->limits[i] == 0 && row->number > 0)
-			option_file_say(f, row->path, "%s = 0 is off, which "
-			    "maximum.%s = %s does not allow", row->path,
-			    limit_rows[i].name, most);
+			option_file_say(f, row->path,
+			    "%s = 0 is off, which "
+			    "maximum.%s = %s does not allow",
+			    row->path, limit_rows[i].name, most);
 	}
 }
 
@@ -175,10 +181,12 @@ check_users(struct option_file *f, const struct config *c)
 			continue;
 		if (uid >= c->tenant_first &&
 		    uid - c->tenant_first < c->tenant_count)
-			option_file_say(f, option_file_has(f, row->path) ?
-			    row->path : "users", "%s = %" PRIu64 " is one of "
+			option_file_say(f,
+			    option_file_has(f, row->path) ? row->path : "users",
+			    "%s = %" PRIu64 " is one of "
 			    "the user ids for tenants (users.tenants_first, "
-			    "users.tenants_count)", row->path, uid);
+			    "users.tenants_count)",
+			    row->path, uid);
 	}
 }
 
@@ -197,8 +205,7 @@ check_pair(struct option_file *f, int low_row, uint64_t *low, int high_row,
 		return;
 	}
 	option_file_say(f, row->path, "%s = %s is above %s = %s", row->path,
-	    option_number_text(row, *low, value),
-	    config_options[high_row].path,
+	    option_number_text(row, *low, value), config_options[high_row].path,
 	    option_number_text(row, high, most));
 }
 
@@ -219,7 +226,8 @@ check_size(struct option_file *f, const struct config *c)
 
 	buf_init(&bytes, CONFIG_BYTES_MOST);
 	if (config_encode(c, &bytes) != 0)
-		option_file_say(f, CONFIG_GRANTS, "the configuration has more "
+		option_file_say(f, CONFIG_GRANTS,
+		    "the configuration has more "
 		    "than %d KiB; " CONFIG_GRANTS " is usually what is large",
 		    CONFIG_BYTES_MOST / 1024);
 	buf_free(&bytes);

@@ -87,7 +87,7 @@ env_name_refused(struct span name)
 		if (!is_letter(name.data[i]) &&
 		    (name.data[i] < '0' || name.data[i] > '9'))
 			return "is no name of a variable: letters, digits and "
-			    "_ only";
+			       "_ only";
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		if (matches(name, span_of(refused[i].name)))
 			return refused[i].why;

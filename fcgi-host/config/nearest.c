@@ -6,7 +6,7 @@
 
 #include "config/nearest.h"
 
-enum { NAME_MOST = 64 };	/* nobody mistypes a longer one */
+enum { NAME_MOST = 64 }; /* nobody mistypes a longer one */
 
 static size_t
 least(size_t a, size_t b)
@@ -46,7 +46,7 @@ const char *
 nearest(const char *word, const char *const *candidates, size_t count)
 {
 	size_t bytes = strlen(word);
-	size_t best = bytes / 3 + 1;	/* has to be below it */
+	size_t best = bytes / 3 + 1; /* has to be below it */
 	const char *found = NULL;
 
 	if (bytes > NAME_MOST)

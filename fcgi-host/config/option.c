@@ -201,16 +201,21 @@ check_number(const struct option *row, uint64_t value, char *why)
 		return 0;
 	option_number_text(row, value, text);
 	if (value > row->most && row->set_by)
-		snprintf(why, OPTION_WHY_MOST, " = %s is above the host's "
-		    "maximum of %s (%s)", text,
-		    option_number_text(row, row->most, most), row->set_by);
+		snprintf(why, OPTION_WHY_MOST,
+		    " = %s is above the host's "
+		    "maximum of %s (%s)",
+		    text, option_number_text(row, row->most, most),
+		    row->set_by);
 	else if (value == 0 && row->set_by)
-		snprintf(why, OPTION_WHY_MOST, " = 0 would switch it off, "
+		snprintf(why, OPTION_WHY_MOST,
+		    " = 0 would switch it off, "
 		    "which the host does not allow: it takes %s",
 		    option_range(row, range));
 	else
-		snprintf(why, OPTION_WHY_MOST, " = %s is out of range: it "
-		    "takes %s", text, option_range(row, range));
+		snprintf(why, OPTION_WHY_MOST,
+		    " = %s is out of range: it "
+		    "takes %s",
+		    text, option_range(row, range));
 	return -1;
 }
 
@@ -232,13 +237,13 @@ check_text(const struct option *row, const char *text, char *why)
 static bool
 is_method(struct span s)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";	/* RFC 9110, 5.6.2 */
+	static const char others[] = "!#$%&'*+-.^_`|~"; /* RFC 9110, 5.6.2 */
 
 	for (size_t i = 0; i < s.bytes; i++) {
 		char c = s.data[i];
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9') || (c && strchr(others, c))))
+			(c >= '0' && c <= '9') || (c && strchr(others, c))))
 			return false;
 	}
 	return s.bytes > 0 && s.bytes <= OPTION_METHOD_MOST;
@@ -255,20 +260,23 @@ option_check_item(const struct option *row, struct span item,
 	case OPTION_PATHS:
 		if (span_starts(item, SPAN("/")))
 			return 0;
-		snprintf(why, OPTION_WHY_MOST, " has a path that is not "
+		snprintf(why, OPTION_WHY_MOST,
+		    " has a path that is not "
 		    "absolute");
 		return -1;
 	case OPTION_METHODS:
 		if (is_method(item))
 			return 0;
-		snprintf(why, OPTION_WHY_MOST, " has what is no request "
+		snprintf(why, OPTION_WHY_MOST,
+		    " has what is no request "
 		    "method");
 		return -1;
 	case OPTION_NAMES:
 	case OPTION_ENV:
 		name = row->type == OPTION_ENV ? span_cut(&rest, '=') : item;
 		if (row->type == OPTION_ENV && !rest.data) {
-			snprintf(why, OPTION_WHY_MOST, " has a name without "
+			snprintf(why, OPTION_WHY_MOST,
+			    " has a name without "
 			    "a value");
 			return -1;
 		}
@@ -308,8 +316,10 @@ check_list(const struct option *row, const struct strings *list, char *why)
 	if (row->type == OPTION_METHODS)
 		items = OPTION_METHODS_MOST;
 	if (list->count > items) {
-		snprintf(why, OPTION_WHY_MOST, " has %zu items; %zu are "
-		    "allowed", list->count, items);
+		snprintf(why, OPTION_WHY_MOST,
+		    " has %zu items; %zu are "
+		    "allowed",
+		    list->count, items);
 		return -1;
 	}
 	for (size_t i = 0; i < list->count; i++) {
@@ -323,8 +333,8 @@ check_list(const struct option *row, const struct strings *list, char *why)
 	}
 	if (bytes <= most)
 		return 0;
-	snprintf(why, OPTION_WHY_MOST, " has %zu bytes; %zu are allowed",
-	    bytes, most);
+	snprintf(why, OPTION_WHY_MOST, " has %zu bytes; %zu are allowed", bytes,
+	    most);
 	return -1;
 }
 

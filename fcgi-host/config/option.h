@@ -11,13 +11,13 @@
 #include "config/config.h"
 
 enum {
-	OPTION_WHY_MOST = 320,		/* a sentence about a value */
-	OPTION_TEXT_MOST = 4096,	/* bytes of one text */
-	OPTION_ITEMS_MOST = 256,	/* items of a list */
-	OPTION_LIST_MOST = 16 * 1024,	/* bytes of a list */
-	OPTION_ENV_MOST = 32 * 1024,	/* bytes of a list of variables */
+	OPTION_WHY_MOST = 320,	      /* a sentence about a value */
+	OPTION_TEXT_MOST = 4096,      /* bytes of one text */
+	OPTION_ITEMS_MOST = 256,      /* items of a list */
+	OPTION_LIST_MOST = 16 * 1024, /* bytes of a list */
+	OPTION_ENV_MOST = 32 * 1024,  /* bytes of a list of variables */
 	OPTION_METHODS_MOST = 32,
-	OPTION_METHOD_MOST = 32,	/* bytes of a method */
+	OPTION_METHOD_MOST = 32, /* bytes of a method */
 };
 
 enum option_type {
@@ -35,22 +35,22 @@ enum option_type {
 	OPTION_COUNT,
 	OPTION_BOOL,
 	OPTION_CHOICE,
-	OPTION_OTHER,	/* known by name; its owner reads, writes, prints it */
+	OPTION_OTHER, /* known by name; its owner reads, writes, prints it */
 };
 
 enum option_kind { OPTION_NUMBER, OPTION_TEXT, OPTION_LIST, OPTION_NOTHING };
 
 struct option {
-	const char *path;	/* "slots.host" */
+	const char *path; /* "slots.host" */
 	enum option_type type;
-	size_t offset;		/* of the member */
-	uint64_t number;	/* default of numbers */
-	const char *text;	/* default of texts; items of lists, by blanks */
+	size_t offset;	  /* of the member */
+	uint64_t number;  /* default of numbers */
+	const char *text; /* default of texts; items of lists, by blanks */
 	uint64_t least;
 	uint64_t most;
-	bool off;		/* 0 is allowed, too, though below least */
-	const char *set_by;	/* option of the host that says most, or NULL */
-	const char *const *words;	/* of a CHOICE, NULL behind the last */
+	bool off;	    /* 0 is allowed, too, though below least */
+	const char *set_by; /* option of the host that says most, or NULL */
+	const char *const *words; /* of a CHOICE, NULL behind the last */
 	const char *sentence;
 };
 
@@ -75,8 +75,8 @@ struct option {
 /* A value on its way into a struct: the member its kind says is meant. */
 struct option_value {
 	uint64_t number;
-	char *text;		/* ours */
-	struct strings list;	/* ours */
+	char *text;	     /* ours */
+	struct strings list; /* ours */
 };
 
 enum option_kind option_kind(const struct option *);
@@ -95,8 +95,8 @@ int option_check(const struct option *, const struct option_value *,
     char why[OPTION_WHY_MOST]);
 int option_check_item(const struct option *, struct span item,
     char why[OPTION_WHY_MOST]);
+/* Takes what is in the value. */
 void option_set(const struct option *, void *object, struct option_value *);
-						/* takes what is in it */
 
 /* What differs from `standard`, row by row. decode: over the object's defaults;
  * -1 unless the bytes are rows of ascending number with allowed values. */
@@ -117,14 +117,14 @@ int option_take_u32(struct span *, uint32_t *);
 int option_take_u64(struct span *, uint64_t *);
 int option_take_span(struct span *, struct span *);
 
-int strings_add(struct strings *, struct span);	/* 0 or -1 */
+int strings_add(struct strings *, struct span); /* 0 or -1 */
 int strings_copy(struct strings *, const struct strings *);
 void strings_free(struct strings *);
 bool strings_equal(const struct strings *, const struct strings *);
 
 /* ---- option_read.c ---------------------------------------------------------- */
 
-struct option_file;	/* opaque: a file that is being read, and its errors */
+struct option_file; /* opaque: a file that is being read, and its errors */
 
 /* Reads the text of a file. NULL when it has an error of syntax, which is in
  * `errors`. `directory` is where relative paths and @include start; NULL: there
@@ -135,8 +135,8 @@ void option_file_free(struct option_file *);
 
 /* Everything in the file goes into the object by the rows; errors of meaning
  * are appended, each with its line. */
-void option_file_read(struct option_file *, const struct option *,
-    size_t count, void *object);
+void option_file_read(struct option_file *, const struct option *, size_t count,
+    void *object);
 /* The same for an OPTION_OTHER that is a list of groups: returns how many it
  * has, and reads one of them. */
 size_t option_file_groups(struct option_file *, const char *path);
@@ -164,10 +164,10 @@ int option_file_load(int fd, size_t most, struct buf *b,
 /* As a configuration file in which every option is commented: a line that
  * begins "# " is prose, any other "#" stands before an option. */
 void options_print_file(const struct option *, size_t count, struct buf *);
-void options_print_help(const struct option *, size_t count,
-    const char *prefix, struct buf *);
-void options_print_man(const struct option *, size_t count,
-    const char *prefix, struct buf *);
+void options_print_help(const struct option *, size_t count, const char *prefix,
+    struct buf *);
+void options_print_man(const struct option *, size_t count, const char *prefix,
+    struct buf *);
 /* Prose of a file, broken into lines behind "# "; names and sentences so. */
 void options_print_prose(const char *, struct buf *);
 void options_print_list(const struct option *, size_t count, struct buf *);

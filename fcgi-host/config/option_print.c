@@ -102,12 +102,16 @@ put_default(const struct option *row, struct buf *b)
 		option_number_text(row, row->number, text);
 		if (row->type == OPTION_CHOICE ||
 		    ((row->type == OPTION_TIME || row->type == OPTION_SIZE) &&
-		    row->number > 0))
-			buf_printf(b, "\"%s\"", row->type == OPTION_CHOICE ?
-			    row->words[row->number] : text);
+			row->number > 0))
+			buf_printf(b, "\"%s\"",
+			    row->type == OPTION_CHOICE ?
+				row->words[row->number] :
+				text);
 		else
-			buf_put_string(b, row->type == OPTION_BOOL ?
-			    (row->number ? "true" : "false") : text);
+			buf_put_string(b,
+			    row->type == OPTION_BOOL ?
+				(row->number ? "true" : "false") :
+				text);
 		break;
 	case OPTION_TEXT:
 		buf_printf(b, "\"%s\"", row->text);
@@ -119,8 +123,7 @@ put_default(const struct option *row, struct buf *b)
 		}
 		while (rest.bytes > 0) {
 			item = span_cut(&rest, ' ');
-			buf_printf(b, "%s\"%.*s\"", separator,
-			    SPAN_ARGS(item));
+			buf_printf(b, "%s\"%.*s\"", separator, SPAN_ARGS(item));
 			separator = ", ";
 		}
 		buf_put_string(b, row->text ? " ]" : "[ ]");
@@ -195,8 +198,8 @@ options_print_file(const struct option *rows, size_t count, struct buf *b)
 }
 
 void
-options_print_help(const struct option *rows, size_t count,
-    const char *prefix, struct buf *b)
+options_print_help(const struct option *rows, size_t count, const char *prefix,
+    struct buf *b)
 {
 	static const char indent[HELP_INDENT + 1] = "        ";
 

@@ -24,30 +24,30 @@
 #include "config/option.h"
 
 enum {
-	ERRORS_MOST = 32,		/* lines; a person reads the first */
+	ERRORS_MOST = 32, /* lines; a person reads the first */
 	ERROR_BYTES_MOST = 1024,
-	SHOWN_MOST = 48,		/* of a value that is wrong */
-	INCLUDE_DEPTH_MOST = 10,	/* as libconfig's own */
+	SHOWN_MOST = 48,	 /* of a value that is wrong */
+	INCLUDE_DEPTH_MOST = 10, /* as libconfig's own */
 	INCLUDE_BYTES_MOST = 1024 * 1024,
 	CANDIDATES_MOST = 128,
 };
 
 struct option_file {
-	const char *name;		/* borrowed */
-	const char *directory;		/* borrowed; NULL: no @include */
-	struct buf *errors;		/* borrowed */
+	const char *name;      /* borrowed */
+	const char *directory; /* borrowed; NULL: no @include */
+	struct buf *errors;    /* borrowed */
 	size_t error_count;
-	const char *prefix;		/* of paths in errors: "tenants." */
-	const config_setting_t *group;	/* the last one, of libconfig */
-	config_t config;		/* ours */
+	const char *prefix;	       /* of paths in errors: "tenants." */
+	const config_setting_t *group; /* the last one, of libconfig */
+	config_t config;	       /* ours */
 
-	const struct option *rows;	/* while reading: borrowed */
+	const struct option *rows; /* while reading: borrowed */
 	size_t row_count;
 	void *object;
 };
 
-static void say(struct option_file *, const config_setting_t *,
-    const char *, ...) __attribute__((format(printf, 3, 4)));
+static void say(struct option_file *, const config_setting_t *, const char *,
+    ...) __attribute__((format(printf, 3, 4)));
 static void say_at(struct option_file *, const char *name, int line,
     const char *, ...) __attribute__((format(printf, 4, 5)));
 static void say_list(struct option_file *, const char *name, int line,
@@ -81,8 +81,7 @@ option_file_new(const char *name, struct span text, const char *directory,
 		return NULL;
 	}
 	/* Where @include starts: below a file is nothing, so none is read. */
-	config_set_include_dir(&f->config, directory ? directory :
-	    "/dev/null");
+	config_set_include_dir(&f->config, directory ? directory : "/dev/null");
 	copy = span_dup(text);
 	if (!copy)
 		diag_fatal("no memory to read %s", name);
@@ -107,8 +106,7 @@ option_file_free(struct option_file *f)
 }
 
 int
-option_file_load(int fd, size_t most, struct buf *b,
-    char why[OPTION_WHY_MOST])
+option_file_load(int fd, size_t most, struct buf *b, char why[OPTION_WHY_MOST])
 {
 	struct stat status;
 	ssize_t bytes;
@@ -153,14 +151,14 @@ void
 option_file_say(struct option_file *f, const char *path, const char *format,
     ...)
 {
-	const config_setting_t *setting = path ?
-	    config_lookup(&f->config, path) : f->group;
+	const config_setting_t *setting =
+	    path ? config_lookup(&f->config, path) : f->group;
 	const char *file = setting ? config_setting_source_file(setting) : NULL;
 	va_list args;
 
 	va_start(args, format);
-	say_list(f, file ? file : f->name, setting ?
-	    config_setting_source_line(setting) : 0, format, args);
+	say_list(f, file ? file : f->name,
+	    setting ? config_setting_source_line(setting) : 0, format, args);
 	va_end(args);
 }
 
@@ -177,8 +175,8 @@ option_file_errors(const struct option_file *f)
 }
 
 static void
-say(struct option_file *f, const config_setting_t *setting,
-    const char *format, ...)
+say(struct option_file *f, const config_setting_t *setting, const char *format,
+    ...)
 {
 	const char *file = config_setting_source_file(setting);
 	va_list args;
@@ -203,8 +201,8 @@ say_at(struct option_file *f, const char *name, int line, const char *format,
 /* Line 0: of no line. Values come from the file, so nothing in an error may
  * end its line or speak to a terminal. */
 static void
-say_list(struct option_file *f, const char *name, int line,
-    const char *format, va_list args)
+say_list(struct option_file *f, const char *name, int line, const char *format,
+    va_list args)
 {
 	char text[ERROR_BYTES_MOST];
 
@@ -224,9 +222,8 @@ say_list(struct option_file *f, const char *name, int line,
 static const char *
 shown(const char *value, char text[SHOWN_MOST + 8])
 {
-	if (strlen(value) <= SHOWN_MOST)
-		return strcpy(text, value);
-	snprintf(text, SHOWN_MOST + 8, "%.*s...", SHOWN_MOST, value);
+	snprintf(text, SHOWN_MOST + 8, "%.*s%s", SHOWN_MOST, value,
+	    strlen(value) > SHOWN_MOST ? "..." : "");
 	return text;
 }
 
@@ -237,7 +234,7 @@ struct scan {
 	const char *name;
 	struct span rest;
 	int line;
-	int depth;		/* of @include */
+	int depth; /* of @include */
 };
 
 static void
@@ -319,10 +316,11 @@ scan_word(struct scan *s)
 	}
 	if (fits)
 		return 0;
-	say_at(s->file, s->name, s->line, "the number %.*s is above %d, the "
+	say_at(s->file, s->name, s->line,
+	    "the number %.*s is above %d, the "
 	    "most a number may be; times and sizes are text with their unit",
-	    (int)(word.bytes < SHOWN_MOST ? word.bytes : SHOWN_MOST),
-	    word.data, INT_MAX);
+	    (int)(word.bytes < SHOWN_MOST ? word.bytes : SHOWN_MOST), word.data,
+	    INT_MAX);
 	return -1;
 }
 
@@ -335,13 +333,17 @@ scan_included(struct scan *s, struct span name)
 
 	if (name.bytes == 0 || name.data[0] == '/' ||
 	    span_find(name, '\\') >= 0) {
-		say_at(s->file, s->name, s->line, "@include takes a path "
-		    "relative to %s", s->file->directory);
+		say_at(s->file, s->name, s->line,
+		    "@include takes a path "
+		    "relative to %s",
+		    s->file->directory);
 		return -1;
 	}
 	if (s->depth >= INCLUDE_DEPTH_MOST) {
-		say_at(s->file, s->name, s->line, "@include is more than %d "
-		    "deep", INCLUDE_DEPTH_MOST);
+		say_at(s->file, s->name, s->line,
+		    "@include is more than %d "
+		    "deep",
+		    INCLUDE_DEPTH_MOST);
 		return -1;
 	}
 	snprintf(path, sizeof(path), "%s/%.*s", s->file->directory,
@@ -349,11 +351,12 @@ scan_included(struct scan *s, struct span name)
 	buf_init(&text, INCLUDE_BYTES_MOST + 1);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		say_at(s->file, s->name, s->line, "@include: %s cannot be "
-		    "opened: %s", path, diag_errno());
+		say_at(s->file, s->name, s->line,
+		    "@include: %s cannot be "
+		    "opened: %s",
+		    path, diag_errno());
 	else if (option_file_load(fd, INCLUDE_BYTES_MOST, &text, why) != 0)
-		say_at(s->file, s->name, s->line, "@include: %s %s", path,
-		    why);
+		say_at(s->file, s->name, s->line, "@include: %s %s", path, why);
 	else
 		result = scan(s->file, path, buf_span(&text), s->depth + 1);
 	fd_close(&fd);
@@ -378,7 +381,7 @@ scan_include(struct scan *s)
 	scan_skip(s, strlen("@include"));
 	rest = span_trim(s->rest);
 	if (!span_starts(rest, SPAN("\"")))
-		return 0;	/* libconfig will call it what it is */
+		return 0; /* libconfig will call it what it is */
 	rest = span_skip(rest, 1);
 	name = span_cut(&rest, '"');
 	if (scan_included(s, name) != 0)
@@ -426,8 +429,8 @@ scan(struct option_file *f, const char *name, struct span text, int depth)
 /* ---- a file, as options -------------------------------------------------------------- */
 
 void
-option_file_read(struct option_file *f, const struct option *rows,
-    size_t count, void *object)
+option_file_read(struct option_file *f, const struct option *rows, size_t count,
+    void *object)
 {
 	f->rows = rows;
 	f->row_count = count;
@@ -451,14 +454,16 @@ option_file_groups(struct option_file *f, const char *path)
 	}
 	count = (size_t)config_setting_length(list);
 	for (size_t i = 0; i < count; i++) {
-		const config_setting_t *group = config_setting_get_elem(list,
-		    (unsigned)i);
+		const config_setting_t *group =
+		    config_setting_get_elem(list, (unsigned)i);
 
 		if (config_setting_type(group) == CONFIG_TYPE_GROUP)
 			good++;
 		else
-			say(f, group, "%s takes a list of groups: ( { ... }, "
-			    "{ ... } )", path);
+			say(f, group,
+			    "%s takes a list of groups: ( { ... }, "
+			    "{ ... } )",
+			    path);
 	}
 	return good == count ? count : 0;
 }
@@ -555,8 +560,8 @@ read_group(struct option_file *f, const config_setting_t *group,
 	int count = config_setting_length(group);
 
 	for (int i = 0; i < count; i++) {
-		const config_setting_t *setting = config_setting_get_elem(
-		    group, (unsigned)i);
+		const config_setting_t *setting =
+		    config_setting_get_elem(group, (unsigned)i);
 		const struct option *row;
 		char path[256];
 
@@ -572,7 +577,8 @@ read_group(struct option_file *f, const config_setting_t *group,
 			say(f, setting, "%s%s takes a group: %s = { ... };",
 			    f->prefix, path, path);
 		} else {
-			strcat(path, ".");
+			snprintf(path, sizeof(path), "%s%s.", prefix,
+			    config_setting_name(setting));
 			read_group(f, setting, path);
 		}
 	}
@@ -606,9 +612,10 @@ say_type(struct option_file *f, const struct option *row,
 	static const char *const takes[] = {
 		[OPTION_PATH] = "the text of a path: \"...\"",
 		[OPTION_STRING] = "text: \"...\"",
-		[OPTION_USER] = "the name or number of a user, as text: \"...\"",
+		[OPTION_USER] =
+		    "the name or number of a user, as text: \"...\"",
 		[OPTION_GROUP] = "the name or number of a group, as text: "
-		    "\"...\"",
+				 "\"...\"",
 		[OPTION_PATHS] = "a list of paths: [ \"/...\", \"/...\" ]",
 		[OPTION_NAMES] = "a list of names: [ \"LANG\", \"TZ\" ]",
 		[OPTION_STRINGS] = "a list of texts: [ \"...\", \"...\" ]",
@@ -616,7 +623,7 @@ say_type(struct option_file *f, const struct option *row,
 		[OPTION_ENV] = "a group of texts: { NAME = \"value\"; }",
 		[OPTION_TIME] = "a time with its unit as text, such as \"10s\"",
 		[OPTION_SIZE] = "a size with its unit as text, such as "
-		    "\"64 MiB\"",
+				"\"64 MiB\"",
 		[OPTION_COUNT] = "a whole number",
 		[OPTION_BOOL] = "true or false",
 		[OPTION_CHOICE] = "one word",
@@ -693,7 +700,7 @@ read_word(struct option_file *f, const struct option *row,
 char *
 option_path_from(const char *directory, const char *path)
 {
-	size_t bytes = strlen(directory);
+	size_t bytes = strlen(directory), path_bytes;
 	char *text;
 
 	if (path[0] == '/' || path[0] == '\0')
@@ -713,14 +720,16 @@ option_path_from(const char *directory, const char *path)
 	}
 	while (bytes > 0 && directory[bytes - 1] == '/')
 		bytes--;
-	text = diag_alloc(bytes + strlen(path) + 2);
-	sprintf(text, "%.*s/%s", (int)bytes, directory, path);
+	path_bytes = strlen(path);
+	text = diag_alloc(bytes + path_bytes + 2);
+	memcpy(text, directory, bytes);
+	text[bytes] = '/';
+	memcpy(text + bytes + 1, path, path_bytes);
 	return text;
 }
 
 static char *
-text_of(const struct option_file *f, const struct option *row,
-    const char *text)
+text_of(const struct option_file *f, const struct option *row, const char *text)
 {
 	if (f->directory &&
 	    (row->type == OPTION_PATH || row->type == OPTION_PATHS))
@@ -736,8 +745,8 @@ read_list(struct option_file *f, const struct option *row,
 	char why[OPTION_WHY_MOST];
 
 	for (int i = 0; i < count; i++) {
-		const config_setting_t *item = config_setting_get_elem(
-		    setting, (unsigned)i);
+		const config_setting_t *item =
+		    config_setting_get_elem(setting, (unsigned)i);
 		char *text;
 
 		if (config_setting_type(item) != CONFIG_TYPE_STRING) {
@@ -783,8 +792,8 @@ read_env(struct option_file *f, const struct option *row,
 		diag_fatal("no memory to read %s", f->name);
 	buf_init(&pair, OPTION_ENV_MOST);
 	for (int i = 0; i < count; i++) {
-		const config_setting_t *item = config_setting_get_elem(
-		    setting, (unsigned)i);
+		const config_setting_t *item =
+		    config_setting_get_elem(setting, (unsigned)i);
 		const char *name = config_setting_name(item);
 		char why[OPTION_WHY_MOST];
 
@@ -794,7 +803,7 @@ read_env(struct option_file *f, const struct option *row,
 			    row->path, name);
 			result = -1;
 		} else if (buf_printf(&pair, "%s=%s", name,
-		    config_setting_get_string(item)) != 0) {
+			       config_setting_get_string(item)) != 0) {
 			say(f, item, "%s%s.%s is longer than %d bytes",
 			    f->prefix, row->path, name, OPTION_ENV_MOST);
 			result = -1;
@@ -802,7 +811,7 @@ read_env(struct option_file *f, const struct option *row,
 			say(f, item, "%s%s%s", f->prefix, row->path, why);
 			result = -1;
 		} else {
-			buf_string(&pair);	/* ends it with a NUL */
+			buf_string(&pair); /* ends it with a NUL */
 			env_put(&value->list, buf_span(&pair));
 		}
 	}
@@ -820,8 +829,8 @@ read_value(struct option_file *f, const struct option *row,
 	bool list = type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
 
 	if (option_kind(row) == OPTION_TEXT && text) {
-		value->text = text_of(f, row,
-		    config_setting_get_string(setting));
+		value->text =
+		    text_of(f, row, config_setting_get_string(setting));
 		return 0;
 	}
 	if (row->type == OPTION_ENV && type == CONFIG_TYPE_GROUP)
@@ -840,7 +849,7 @@ read_value(struct option_file *f, const struct option *row,
 		if (text)
 			return read_quantity(f, row, setting, value);
 		if (integer && config_setting_get_int64(setting) == 0)
-			return 0;	/* off needs no unit */
+			return 0; /* off needs no unit */
 	}
 	say_type(f, row, setting);
 	return -1;

@@ -29,6 +29,6 @@ extern const struct option config_options[CONFIG_OPTIONS];
 extern const struct option grant_options[GRANT_OPTIONS];
 
 const struct option *config_limit_row(enum limit);
-struct grant *config_grant_add(struct config *);	/* NULL: no memory */
+struct grant *config_grant_add(struct config *); /* NULL: no memory */
 
 #endif

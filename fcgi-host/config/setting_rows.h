@@ -18,7 +18,6 @@ enum {
 };
 
 /* Defaults and maxima are those of this configuration. */
-void setting_rows(const struct config *,
-    struct option rows[SETTING_OPTIONS]);
+void setting_rows(const struct config *, struct option rows[SETTING_OPTIONS]);
 
 #endif

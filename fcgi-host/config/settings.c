@@ -103,8 +103,7 @@ settings_release(struct settings **held)
 }
 
 int
-settings_encode(const struct settings *s, const struct config *c,
-    struct buf *b)
+settings_encode(const struct settings *s, const struct config *c, struct buf *b)
 {
 	struct option rows[SETTING_OPTIONS];
 	struct settings *standard = settings_new(c);

@@ -11,8 +11,8 @@
 
 enum {
 	SETTINGS_FILE_MOST = 64 * 1024,
-	SETTINGS_ENV_MOST = 32 * 1024,		/* all of env together */
-	SETTINGS_BYTES_MOST = 56 * 1024,	/* settings_encode() */
+	SETTINGS_ENV_MOST = 32 * 1024,	 /* all of env together */
+	SETTINGS_BYTES_MOST = 56 * 1024, /* settings_encode() */
 };
 enum { START_EXEC, START_FORK };
 enum { PROTOCOL_CGI, PROTOCOL_FASTCGI };
@@ -24,7 +24,7 @@ enum { STATE_WRITE, STATE_READ, STATE_NONE };
 #define SETTINGS_CHOICE unsigned
 #define SETTINGS_STRINGS struct strings
 #define SETTINGS_METHODS struct strings
-#define SETTINGS_ENV struct strings	/* "NAME=value" */
+#define SETTINGS_ENV struct strings /* "NAME=value" */
 
 struct settings {
 	unsigned references;
@@ -53,12 +53,13 @@ int settings_read(struct settings *, const struct config *, int fd,
 /* Only what differs from settings_new() of the same configuration goes into the
  * bytes, so a function without files has none. decode: NULL unless every value
  * is in range for this configuration. */
-int settings_encode(const struct settings *, const struct config *, struct buf *);
+int settings_encode(const struct settings *, const struct config *,
+    struct buf *);
 struct settings *settings_decode(struct span, const struct config *);
 
 bool settings_takes_method(const struct settings *, struct span method);
 
-void settings_print_man(struct buf *);		/* roff rows */
-void settings_print_file(struct buf *);		/* conf/function.conf */
+void settings_print_man(struct buf *);	/* roff rows */
+void settings_print_file(struct buf *); /* conf/function.conf */
 
 #endif

@@ -11,11 +11,13 @@ settings_print_file(struct buf *b)
 	struct config *c = config_new();
 
 	setting_rows(c, rows);
-	options_print_prose("Every setting of a function at its default: "
+	options_print_prose(
+	    "Every setting of a function at its default: "
 	    "copied to NAME.conf beside the executable NAME, to function.conf "
 	    "in the directory of a function, or to tenant.conf, whose settings "
 	    "are the defaults of all functions of the tenant. The host may "
-	    "have other defaults and maxima than the ones named here.", b);
+	    "have other defaults and maxima than the ones named here.",
+	    b);
 	options_print_file(rows, SETTING_OPTIONS, b);
 	config_release(&c);
 }

@@ -81,6 +81,7 @@ take_span(struct span *rest, struct span *s)
 
 /* ---- one encoder and one decoder a row ------------------------------------ */
 
+/* clang-format off */
 #define SIZE_U32(field) bytes += sizeof(uint32_t);
 #define SIZE_U64(field) bytes += sizeof(uint64_t);
 #define SIZE_SPAN(field) bytes += span_size(m->field);
@@ -123,12 +124,14 @@ take_span(struct span *rest, struct span *s)
 #include "ipc/message.def"
 #undef MESSAGE
 
+/* clang-format on */
+
 int
 message_encode(struct buf *b, enum message_type type, const void *m)
 {
 	switch (type) {
-#define MESSAGE(NAME, name, from, to, fds, most_fds, most, when)            \
-	case MESSAGE_##NAME:                                                \
+#define MESSAGE(NAME, name, from, to, fds, most_fds, most, when) \
+	case MESSAGE_##NAME:                                     \
 		return message_##name##_encode(b, m);
 #include "ipc/message.def"
 #undef MESSAGE
@@ -142,6 +145,7 @@ message_encode(struct buf *b, enum message_type type, const void *m)
 
 /* ---- the rows themselves --------------------------------------------------- */
 
+/* clang-format off */
 static const struct message_row rows[MESSAGE_TYPES] = {
 #define MESSAGE(NAME, name, from, to, fds, most_fds, most, when)            \
 	[MESSAGE_##NAME] = { #NAME, ROLE_##from, ROLE_##to, fds, most_fds,  \
@@ -155,6 +159,8 @@ static const struct message_row rows[MESSAGE_TYPES] = {
 	_Static_assert((fds) <= (most_fds), #NAME " takes no number of fds");
 #include "ipc/message.def"
 #undef MESSAGE
+
+/* clang-format on */
 
 const struct message_row *
 message_row(enum message_type type)

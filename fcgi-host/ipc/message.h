@@ -20,7 +20,7 @@ enum role {
 	ROLE_CHILD,
 	ROLE_SERVICE,
 };
-const char *role_name(enum role);	/* "gateway" */
+const char *role_name(enum role); /* "gateway" */
 
 enum { MESSAGE_HEAD_BYTES = 4, MESSAGE_MOST = 200 * 1024 };
 
@@ -34,6 +34,7 @@ enum message_type {
 
 /* One struct per row: struct message_start, struct message_ended, ... Spans of
  * a decoded struct point into the received bytes. */
+/* clang-format off */
 #define MESSAGE_U32(field) uint32_t field;
 #define MESSAGE_U64(field) uint64_t field;
 #define MESSAGE_SPAN(field) struct span field;
@@ -54,6 +55,7 @@ enum message_type {
 #undef MESSAGE_U32
 #undef MESSAGE_U64
 #undef MESSAGE_SPAN
+/* clang-format on */
 
 /* The encoder of a row by its type; m may be NULL for a row without fields. */
 int message_encode(struct buf *, enum message_type, const void *m);
@@ -64,10 +66,10 @@ struct message_row {
 	enum role to;
 	unsigned fds_least;
 	unsigned fds_most;
-	size_t most;		/* bytes with the head */
+	size_t most; /* bytes with the head */
 	const char *when;
 };
-const struct message_row *message_row(enum message_type);	/* NULL: none */
+const struct message_row *message_row(enum message_type); /* NULL: none */
 
 /* May `from` send this to `to`? Knows what CHILD and SERVICE stand for. */
 bool message_allowed(enum message_type, enum role from, enum role to);
@@ -78,15 +80,15 @@ enum message_type message_type_of(struct span bytes, struct span *body);
 
 enum resolved {
 	RESOLVED_FOUND,
-	RESOLVED_NONE,		/* 404 */
-	RESOLVED_REFUSED,	/* 503 with the reason */
-	RESOLVED_MOVED,		/* the tenant's directory itself is gone */
+	RESOLVED_NONE,	  /* 404 */
+	RESOLVED_REFUSED, /* 503 with the reason */
+	RESOLVED_MOVED,	  /* the tenant's directory itself is gone */
 };
 
 enum ended {
-	ENDED_EXITED,		/* wait_status tells how */
-	ENDED_STALE,		/* not started: file or settings changed */
-	ENDED_NOT_STARTED,	/* error and step tell why */
+	ENDED_EXITED,	   /* wait_status tells how */
+	ENDED_STALE,	   /* not started: file or settings changed */
+	ENDED_NOT_STARTED, /* error and step tell why */
 };
 
 enum control_flag {
@@ -96,8 +98,8 @@ enum control_flag {
 
 /* Unix user ids and the like that may call a verb: see verbs.def. */
 enum verb_right {
-	VERB_OPERATOR,		/* root, the host's own user, operator group */
-	VERB_TENANT,		/* those, and a tenant's user for its tenant */
+	VERB_OPERATOR, /* root, the host's own user, operator group */
+	VERB_TENANT,   /* those, and a tenant's user for its tenant */
 };
 
 enum verb {
@@ -110,7 +112,7 @@ enum verb {
 struct verb_row {
 	const char *name;
 	enum verb_right right;
-	const char *takes;	/* synopsis of its arguments */
+	const char *takes; /* synopsis of its arguments */
 	const char *sentence;
 };
 const struct verb_row *verb_row(enum verb);

@@ -18,10 +18,10 @@
 #include "ipc/peer.h"
 
 enum {
-	BATCH_MOST = 32,	/* messages an event, so that one peer that
+	BATCH_MOST = 32, /* messages an event, so that one peer that
 				 * never stops does not starve the others */
 	REASON_MOST = 160,
-	STARVED_MS = 10,	/* the kernel has no memory: ask again */
+	STARVED_MS = 10, /* the kernel has no memory: ask again */
 };
 
 /*         peer_new                 peer_free
@@ -34,28 +34,28 @@ enum {
  * over, because the loop or one of our callers may still be inside. */
 enum state { OPEN, GONE, FINISHING, FREED };
 
-struct waiting {			/* a message that found no room */
+struct waiting { /* a message that found no room */
 	struct list node;
 	size_t bytes;
 	size_t fd_count;
-	int fds[FD_PASS_MOST];		/* ours, duplicates */
+	int fds[FD_PASS_MOST]; /* ours, duplicates */
 	char data[];
 };
 
 struct peer {
-	struct loop *loop;		/* borrowed, outlives us */
+	struct loop *loop; /* borrowed, outlives us */
 	enum state state;
 	enum role own;
 	enum role other;
-	int fd;				/* ours; -1 from GONE on */
-	bool unread;			/* it closed without reading it all */
+	int fd;	     /* ours; -1 from GONE on */
+	bool unread; /* it closed without reading it all */
 	peer_message_fn *on_message;
 	peer_gone_fn *on_gone;
 	void *arg;
 	struct watch watch;
-	struct timer timer;		/* STARVED_MS, or FINISHING's limit */
-	struct list queue;		/* of struct waiting, oldest first */
-	size_t queued;			/* bytes in it */
+	struct timer timer; /* STARVED_MS, or FINISHING's limit */
+	struct list queue;  /* of struct waiting, oldest first */
+	size_t queued;	    /* bytes in it */
 	struct deferred end;
 };
 
@@ -132,8 +132,8 @@ peer_finish(struct peer **owned, uint64_t limit_ms)
 }
 
 int
-peer_send(struct peer *p, enum message_type type, const void *m,
-    const int *fds, size_t fd_count)
+peer_send(struct peer *p, enum message_type type, const void *m, const int *fds,
+    size_t fd_count)
 {
 	struct span message;
 	int error;
@@ -151,7 +151,7 @@ peer_send(struct peer *p, enum message_type type, const void *m,
 	if (fd_send(p->fd, message, fds, fd_count) >= 0)
 		return 0;
 	error = errno;
-	if (error == ECONNRESET)	/* said once, to whoever asks first */
+	if (error == ECONNRESET) /* said once, to whoever asks first */
 		p->unread = true;
 	if (!passes(error) || peer_queue(p, message, fds, fd_count) != 0)
 		return -1;
@@ -220,17 +220,19 @@ peer_receive_now(int fd, enum role own, enum role other, struct span *body,
 
 	do {
 		*fd_count = FD_PASS_MOST;
-		bytes = fd_receive(fd, incoming, sizeof(incoming), fds,
-		    fd_count);
-	} while (bytes < 0 && (errno == ECONNRESET ||
-	    (errno == EAGAIN && (poll(&come, 1, -1) > 0 || errno == EINTR))));
+		bytes =
+		    fd_receive(fd, incoming, sizeof(incoming), fds, fd_count);
+	} while (bytes < 0 &&
+	    (errno == ECONNRESET ||
+		(errno == EAGAIN &&
+		    (poll(&come, 1, -1) > 0 || errno == EINTR))));
 	if (bytes <= 0) {
 		if (bytes == 0)
 			errno = 0;
 		return MESSAGE_NONE;
 	}
 	if (broken_rule(span_make(incoming, (size_t)bytes), other, own,
-	    *fd_count, &type, body, text)) {
+		*fd_count, &type, body, text)) {
 		while (*fd_count > 0)
 			fd_close(&fds[--*fd_count]);
 		errno = EPROTO;
@@ -347,7 +349,8 @@ peer_read_one(struct peer *p)
 		if (bytes == 0)
 			snprintf(text, sizeof(text), "has closed its channel");
 		else if (errno == EMSGSIZE)
-			snprintf(text, sizeof(text), "sent a message larger "
+			snprintf(text, sizeof(text),
+			    "sent a message larger "
 			    "than any or with too many descriptors");
 		else
 			snprintf(text, sizeof(text), "cannot be read from: %s",
@@ -376,13 +379,15 @@ broken_rule(struct span message, enum role from, enum role to, size_t fd_count,
 	*type = message_type_of(message, body);
 	row = message_row(*type);
 	if (!row)
-		snprintf(text, REASON_MOST, "sent %zu bytes that are no "
+		snprintf(text, REASON_MOST,
+		    "sent %zu bytes that are no "
 		    "message, or one larger than its row allows",
 		    message.bytes);
 	else if (!message_allowed(*type, from, to))
-		snprintf(text, REASON_MOST, "sent %s, which only %s may send "
-		    "to %s", row->name, role_name(row->from),
-		    role_name(row->to));
+		snprintf(text, REASON_MOST,
+		    "sent %s, which only %s may send "
+		    "to %s",
+		    row->name, role_name(row->from), role_name(row->to));
 	else if (fd_count < row->fds_least || fd_count > row->fds_most)
 		snprintf(text, REASON_MOST, "sent %s with %zu descriptors",
 		    row->name, fd_count);
@@ -411,8 +416,7 @@ encode(enum message_type type, const void *m, size_t fd_count,
 }
 
 static int
-peer_queue(struct peer *p, struct span message, const int *fds,
-    size_t fd_count)
+peer_queue(struct peer *p, struct span message, const int *fds, size_t fd_count)
 {
 	struct waiting *w;
 
@@ -451,7 +455,7 @@ peer_drain(struct peer *p)
 	while ((node = list_first(&p->queue))) {
 		w = LIST_OWNER(node, struct waiting, node);
 		if (fd_send(p->fd, span_make(w->data, w->bytes), w->fds,
-		    w->fd_count) < 0) {
+			w->fd_count) < 0) {
 			peer_await_room(p, errno);
 			return;
 		}

@@ -12,11 +12,11 @@
 #include "ipc/message.h"
 
 enum {
-	PEER_FIRST_FD = 3,	/* a child's channel to master */
-	PEER_QUEUE_BYTES = 4 * 1024 * 1024,	/* of messages that wait, a peer */
+	PEER_FIRST_FD = 3,		    /* a child's channel to master */
+	PEER_QUEUE_BYTES = 4 * 1024 * 1024, /* of messages that wait, a peer */
 };
 
-struct peer;		/* opaque */
+struct peer; /* opaque */
 
 /* A message has come. `body` lives until return. The callback takes the
  * descriptors it wants by setting fds[i] = -1; the rest are closed. */
@@ -30,7 +30,7 @@ typedef void peer_gone_fn(void *arg, const char *reason, bool unread);
 /* Takes over fd. Roles: ours and the other's. */
 struct peer *peer_new(struct loop *, int fd, enum role own, enum role other,
     peer_message_fn *, peer_gone_fn *, void *arg);
-void peer_free(struct peer **);		/* safe inside its callbacks */
+void peer_free(struct peer **); /* safe inside its callbacks */
 /* Frees it when what waits has been sent, or limit_ms is over, or the other end
  * is gone, whichever is first. Calls no callback any more. */
 void peer_finish(struct peer **, uint64_t limit_ms);
@@ -42,9 +42,9 @@ void peer_finish(struct peer **, uint64_t limit_ms);
  * roles do not have, or another number of fds, is our bug: asserted. */
 int peer_send(struct peer *, enum message_type, const void *message_struct,
     const int *fds, size_t fd_count);
-size_t peer_queued(const struct peer *);	/* bytes that wait */
+size_t peer_queued(const struct peer *); /* bytes that wait */
 int peer_fd(const struct peer *);
-void peer_flush(struct peer *, uint64_t limit_ms);	/* blocking, at exit */
+void peer_flush(struct peer *, uint64_t limit_ms); /* blocking, at exit */
 
 /* For processes without a loop (launcher, ctl): blocking, also when fd is not.
  * Errors of sending as above. Receiving returns the type of one message that a
