@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* access.c - what the log process is told: a record of every request that is
+ * over, and the read end of every stderr somebody wrote to. While there is no
+ * log process a bounded amount of both waits for the next. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+
+#include "gateway/gateway.h"
+
+struct handover {		/* a run that is over, its stderr not read */
+	struct list node;
+	int fd;			/* ours */
+	size_t tenant_bytes;
+	size_t function_bytes;
+	char request[REQUEST_ID_CHARS];
+	char names[ROUTE_TENANT_MOST + ROUTE_FUNCTION_MOST];
+};
+
+struct kept {			/* an encoded record */
+	struct list node;
+	size_t bytes;
+	char data[];
+};
+
+static void access_says(void *arg, enum message_type, struct span body,
+    int *fds, size_t fd_count);
+static void access_gone(void *arg, const char *reason, bool unread);
+static void access_keep(struct gateway *, const struct message_access *);
+static void access_send_kept(struct gateway *);
+static int stderr_send(struct gateway *, struct span request,
+    struct span tenant, struct span function, int fd);
+static bool stderr_keep(const struct request *, struct span function,
+    int *fd);
+static void stderr_send_kept(struct gateway *);
+static uint64_t difference(uint64_t later, uint64_t earlier);
+
+void
+access_open(struct gateway *g, int *fd)
+{
+	peer_free(&g->log);
+	g->log = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_LOG, access_says,
+	    access_gone, g);
+	*fd = -1;
+	access_send_kept(g);
+	stderr_send_kept(g);
+	LIST_EACH(node, &g->requests)
+		invocation_stderr_again(LIST_OWNER(node, struct request, all));
+}
+
+void
+access_close(struct gateway *g, uint64_t limit_ms)
+{
+	if (g->log)
+		peer_flush(g->log, limit_ms);
+	peer_free(&g->log);
+}
+
+static void
+access_says(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	(void)arg;
+	(void)type;
+	(void)body;
+	(void)fds;
+	(void)fd_count;
+}
+
+static void
+access_gone(void *arg, const char *reason, bool unread)
+{
+	struct gateway *g = arg;
+
+	(void)unread;
+	diag_warn("the log process is gone: %s; records wait for the next",
+	    reason);
+	peer_free(&g->log);
+}
+
+/* ---- records --------------------------------------------------------------------- */
+
+void
+access_record(const struct request *r)
+{
+	static struct buf detail = { .ceiling = ACCESS_DETAIL_MOST };
+	struct gateway *g = r->gateway;
+	const struct invocation *run = &r->run;
+	const struct answer_facts facts = {
+		.end = r->end,
+		.tenant = r->route.tenant,
+		.function = r->route.function,
+		.limit = span_of(r->end_limit),
+		.value = span_of(r->end_value),
+		.what = span_of(r->end_what),
+	};
+	struct message_access m = {
+		.at_unix_ms = clock_unix_ms(),
+		.request = span_make(r->name, REQUEST_ID_CHARS),
+		.client_request = r->client_name,
+		.tenant = r->route.tenant,
+		.function = r->function ? function_name(r->function) :
+		    r->route.function,
+		.method = span_take(r->method, 32),
+		.target = span_take(r->target, ACCESS_TARGET_MOST),
+		.remote = span_take(r->remote, 64),
+		.status = r->status,
+		.end = span_of(end_row(r->end)->name),
+		.ran = run->state == INVOCATION_OVER && run->ended,
+		.wait_status = (uint32_t)run->facts.wait_status,
+		.strays = run->strays,
+		.upload_us = difference(r->complete_us, r->begun_us),
+		.waited_us = difference(r->granted_us, r->complete_us),
+		.started_us = difference(run->started_us, r->granted_us),
+		.ran_us = run->facts.ran_us,
+		.cpu_us = run->facts.cpu_us,
+		.max_rss_kib = run->max_rss_kib,
+		.bytes_in = r->body.bytes,
+		.bytes_out = r->reply.bytes,
+	};
+
+	buf_clear(&detail);
+	if (r->end != END_DONE && answer_detail(&detail, &facts) == 0)
+		m.detail = buf_span(&detail);
+	else if (r->reply.cut)
+		m.detail = SPAN("more than its Content-Length was written");
+	if (!g->log || peer_send(g->log, MESSAGE_ACCESS, &m, NULL, 0) != 0)
+		access_keep(g, &m);
+}
+
+static void
+access_keep(struct gateway *g, const struct message_access *m)
+{
+	static struct buf encoded = { .ceiling = MESSAGE_MOST };
+	struct kept *k = NULL;
+	struct span s;
+
+	buf_clear(&encoded);
+	if (message_access_encode(&encoded, m) == 0 &&
+	    g->records_bytes + buf_bytes(&encoded) <= ACCESS_RECORDS_MOST)
+		k = malloc(sizeof(*k) + buf_bytes(&encoded));
+	if (!k) {
+		g->stats.records_dropped++;
+		return;
+	}
+	s = buf_span(&encoded);
+	k->bytes = s.bytes;
+	memcpy(k->data, s.data, s.bytes);
+	list_init(&k->node);
+	list_add_last(&g->records, &k->node);
+	g->records_bytes += k->bytes;
+}
+
+static void
+access_send_kept(struct gateway *g)
+{
+	while (!list_empty(&g->records)) {
+		struct kept *k = LIST_OWNER(list_first(&g->records),
+		    struct kept, node);
+		struct message_access m;
+		struct span body;
+
+		if (message_type_of(span_make(k->data, k->bytes), &body) !=
+		    MESSAGE_ACCESS || message_access_decode(body, &m) != 0 ||
+		    peer_send(g->log, MESSAGE_ACCESS, &m, NULL, 0) != 0)
+			g->stats.records_dropped++;
+		list_remove(&k->node);
+		g->records_bytes -= k->bytes;
+		free(k);
+	}
+}
+
+static uint64_t
+difference(uint64_t later, uint64_t earlier)
+{
+	return later > earlier && earlier > 0 ? later - earlier : 0;
+}
+
+/* ---- stderr ------------------------------------------------------------------------ */
+
+bool
+access_stderr(const struct request *r, int *fd, bool over)
+{
+	struct span name = r->function ? function_name(r->function) :
+	    r->route.function;
+
+	if (stderr_send(r->gateway, span_make(r->name, REQUEST_ID_CHARS),
+	    r->route.tenant, name, *fd) == 0) {
+		fd_close(fd);
+		return true;
+	}
+	/* A run that goes on keeps its pipe until there is a log again. */
+	return over && stderr_keep(r, name, fd);
+}
+
+static int
+stderr_send(struct gateway *g, struct span request, struct span tenant,
+    struct span function, int fd)
+{
+	const struct message_stderr m = { .request = request,
+	    .tenant = tenant, .function = function };
+
+	if (!g->log)
+		return -1;
+	return peer_send(g->log, MESSAGE_STDERR, &m, &fd, 1);
+}
+
+static bool
+stderr_keep(const struct request *r, struct span function, int *fd)
+{
+	struct gateway *g = r->gateway;
+	struct span tenant = r->route.tenant;
+	struct handover *h = NULL;
+
+	if (g->handover_count < ACCESS_HANDOVERS_MOST)
+		h = malloc(sizeof(*h));
+	if (!h) {
+		g->stats.stderr_dropped++;
+		return false;
+	}
+	h->fd = *fd;
+	*fd = -1;
+	h->tenant_bytes = tenant.bytes;
+	h->function_bytes = function.bytes;
+	memcpy(h->request, r->name, sizeof(h->request));
+	memcpy(mempcpy(h->names, tenant.data, tenant.bytes), function.data,
+	    function.bytes);
+	list_init(&h->node);
+	list_add_last(&g->handovers, &h->node);
+	g->handover_count++;
+	return true;
+}
+
+static void
+stderr_send_kept(struct gateway *g)
+{
+	while (!list_empty(&g->handovers)) {
+		struct handover *h = LIST_OWNER(list_first(&g->handovers),
+		    struct handover, node);
+
+		if (stderr_send(g, span_make(h->request, REQUEST_ID_CHARS),
+		    span_make(h->names, h->tenant_bytes),
+		    span_make(h->names + h->tenant_bytes, h->function_bytes),
+		    h->fd) != 0)
+			g->stats.stderr_dropped++;
+		list_remove(&h->node);
+		g->handover_count--;
+		fd_close(&h->fd);
+		free(h);
+	}
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* cell.c - the channel to a tenant's cell: what names mean, new launchers, and
+ * orders to end invocations. Equal questions are asked once. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+
+#include "gateway/gateway.h"
+
+static void cell_move(struct cell *, enum cell_state);
+static void cell_check(const struct cell *);
+static void cell_says(void *arg, enum message_type, struct span body, int *fds,
+    size_t fd_count);
+static void cell_resolved(struct cell *, const struct message_resolved *);
+static void cell_listed(struct cell *, const struct message_listed *);
+static void cell_planned(struct cell *, const struct message_plan *);
+static void cell_gone(void *arg, const char *reason, bool unread);
+static void cell_go(struct cell *, enum cell_state);
+static void cell_let_go(struct cell *, struct list *waiting);
+static void cell_close_launchers(struct cell *, bool idle_only);
+static void cell_end(void *arg);
+static void resolve_free(struct cell *, struct resolve *);
+static void take_all(struct list *to, struct list *from);
+
+struct cell *
+cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
+{
+	struct gateway *g = t->gateway;
+	struct cell *c = calloc(1, sizeof(*c) + m->directory.bytes + 1);
+
+	if (!c)
+		return NULL;
+	c->gateway = g;
+	c->tenant = t;
+	c->uid = (uid_t)m->uid;
+	c->directory_bytes = m->directory.bytes;
+	memcpy(c->directory, m->directory.data, m->directory.bytes);
+	list_init(&c->launchers);
+	list_init(&c->idle);
+	list_init(&c->wanting);
+	list_init(&c->resolves);
+	c->peer = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_CELL, cell_says,
+	    cell_gone, c);
+	*fd = -1;
+	t->cell_count++;
+	g->cell_count++;
+	g->stats.cells++;
+	cell_check(c);
+	return c;
+}
+
+static void
+cell_move(struct cell *c, enum cell_state to)
+{
+	static const bool drawn[][CELL_GONE + 1] = {
+		[CELL_SERVING] = { [CELL_LEAVING] = true, [CELL_LOST] = true },
+		[CELL_LEAVING] = { [CELL_LOST] = true, [CELL_GONE] = true },
+		[CELL_LOST] = { [CELL_GONE] = true },
+		[CELL_GONE] = { false },
+	};
+
+	assert(drawn[c->state][to]);
+	c->state = to;
+	cell_check(c);
+}
+
+static void
+cell_check(const struct cell *c)
+{
+	assert((c->peer != NULL) == (c->state == CELL_SERVING ||
+	    c->state == CELL_LEAVING));
+	assert(c->state == CELL_SERVING || (list_empty(&c->wanting) &&
+	    list_empty(&c->resolves)));
+	assert(c->state != CELL_GONE || list_empty(&c->launchers));
+	assert(c->state != CELL_SERVING || c->tenant->cell == c ||
+	    c->tenant->cell == NULL);
+}
+
+/* ---- names ------------------------------------------------------------------- */
+
+int
+cell_resolve(struct cell *c, struct request *r)
+{
+	struct span name = r->route.function;
+	struct message_resolve ask = { .name = name };
+	struct resolve *q;
+
+	LIST_EACH(node, &c->resolves) {
+		q = LIST_OWNER(node, struct resolve, node);
+		if (!span_equal(name, span_make(q->name, q->name_bytes)))
+			continue;
+		request_wait(r, WAITS_RESOLVED, &q->requests);
+		return 0;
+	}
+	if (c->resolve_count >= CELL_RESOLVES_MOST)
+		return -1;
+	q = malloc(sizeof(*q) + name.bytes);
+	if (!q)
+		return -1;
+	q->ask = ask.ask = c->gateway->next_ask++;
+	q->name_bytes = name.bytes;
+	memcpy(q->name, name.data, name.bytes);
+	list_init(&q->requests);
+	list_init(&q->node);
+	if (peer_send(c->peer, MESSAGE_RESOLVE, &ask, NULL, 0) != 0 &&
+	    peer_fd(c->peer) >= 0) {
+		free(q);
+		return -1;
+	}
+	list_add_last(&c->resolves, &q->node);
+	c->resolve_count++;
+	request_wait(r, WAITS_RESOLVED, &q->requests);
+	return 0;
+}
+
+static void
+cell_resolved(struct cell *c, const struct message_resolved *m)
+{
+	struct resolve *q = NULL;
+	struct span name, reason = m->reason;
+	enum resolved outcome = (enum resolved)m->outcome;
+	struct function *f = NULL;
+	struct list requests;
+
+	LIST_EACH(node, &c->resolves) {
+		q = LIST_OWNER(node, struct resolve, node);
+		if (q->ask == m->ask)
+			break;
+		q = NULL;
+	}
+	if (!q)
+		return;		/* nobody waits for that any more */
+	name = span_make(q->name, q->name_bytes);
+	if (outcome == RESOLVED_FOUND) {
+		f = function_learn(c->tenant, m);
+		if (!f) {
+			outcome = RESOLVED_REFUSED;
+			reason = SPAN("its settings are not within the host's "
+			    "limits");
+		}
+	}
+	if (outcome != RESOLVED_FOUND)
+		function_forget(c->tenant, name);
+	function_hold(f);
+	/* The question is answered before those who asked go on: they may ask
+	 * it again. */
+	list_init(&requests);
+	take_all(&requests, &q->requests);
+	resolve_free(c, q);
+	if (outcome == RESOLVED_MOVED)
+		cell_leave(c);
+	while (!list_empty(&requests))
+		request_resolved(LIST_OWNER(list_first(&requests),
+		    struct request, waiting), outcome, f, reason);
+	function_release(&f);
+}
+
+static void
+resolve_free(struct cell *c, struct resolve *q)
+{
+	list_remove(&q->node);
+	c->resolve_count--;
+	free(q);
+}
+
+/* ---- what it says ------------------------------------------------------------- */
+
+static void
+cell_says(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	struct cell *c = arg;
+	int none = -1;
+	union {
+		struct message_resolved resolved;
+		struct message_launcher launcher;
+		struct message_listed listed;
+		struct message_plan plan;
+	} m;
+
+	if (c->state != CELL_SERVING)
+		return;
+	if (type == MESSAGE_RESOLVED &&
+	    message_resolved_decode(body, &m.resolved) == 0)
+		cell_resolved(c, &m.resolved);
+	else if (type == MESSAGE_LAUNCHER &&
+	    message_launcher_decode(body, &m.launcher) == 0)
+		launcher_came(c, &m.launcher, fd_count > 0 ? &fds[0] : &none);
+	else if (type == MESSAGE_LISTED &&
+	    message_listed_decode(body, &m.listed) == 0)
+		cell_listed(c, &m.listed);
+	else if (type == MESSAGE_PLAN &&
+	    message_plan_decode(body, &m.plan) == 0)
+		cell_planned(c, &m.plan);
+	else
+		diag_warn("cell of tenant %s said a malformed %s; ignored",
+		    c->tenant->name, message_row(type)->name);
+}
+
+static void
+cell_listed(struct cell *c, const struct message_listed *m)
+{
+	control_listed(c->gateway->control, m->ask, m->more != 0, m->rows);
+}
+
+static void
+cell_planned(struct cell *c, const struct message_plan *m)
+{
+	control_plan(c->gateway->control, m->ask, m->text);
+}
+
+int
+cell_stop(struct cell *c, uint32_t launcher, uint32_t invocation, int signo)
+{
+	const struct message_stop stop = { .launcher = launcher,
+	    .invocation = invocation, .signal = (uint32_t)signo };
+
+	return c->peer ? peer_send(c->peer, MESSAGE_STOP, &stop, NULL, 0) : -1;
+}
+
+int
+cell_list(struct cell *c, uint64_t ask)
+{
+	const struct message_list list = { .ask = ask };
+
+	return peer_send(c->peer, MESSAGE_LIST, &list, NULL, 0);
+}
+
+int
+cell_plan(struct cell *c, uint64_t ask)
+{
+	const struct message_plan_ask plan = { .ask = ask };
+
+	return peer_send(c->peer, MESSAGE_PLAN_ASK, &plan, NULL, 0);
+}
+
+/* ---- its end ------------------------------------------------------------------- */
+
+void
+cell_leave(struct cell *c)
+{
+	if (!c || c->state != CELL_SERVING)
+		return;
+	cell_go(c, CELL_LEAVING);
+}
+
+void
+cell_fail(struct cell *c, enum end end, struct span reason)
+{
+	struct list waiting;
+
+	cell_let_go(c, &waiting);
+	cell_move(c, CELL_LEAVING);
+	while (!list_empty(&waiting))
+		request_end(LIST_OWNER(list_first(&waiting), struct request,
+		    waiting), end, reason);
+	cell_close_launchers(c, true);
+	cell_settle(c);
+}
+
+/* Who waited for it goes on without it. */
+static void
+cell_go(struct cell *c, enum cell_state to)
+{
+	struct list waiting;
+
+	cell_let_go(c, &waiting);
+	cell_move(c, to);
+	while (!list_empty(&waiting))
+		request_cell_gone(LIST_OWNER(list_first(&waiting),
+		    struct request, waiting));
+	cell_close_launchers(c, true);
+	cell_settle(c);
+}
+
+/* No longer the tenant's. */
+static void
+cell_let_go(struct cell *c, struct list *waiting)
+{
+	tenant_cell_ends(c->tenant, c);
+	list_init(waiting);
+	take_all(waiting, &c->wanting);
+	while (!list_empty(&c->resolves)) {
+		struct resolve *q = LIST_OWNER(list_first(&c->resolves),
+		    struct resolve, node);
+
+		take_all(waiting, &q->requests);
+		resolve_free(c, q);
+	}
+	c->asked = 0;
+}
+
+static void
+cell_gone(void *arg, const char *reason, bool unread)
+{
+	struct cell *c = arg;
+
+	(void)unread;
+	if (c->state == CELL_SERVING || c->running > 0)
+		diag_warn("cell gone: tenant=%s reason=\"%s\" runs=%zu; the "
+		    "next request makes another", c->tenant->name, reason,
+		    c->running);
+	peer_free(&c->peer);
+	cell_go(c, CELL_LOST);
+}
+
+void
+cell_settle(struct cell *c)
+{
+	if ((c->state != CELL_LEAVING || c->running > 0) &&
+	    (c->state != CELL_LOST || !list_empty(&c->launchers)))
+		return;
+	peer_free(&c->peer);
+	cell_close_launchers(c, false);
+	cell_move(c, CELL_GONE);
+	c->tenant->cell_count--;
+	c->gateway->cell_count--;
+	tenant_settle(c->tenant);
+	loop_defer(c->gateway->loop, &c->end, cell_end, c);
+}
+
+static void
+cell_close_launchers(struct cell *c, bool idle_only)
+{
+	LIST_EACH(node, &c->launchers) {
+		struct launcher *l = LIST_OWNER(node, struct launcher, all);
+
+		if (!idle_only || l->state != LAUNCHER_BUSY)
+			launcher_close(&l);
+	}
+}
+
+static void
+cell_end(void *arg)
+{
+	free(arg);
+}
+
+/* Behind what is in `to` already. */
+static void
+take_all(struct list *to, struct list *from)
+{
+	struct list *node;
+
+	while ((node = list_first(from))) {
+		list_remove(node);
+		list_add_last(to, node);
+	}
+}

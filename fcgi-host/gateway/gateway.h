@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: MIT */
+/* gateway.h - the gateway's mechanism, in sections by file. Policy (route,
+ * environment, admit, answer, request_id, outcome) has headers of its own and
+ * is pure; what is here moves bytes, descriptors and messages as it is told.
+ *
+ *   listener ─▶ front ◀─▶ request ─▶ tenant ─▶ cell ─▶ launcher
+ *                           │ body, invocation, reply
+ *
+ * One thread. Whatever happens in a batch of events is settled at its end:
+ * slots that came free are given away, then connections are written to. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/map.h"
+#include "config/config.h"
+#include "config/settings.h"
+#include "ipc/peer.h"
+#include "wire/fcgi.h"
+
+#include "gateway/admit.h"
+#include "gateway/answer.h"
+#include "gateway/control.h"
+#include "gateway/environment.h"
+#include "gateway/outcome.h"
+#include "gateway/request_id.h"
+#include "gateway/route.h"
+
+struct cell;
+struct front;
+struct function;
+struct gateway;
+struct launcher;
+struct request;
+struct tenant;
+
+/* ---- stats.c: counters ----------------------------------------------------- */
+
+struct stats {
+	uint64_t started_ms;		/* monotonic */
+	uint64_t requests;		/* begun */
+	uint64_t ends[ENDS];		/* over, by reason */
+	uint64_t invocations;		/* START messages */
+	uint64_t stale;			/* answered STALE: resolved again */
+	uint64_t resent;		/* lost before they were read */
+	uint64_t redirects;		/* local ones followed */
+	uint64_t strays;		/* processes killed after their main one */
+	uint64_t cells;			/* made */
+	uint64_t launchers;		/* made */
+	uint64_t connections;		/* accepted */
+	uint64_t connections_refused;	/* by their user */
+	uint64_t accept_pauses;		/* descriptors were short */
+	uint64_t records_dropped;	/* access records the log did not get */
+	uint64_t stderr_dropped;	/* pipes with bytes it did not get */
+	uint64_t bytes_in;		/* of bodies */
+	uint64_t bytes_out;		/* of replies */
+};
+
+void stats_ended(struct stats *, const struct request *);
+void stats_report(const struct gateway *, struct control_facts *);
+
+/* ---- main.c: the process ----------------------------------------------------
+ *
+ *   STARTING ─(first CONFIG)─▶ SERVING ─(DRAIN)─▶ DRAINING ─▶ exit 0
+ */
+
+enum gateway_state { GATEWAY_STARTING, GATEWAY_SERVING, GATEWAY_DRAINING };
+
+enum {
+	GATEWAY_FRONT_FD = 4,		/* descriptors at the start */
+	GATEWAY_CONTROL_FD = 5,
+	GATEWAY_SPOOL_FD = 6,
+	GATEWAY_SWEEP_MS = 1000,	/* what lapses is looked for so often */
+};
+
+struct gateway {
+	enum gateway_state state;
+	struct loop *loop;		/* ours */
+	struct peer *master;		/* ours */
+	struct peer *log;		/* ours, NULL while there is none */
+	struct control *control;	/* ours */
+	struct config *config;		/* ours, a reference */
+	struct settings *settings;	/* ours: of a function without files */
+	struct strings environment;	/* ours: NAME=value of every function */
+	struct stats stats;
+	struct timer sweep;
+	struct timer drain;		/* its limit */
+
+	struct listener *listener;	/* ours */
+	uid_t *front_users;		/* ours: who may connect */
+	size_t front_user_count;
+	struct list fronts;		/* all */
+	struct list fronts_idle;	/* without a request, longest first */
+	struct list fronts_stuck;	/* with bytes nobody reads, longest first */
+	struct list fronts_touched;	/* to be settled at the end of the batch */
+	size_t front_count;
+
+	struct list requests;		/* all that are not over */
+	size_t request_count;
+	struct list requests_spare;	/* memory for the next ones */
+	size_t requests_spare_count;
+	uint64_t next_invocation;
+	uint64_t next_ask;
+
+	struct map tenants;
+	struct list tenants_idle;	/* with a cell, without requests */
+	struct list functions;		/* all, least recently used first */
+	size_t function_count;
+	struct list launchers_idle;	/* longest first */
+	size_t launcher_count;
+	size_t cell_count;
+	struct admit_host admit;
+	bool admit_again;		/* a slot may have come free */
+
+	int spool_fd;			/* ours */
+	uint64_t body_memory;		/* bytes of all bodies in memory */
+	struct list handovers;		/* stderr pipes that wait for a log */
+	size_t handover_count;
+	struct list records;		/* access records that do */
+	size_t records_bytes;
+};
+
+void gateway_configure(struct gateway *, struct span options);
+void gateway_drain(struct gateway *, uint64_t limit_ms);
+void gateway_drained(struct gateway *);		/* exits when nothing is left */
+
+/* ---- master.c: the channel to master ---------------------------------------- */
+
+void master_open(struct gateway *);
+int master_tenant_ask(struct gateway *, struct span tenant);	/* 0 or -1 */
+void master_tenant_check(struct gateway *, struct span tenant);
+void master_cell_kill(struct gateway *, struct span tenant,
+    const char *reason);
+
+/* ---- hooks.c: what control asks of the gateway -------------------------------- */
+
+void hooks_open(struct gateway *);
+void hooks_configure(struct gateway *);
+
+enum errand_kind { ERRAND_TENANT, ERRAND_LIST, ERRAND_PLAN };
+
+struct errand {			/* control's ask that waits for a cell */
+	struct list node;	/* in the tenant's errands */
+	enum errand_kind kind;
+	uint64_t ask;
+};
+
+void errand_run(struct errand **, struct tenant *);	/* there is a cell */
+void errand_fail(struct gateway *, struct errand **, struct span reason);
+
+/* ---- random.c: unpredictable bytes, many for one system call ------------------- */
+
+void random_take(void *to, size_t bytes);
+
+/* ---- listener.c: who may connect, and when we can afford it -------------------- */
+
+enum {
+	LISTENER_BATCH = 32,		/* connections an event */
+	LISTENER_RESERVE = 64,		/* descriptors kept for the host itself */
+	LISTENER_REQUEST_FDS = 6,	/* a request needs at most */
+	LISTENER_PAUSE_MS = 1000,
+};
+
+struct listener;	/* opaque */
+
+void listener_open(struct gateway *);
+void listener_close(struct gateway *);
+/* May one more connection with a request be afforded? */
+bool listener_affords(const struct gateway *);
+/* A descriptor was closed: a pause for want of them is over. */
+void listener_freed(struct gateway *);
+
+/* ---- front.c: one connection of the web server ---------------------------------
+ *
+ *   IDLE ◀──────────────▶ ACTIVE ──────▶ CLOSING ──▶ GONE
+ *     BEGIN / END_REQUEST     END_REQUEST    written
+ *   IDLE, ACTIVE ─(peer gone, protocol broken, reply broken)─▶ GONE
+ *
+ * IDLE: no request. ACTIVE: exactly one. CLOSING: what is to be written is, the
+ * rest of the body is read and dropped, then it closes. GONE: closed, memory until the end of the batch.
+ *
+ * Input waits unread, in the socket and up to one read of it here, while the
+ * request cannot take more of its body, or while the next request is there
+ * before the one before it is over (F17). The end of input is the end of the
+ * connection, as for nginx, which never half-closes (F16). */
+
+enum front_state { FRONT_IDLE, FRONT_ACTIVE, FRONT_CLOSING, FRONT_GONE };
+
+enum front_sink {		/* where the content of this record goes */
+	FRONT_IGNORE,
+	FRONT_BEGIN,
+	FRONT_PARAMS,
+	FRONT_STDIN,
+	FRONT_VALUES,
+};
+
+enum {
+	FRONT_READ_BYTES = 64 * 1024,	/* the buffer all connections share */
+	FRONT_WAIT_MOST = 256 * 1024,	/* unwritten; above it we stop reading
+					 * the function */
+	FRONT_WAIT_LESS = 64 * 1024,	/* ... until it is less than this */
+	FRONT_OUT_MOST = 2 * 1024 * 1024,	/* of one batch, with the above */
+	FRONT_IDLE_MS = 75 * 1000,	/* nginx closes after 60 s, so first */
+	FRONT_IDLE_LONG_MS = 600 * 1000,	/* descriptors are not short */
+	FRONT_LINGER_MS = 5 * 1000,	/* closing, but the body goes on */
+	FRONT_PART_MS = 60 * 1000,	/* in the middle of a record */
+	FRONT_STUCK_MS = 120 * 1000,	/* nothing of a reply was read */
+	FRONT_ONLY_MOST = 200,
+};
+
+struct front {
+	enum front_state state;
+	struct gateway *gateway;	/* borrowed */
+	int fd;				/* ours */
+	struct watch watch;
+	struct fcgi_reader reader;
+	enum front_sink sink;
+	bool parsing;			/* we are inside front_parse() */
+	bool waiting;			/* input has to wait */
+	bool undecided;			/* ... at the head of a record */
+	bool keep;			/* FCGI_KEEP_CONN */
+	bool stdin_ended;
+	bool held;			/* output waits for more of it */
+	bool whole;			/* nothing of the reply was written yet */
+	uint16_t id;			/* of the request */
+	size_t mark;			/* bytes in out before the reply */
+	struct request *request;	/* its own; NULL unless ACTIVE */
+	struct buf input;		/* read, not parsed yet */
+	struct buf gather;		/* a small record in pieces */
+	struct buf out;
+	char *only_tenant;		/* ours; NULL: any */
+	char *only_function;
+	uint64_t since_ms;		/* idle, or stuck */
+	struct list all;
+	struct list lapse;		/* fronts_idle or fronts_stuck */
+	struct list touched;
+	struct deferred end;
+};
+
+/* Takes *fd. NULL when memory or epoll refuse. only_...: the one function
+ * this connection may ask for, or SPAN_NONE. */
+struct front *front_new(struct gateway *, int *fd, struct span only_tenant,
+    struct span only_function);
+void front_touch(struct front *);	/* settled at the end of the batch */
+void front_settle(struct front *);
+void front_sweep(struct gateway *, uint64_t now_ms);
+void front_drain(struct front *);	/* closes when it is idle */
+size_t front_waiting(const struct front *);	/* bytes not written yet */
+/* The reply begins here; front_take_back() forgets it again, if nothing of it
+ * was written (true). */
+void front_reply_begins(struct front *);
+bool front_take_back(struct front *);
+void front_hold(struct front *, bool);
+void front_done(struct front *);	/* END_REQUEST is in out */
+void front_break(struct front *, const char *why);	/* closes at once */
+
+/* ---- body.c: what becomes a function's stdin -------------------------------------
+ *
+ *   NONE ─(first byte)─▶ MEMORY ─(too large)─▶ SPOOL
+ *     └──(it is to be one)──▶ STREAM
+ */
+
+enum body_kind { BODY_NONE, BODY_MEMORY, BODY_SPOOL, BODY_PIPE };
+
+enum { BODY_STAGE_BYTES = 64 * 1024 };	/* small pieces are gathered */
+
+struct body {
+	enum body_kind kind;
+	bool complete;
+	bool discard;			/* nobody reads it any more */
+	int fd;				/* ours: what we write to */
+	int read_fd;			/* ours: what the function gets */
+	uint64_t bytes;
+	uint64_t expected;		/* UINT64_MAX: not known */
+	uint64_t most;			/* limits.body */
+	uint64_t reserved;		/* of gateway->body_memory */
+	struct watch watch;		/* BODY_PIPE: room again */
+	struct buf rest;		/* BODY_PIPE: found no room */
+};
+
+enum body_result { BODY_TAKEN, BODY_TOO_LARGE, BODY_NO_ROOM };
+
+void body_init(struct body *);
+void body_free(struct request *);
+/* The function wants a pipe: 0, or -1 with errno. */
+int body_stream(struct request *);
+enum body_result body_put(struct request *, struct span);	/* errno */
+enum body_result body_flush(struct request *);	/* what was gathered */
+/* Complete: read-only from here on. 0, or -1 with errno. */
+int body_close(struct request *);
+bool body_full(const struct body *);	/* wait before more is put */
+
+/* ---- invocation.c: one run of a function ---------------------------------------
+ *
+ *   NONE ─(START)─▶ SENT ─(EXITED)─▶ EXITED ─(ENDED)─▶ OVER
+ *    ▲                └──(ENDED, launcher gone)────────▶ │
+ *    └──────────────(STALE, busy file, redirect)─────────┘
+ *
+ * and beside it, once the run has to end before it would by itself:
+ *
+ *   RUN_ON ─▶ ASKED (TERM) ─grace─▶ KILLED ─▶ CELL_KILLED ─▶ ABANDONED
+ *
+ * Output is not watched for the first WATCH milliseconds: most runs are over
+ * by then, and all of it is read at once. */
+
+enum invocation_state {
+	INVOCATION_NONE,
+	INVOCATION_SENT,
+	INVOCATION_EXITED,
+	INVOCATION_OVER,
+};
+
+enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_CELL, STOP_ABANDONED };
+
+enum {
+	INVOCATION_WATCH_MS = 2,
+	INVOCATION_SLACK_MS = 50,	/* the kernel's alarm comes first */
+	INVOCATION_CONFIRM_MS = 500,	/* behind grace, then the cell ends */
+	INVOCATION_ABANDON_MS = 2000,	/* behind that, we are on our own */
+	INVOCATION_RESENT_MOST = 3,
+	INVOCATION_STALE_MOST = 3,
+	INVOCATION_BUSY_MS = 5,		/* file is being written: try again, */
+	INVOCATION_BUSY_MOST_MS = 100,	/* doubling up to this */
+};
+
+struct invocation {
+	enum invocation_state state;
+	enum stop_step stop;
+	enum end stop_end;		/* why, while stop is not NONE */
+	uint64_t number;
+	struct launcher *launcher;	/* from SENT until OVER */
+	int out_fd;			/* ours */
+	int err_fd;			/* ours, until log gets it */
+	bool watched;
+	bool told_log;			/* about its stderr */
+	struct watch out;
+	struct watch err;
+	bool ended;			/* ENDED came: the next is known */
+	bool lost;			/* its launcher is gone */
+	bool unread;			/* ... without reading START */
+	enum ended how;			/* of ENDED */
+	int error;
+	uint32_t step;
+	struct outcome_facts facts;
+	uint32_t strays;
+	uint64_t started_us;
+	uint64_t max_rss_kib;
+};
+
+enum invocation_result {
+	INVOCATION_STARTED,
+	INVOCATION_NO_LAUNCHER,		/* it is gone; take another */
+	INVOCATION_NO_ROOM,		/* environment: words in *why */
+	INVOCATION_NO_RESOURCES,	/* errno */
+};
+
+void invocation_init(struct request *);
+enum invocation_result invocation_start(struct request *, struct launcher *,
+    const char **why);
+void invocation_watch(struct request *);
+void invocation_exited(struct request *, const struct message_exited *);
+void invocation_ended(struct request *, const struct message_ended *);
+void invocation_lost(struct request *, bool unread);
+/* Ends it for this reason; the first reason counts. */
+void invocation_stop(struct request *, enum end);
+void invocation_stop_next(struct request *);	/* the next step is due */
+void invocation_close_output(struct request *);
+void invocation_stderr_again(struct request *);	/* there is a log now */
+void invocation_reset(struct request *);	/* OVER ─▶ NONE */
+
+/* ---- reply.c: from a function's stdout to the web server ------------------------ */
+
+enum { REPLY_HOLD_MS = 20 };	/* from the end of output to the end of the run */
+
+struct reply {
+	struct buf head;	/* of the header what came in pieces */
+	size_t scanned;
+	bool begun;		/* the header is on its way */
+	bool at_end;		/* no more will come */
+	bool discard;		/* the body is not for the client (S9, S14) */
+	bool cut;		/* more than its Content-Length came */
+	bool limited;		/* more than limits.output came */
+	int64_t left;		/* of its Content-Length; -1: none given */
+	unsigned status;
+	uint64_t bytes;		/* of stdout */
+	char *redirect;		/* ours: a local redirect to follow */
+	const char *fault;	/* of its header, in words; NULL: none */
+};
+
+void reply_init(struct reply *);
+void reply_free(struct reply *);
+void reply_pump(struct request *);	/* reads what is there */
+/* Output and run are both over, or the hold is: what becomes of the request. */
+void reply_conclude(struct request *);
+/* A whole document of our own, and END_REQUEST. */
+void reply_own(struct request *);
+/* END_REQUEST behind a reply that is complete. */
+void reply_end(struct request *, uint32_t app_status);
+
+/* ---- request.c: one request, from BEGIN to its access record ---------------------
+ *
+ *   READING ─▶ ROUTED ─▶ WAITING ─▶ STARTING ─▶ RUNNING ─▶ REPLYING
+ *                 ▲ └────────────────▶ ▲ └◀────────┘           │
+ *                 └──── (local redirect) ──────────┴◀──────────┘
+ *   any of these ─▶ ENDING ─▶ GONE
+ *
+ * READING: its parameters are coming. ROUTED: tenant and function are being
+ * found, its body is coming. WAITING: for a slot. STARTING: has a slot; needs
+ * cell, launcher, or a file that is as it was resolved. RUNNING: started,
+ * no header yet. REPLYING: the header went out. ENDING: the reason is set, the
+ * front has its answer or is gone; the run is not over yet. GONE: counted and
+ * logged; memory until the end of the batch. */
+
+enum request_state {
+	REQUEST_READING,
+	REQUEST_ROUTED,
+	REQUEST_WAITING,
+	REQUEST_STARTING,
+	REQUEST_RUNNING,
+	REQUEST_REPLYING,
+	REQUEST_ENDING,
+	REQUEST_GONE,
+};
+
+enum request_waits {		/* who will call request_proceed() */
+	WAITS_NOT,
+	WAITS_CELL,		/* in tenant->waiting */
+	WAITS_RESOLVED,		/* in resolve->requests */
+	WAITS_LAUNCHER,		/* in cell->wanting */
+};
+
+enum {
+	REQUEST_SPARE_MOST = 64,
+	REQUEST_BUF_KEPT = 4096,	/* bytes of a buf that a spare keeps */
+	REQUEST_REDIRECTS_MOST = 10,
+	REQUEST_CELLS_MOST = 3,		/* cells that ended under it */
+};
+
+struct request {
+	enum request_state state;
+	enum request_waits waits;
+	struct gateway *gateway;	/* borrowed */
+	struct front *front;		/* NULL: answered, or gone */
+	struct list all;
+	struct list waiting;		/* by `waits` */
+	char name[REQUEST_ID_CHARS + 1];
+	char trace[56];
+
+	struct buf params;		/* the PARAMS stream */
+	struct span method;		/* all in params or static */
+	struct span target;
+	struct span prefix;
+	struct span host_tenant;
+	struct span accept;
+	struct span remote;
+	struct span client_name;	/* its own request id, if valid */
+	struct span first_path;		/* target before redirects, no query */
+	char *redirect;			/* ours: target after one */
+	unsigned redirects;
+	unsigned redirect_status;
+	struct buf decoded;
+	struct route route;		/* in decoded, target */
+
+	struct tenant *tenant;		/* counted there */
+	struct function *function;	/* a reference */
+	struct settings *settings;	/* a reference */
+	struct admit_ticket ticket;
+	struct body body;
+	struct invocation run;
+	struct reply reply;
+	bool resolve_again;		/* STALE, or a new configuration */
+	bool moved;			/* its tenant had moved once */
+	unsigned cells;			/* that ended under it */
+	unsigned resent;
+	unsigned stale;
+	unsigned busy_ms;		/* of the next try; 0: file not busy */
+	uint64_t busy_until_ms;
+
+	struct timer timer;		/* at the earliest of these; 0: none */
+	uint64_t due_ms;		/* of the state */
+	uint64_t watch_ms;
+	uint64_t hold_ms;
+	uint64_t retry_ms;
+	uint64_t idle_ms;
+	uint64_t stop_ms;
+
+	bool ended;			/* `end` is set */
+	enum end end;
+	const char *end_limit;		/* a literal: "limits.time" */
+	char *end_value;		/* ours */
+	char *end_what;			/* ours */
+	unsigned retry_after_s;
+	unsigned status;		/* sent, or 0 */
+	uint64_t begun_us;
+	uint64_t complete_us;		/* read whole */
+	uint64_t granted_us;		/* has a slot */
+	struct deferred over;
+};
+
+struct request *request_new(struct front *);	/* NULL: no memory */
+void request_params(struct request *, struct span);
+void request_params_end(struct request *);
+void request_stdin(struct request *, struct span);
+void request_stdin_end(struct request *);
+void request_input_rests(struct request *);	/* no more for now */
+bool request_takes_input(const struct request *);
+void request_room(struct request *);		/* front was written */
+void request_abort(struct request *, enum end);	/* END_CLIENT_GONE, _ABORTED */
+
+void request_proceed(struct request *);		/* whatever can be done next */
+void request_granted(struct request *);		/* its ticket holds a slot */
+void request_resolved(struct request *, enum resolved, struct function *,
+    struct span reason);
+void request_cell_gone(struct request *);	/* while it waited for it */
+void request_run_over(struct request *);	/* invocation is OVER */
+void request_replying(struct request *);	/* the header went out */
+void request_redirect(struct request *);	/* to reply.redirect */
+void request_timer(struct request *);		/* a time has changed */
+void request_wait(struct request *, enum request_waits, struct list *);
+
+/* The reason, once. what may be SPAN_NONE, limit NULL. request_end() also
+ * answers with it when no header went out, breaks the connection otherwise, and
+ * stops what runs. request_done() is for a reply that is complete. */
+void request_end(struct request *, enum end, struct span what);
+void request_end_limit(struct request *, enum end, enum limit,
+    uint64_t value);
+void request_done(struct request *, enum end, uint32_t app_status);
+void request_spare_free(struct gateway *);
+const char *request_state_name(enum request_state);
+
+/* ---- access.c: what the log process is told -------------------------------------- */
+
+enum {
+	ACCESS_RECORDS_MOST = 256 * 1024,	/* bytes kept without a log */
+	ACCESS_HANDOVERS_MOST = 64,
+	ACCESS_TARGET_MOST = 2048,
+	ACCESS_DETAIL_MOST = 512,
+};
+
+void access_open(struct gateway *, int *fd);	/* a new channel */
+void access_record(const struct request *);
+/* The read end of a run's stderr, which has bytes: true when it was taken. */
+bool access_stderr(const struct request *, int *fd, bool over);
+void access_close(struct gateway *, uint64_t limit_ms);
+
+/* ---- launcher.c: who starts processes ----------------------------------------------
+ *
+ *   ASKED ─(LAUNCHER)─▶ IDLE ◀─(ENDED)─ BUSY
+ *     │                   └───(START)────▶┘
+ *     └──(none)──▶ GONE ◀─(channel closed, too long idle)─┘
+ */
+
+enum launcher_state {
+	LAUNCHER_ASKED,
+	LAUNCHER_IDLE,
+	LAUNCHER_BUSY,
+	LAUNCHER_GONE,
+};
+
+struct launcher {
+	enum launcher_state state;
+	uint32_t number;
+	struct cell *cell;		/* outlives us */
+	struct peer *peer;		/* ours */
+	struct request *request;	/* while BUSY, unless abandoned */
+	struct list all;		/* in cell->launchers */
+	struct list idle;		/* in cell->idle, last in first out */
+	struct list lapse;		/* in gateway->launchers_idle */
+	uint64_t idle_since_ms;
+	struct deferred end;
+};
+
+struct launcher *launcher_take(struct cell *);	/* NULL: none is idle */
+void launcher_give(struct launcher *);		/* it is idle (again) */
+void launcher_want(struct cell *);		/* for who waits in wanting */
+void launcher_came(struct cell *, const struct message_launcher *, int *fd);
+void launcher_busy(struct launcher *, struct request *);
+void launcher_abandon(struct launcher *);	/* its request is over */
+void launcher_close(struct launcher **);
+void launcher_sweep(struct gateway *, uint64_t now_ms);
+
+/* ---- cell.c: the processes of a tenant ------------------------------------------------
+ *
+ *   SERVING ─(idle, moved, new configuration)─▶ LEAVING ─▶ GONE
+ *      └─────────────(its channel closed)──────────▶ LOST ──┘
+ *
+ * SERVING: the tenant's current one. LEAVING: starts nothing new; its channel
+ * closes when its last run is over, and it ends. LOST: its channel is closed;
+ * it waits for its launchers' channels to tell how their runs ended. */
+
+enum { CELL_RESOLVES_MOST = 1024 };	/* questions under way */
+
+enum cell_state { CELL_SERVING, CELL_LEAVING, CELL_LOST, CELL_GONE };
+
+struct cell {
+	enum cell_state state;
+	struct gateway *gateway;	/* borrowed */
+	struct tenant *tenant;		/* counted there */
+	struct peer *peer;		/* ours; NULL when LOST */
+	struct list launchers;
+	struct list idle;
+	struct list wanting;		/* requests */
+	size_t launcher_count;
+	size_t asked;			/* launchers that have not come yet */
+	size_t running;
+	uint32_t next_launcher;
+	uid_t uid;
+	bool answered;			/* it said something */
+	struct list resolves;		/* questions */
+	size_t resolve_count;
+	struct deferred end;
+	size_t directory_bytes;
+	char directory[];
+};
+
+struct resolve {			/* one question, many who wait */
+	struct list node;		/* in cell->resolves */
+	struct list requests;
+	uint64_t ask;
+	size_t name_bytes;
+	char name[];
+};
+
+/* Takes *fd. NULL: no memory. */
+struct cell *cell_new(struct tenant *, const struct message_tenant_cell *,
+    int *fd);
+int cell_resolve(struct cell *, struct request *);	/* 0 or -1 */
+void cell_leave(struct cell *);		/* NULL is harmless */
+/* It could not be finished: who waits for it is answered with that. */
+void cell_fail(struct cell *, enum end, struct span reason);
+void cell_settle(struct cell *);	/* a run of it is over */
+int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation,
+    int signo);
+int cell_list(struct cell *, uint64_t ask);
+int cell_plan(struct cell *, uint64_t ask);
+
+/* ---- tenant.c: tenants ----------------------------------------------------------------
+ *
+ *   KNOWN ─(wanted)─▶ ASKED ─(TENANT_CELL)─▶ SERVED
+ *     ▲                 └─(TENANT_NONE)─┐       │
+ *     └─────────────────────────────────┴◀──────┘ (cell leaves or is lost)
+ */
+
+enum tenant_state { TENANT_KNOWN, TENANT_ASKED, TENANT_SERVED };
+
+enum {
+	TENANT_CHECK_MS = 1000,
+	TENANT_KNOWN_MOST = 65536,
+};
+
+struct tenant {
+	enum tenant_state state;
+	struct gateway *gateway;	/* borrowed */
+	struct map_node node;		/* in gateway->tenants, by name */
+	struct admit_tenant admit;
+	struct map functions;
+	struct cell *cell;		/* ours, while SERVED */
+	struct list waiting;		/* requests, for a cell */
+	struct list errands;		/* control's asks, for a cell */
+	size_t request_count;
+	size_t cell_count;		/* also those that leave */
+	struct list idle;		/* in gateway->tenants_idle */
+	uint64_t idle_since_ms;
+	uint64_t checked_ms;
+	struct deferred end;
+	char name[];
+};
+
+struct tenant *tenant_find(struct gateway *, struct span name);
+struct tenant *tenant_get(struct gateway *, struct span name); /* NULL: full */
+struct span tenant_name(const struct tenant *);
+void tenant_configure(struct tenant *);		/* limits of the configuration */
+void tenant_take(struct tenant *, struct request *);
+void tenant_give(struct request *);		/* clears request->tenant */
+void tenant_want_cell(struct tenant *);		/* asks master, once */
+void tenant_cell(struct gateway *, const struct message_tenant_cell *,
+    int *fd);
+void tenant_none(struct gateway *, const struct message_tenant_none *);
+void tenant_cell_ends(struct tenant *, struct cell *);	/* no longer ours */
+void tenant_settle(struct tenant *);		/* freed if nobody needs it */
+void tenant_sweep(struct gateway *, uint64_t now_ms);
+
+/* ---- function.c: what cells have resolved ------------------------------------------------
+ *
+ * A function is known until its file or settings are found changed by who is
+ * about to start it, or until memory for FUNCTIONS_MOST others is wanted. */
+
+enum { FUNCTIONS_MOST = 65536 };
+
+struct function {
+	struct map_node node;		/* in tenant->functions, by name */
+	struct admit_function admit;
+	struct settings *settings;	/* ours, a reference */
+	struct list used;		/* in gateway->functions */
+	uint32_t references;		/* requests, and the map while listed */
+	uint32_t generation;		/* of the configuration */
+	uint32_t file_bytes;
+	uint32_t ticket_bytes;
+	bool listed;
+	char *file;			/* ours: file, then ticket */
+	char name[];
+};
+
+struct tenant *function_tenant(const struct function *);
+struct span function_name(const struct function *);
+struct span function_file(const struct function *);
+struct span function_ticket(const struct function *);
+/* What was asked for, if it is known and of this configuration. */
+struct function *function_find(struct tenant *, struct span asked);
+/* From the cell's answer; NULL when its settings are out of range. */
+struct function *function_learn(struct tenant *, const struct message_resolved *);
+void function_forget(struct tenant *, struct span asked);
+void function_forget_all(struct tenant *);
+struct function *function_hold(struct function *);	/* NULL is harmless */
+void function_release(struct function **);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* invocation.c - one run of a function: its pipes, the order to start it, the
+ * orders to end it, and what is known when it is over. The gateway can signal
+ * nobody: it orders, cell and launcher act; what they do not confirm in time
+ * ends with the cell. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/proc.h"
+
+#include "gateway/gateway.h"
+
+static void invocation_move(struct request *, enum invocation_state);
+static void invocation_check(const struct request *);
+static int make_pipe(const struct cell *, int *read_end, int *write_end);
+static int write_start(struct request *, struct message_start *,
+    const char **why);
+static void put_args(struct buf *, const struct strings *);
+static void invocation_times(struct request *);
+static void invocation_over(struct request *);
+static void output_ready(void *arg, unsigned events);
+static void errors_ready(void *arg, unsigned events);
+static void errors_check(struct request *);
+static uint64_t seconds_up(uint64_t ms);
+
+void
+invocation_init(struct request *r)
+{
+	r->run = (struct invocation){ .out_fd = -1, .err_fd = -1 };
+	watch_init(&r->run.out, output_ready, r);
+	watch_init(&r->run.err, errors_ready, r);
+}
+
+static void
+invocation_move(struct request *r, enum invocation_state to)
+{
+	static const bool drawn[][INVOCATION_OVER + 1] = {
+		[INVOCATION_NONE] = { [INVOCATION_SENT] = true },
+		[INVOCATION_SENT] = { [INVOCATION_EXITED] = true,
+		    [INVOCATION_OVER] = true },
+		[INVOCATION_EXITED] = { [INVOCATION_OVER] = true },
+		[INVOCATION_OVER] = { [INVOCATION_NONE] = true },
+	};
+
+	assert(drawn[r->run.state][to]);
+	r->run.state = to;
+	invocation_check(r);
+}
+
+static void
+invocation_check(const struct request *r)
+{
+	const struct invocation *run = &r->run;
+	bool running = run->state == INVOCATION_SENT ||
+	    run->state == INVOCATION_EXITED;
+
+	assert((run->launcher != NULL) == running);
+	assert(run->state != INVOCATION_NONE || run->out_fd < 0);
+	assert(run->out.fd < 0 || run->out.fd == run->out_fd);
+	assert(run->err.fd < 0 || run->err.fd == run->err_fd);
+}
+
+/* ---- the start ------------------------------------------------------------ */
+
+enum invocation_result
+invocation_start(struct request *r, struct launcher *l, const char **why)
+{
+	struct gateway *g = r->gateway;
+	struct invocation *run = &r->run;
+	struct message_start start;
+	int fds[3] = { -1, -1, -1 }, error;
+	size_t count = 0;
+
+	*why = NULL;
+	if (write_start(r, &start, why) != 0)
+		return INVOCATION_NO_ROOM;
+	if (start.has_body)
+		fds[count++] = r->body.read_fd;
+	if (make_pipe(l->cell, &run->out_fd, &fds[count]) != 0)
+		return INVOCATION_NO_RESOURCES;
+	if (make_pipe(l->cell, &run->err_fd, &fds[count + 1]) != 0) {
+		error = errno;
+		fd_close(&run->out_fd);
+		fd_close(&fds[count]);
+		errno = error;
+		return INVOCATION_NO_RESOURCES;
+	}
+	error = peer_send(l->peer, MESSAGE_START, &start, fds, count + 2) ?
+	    errno : 0;
+	fd_close(&fds[count]);
+	fd_close(&fds[count + 1]);
+	if (error != 0) {
+		fd_close(&run->out_fd);
+		fd_close(&run->err_fd);
+		errno = error;
+		*why = "program arguments and environment are too long";
+		return error == EMSGSIZE ? INVOCATION_NO_ROOM :
+		    error == EPIPE || error == ECONNRESET ?
+		    INVOCATION_NO_LAUNCHER : INVOCATION_NO_RESOURCES;
+	}
+	g->stats.invocations++;
+	run->launcher = l;
+	launcher_busy(l, r);
+	invocation_move(r, INVOCATION_SENT);
+	invocation_times(r);
+	return INVOCATION_STARTED;
+}
+
+/* Mode 0666, for programs that open /dev/stdout or /dev/stderr anew: pipes
+ * belong to who made them, and the function is another user. A function can
+ * also read from its stdout then, so our end must not block. */
+static int
+make_pipe(const struct cell *c, int *read_end, int *write_end)
+{
+	int fds[2], error;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -1;
+	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
+	    (c->uid != geteuid() && fchmod(fds[0], 0666) != 0)) {
+		error = errno;
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		errno = error;
+		return -1;
+	}
+	*read_end = fds[0];
+	*write_end = fds[1];
+	return 0;
+}
+
+/* The parts of *start stay until the next call. */
+static int
+write_start(struct request *r, struct message_start *start, const char **why)
+{
+	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
+	static struct buf args = { .ceiling = ENVIRONMENT_MOST };
+	static struct request_params params;
+	const struct settings *s = r->settings;
+	const struct config *config = r->gateway->config;
+	const struct grant *grant = config_grant(config,
+	    tenant_name(r->tenant));
+	uint64_t time_ms = s->limits[LIMIT_time];
+	const struct environment_facts facts = {
+		.params = &params,
+		.route = &r->route,
+		.method = r->method,
+		.has_body = r->body.kind != BODY_NONE,
+		.body_bytes = r->body.complete ? r->body.bytes :
+		    r->body.expected,
+		.body_length_known = r->body.complete ||
+		    r->body.expected != UINT64_MAX,
+		.directory = span_make(r->tenant->cell->directory,
+		    r->tenant->cell->directory_bytes),
+		.file = function_file(r->function),
+		.request_id = span_make(r->name, REQUEST_ID_CHARS),
+		.function_name = function_name(r->function),
+		.deadline_unix_ms = time_ms ? clock_unix_ms() + time_ms : 0,
+		.trace_parent = span_make(r->trace, 55),
+		.server_software = SPAN("fcgi-host"),
+		.settings = s,
+		.granted = grant ? &grant->env : NULL,
+		.host = &r->gateway->environment,
+		.redirects = r->redirects,
+		.redirect_url = r->first_path,
+		.redirect_status = r->redirect_status,
+	};
+
+	buf_clear(&environment);
+	buf_clear(&args);
+	request_params_read(&params, buf_span(&r->params));
+	if (environment_write(&environment, &facts, why) != 0)
+		return -1;
+	put_args(&args, &s->args);
+	*start = (struct message_start){
+		.invocation = r->gateway->next_invocation++,
+		.has_body = r->body.kind != BODY_NONE,
+		.time_us = time_ms * 1000,
+		.cpu_s = seconds_up(s->limits[LIMIT_cpu]),
+		.memory_bytes = s->limits[LIMIT_memory],
+		.files = (uint32_t)s->limits[LIMIT_files],
+		.processes = (uint32_t)s->limits[LIMIT_processes],
+		.ticket = function_ticket(r->function),
+		.args = buf_span(&args),
+		.env = buf_span(&environment),
+	};
+	r->run.number = start->invocation;
+	return 0;
+}
+
+static void
+put_args(struct buf *out, const struct strings *args)
+{
+	for (size_t i = 0; i < args->count; i++) {
+		struct span arg = span_of(args->items[i]);
+
+		if (buf_put(out, span_make(arg.data, arg.bytes + 1)) != 0)
+			return;
+	}
+}
+
+static void
+invocation_times(struct request *r)
+{
+	uint64_t now_ms = loop_now_ms(r->gateway->loop);
+	const uint64_t *limits = r->settings->limits;
+
+	r->run.facts.time_ms = limits[LIMIT_time];
+	r->run.facts.cpu_ms = limits[LIMIT_cpu];
+	r->watch_ms = now_ms + INVOCATION_WATCH_MS;
+	r->due_ms = limits[LIMIT_time] ?
+	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS : 0;
+	r->idle_ms = limits[LIMIT_idle] ? now_ms + limits[LIMIT_idle] : 0;
+	request_timer(r);
+}
+
+/* Limits of the kernel are in whole seconds. */
+static uint64_t
+seconds_up(uint64_t ms)
+{
+	return (ms + 999) / 1000;
+}
+
+/* ---- output --------------------------------------------------------------- */
+
+void
+invocation_watch(struct request *r)
+{
+	struct invocation *run = &r->run;
+	struct loop *loop = r->gateway->loop;
+
+	r->watch_ms = 0;
+	if (run->watched || run->state == INVOCATION_OVER)
+		return;
+	if ((run->out_fd >= 0 && loop_watch(loop, &run->out, run->out_fd,
+	    LOOP_READ) != 0) || (run->err_fd >= 0 && loop_watch(loop,
+	    &run->err, run->err_fd, LOOP_READ) != 0)) {
+		/* Its output would be lost: the machine is out of memory. */
+		invocation_stop(r, END_MACHINE);
+		return;
+	}
+	run->watched = true;
+}
+
+static void
+output_ready(void *arg, unsigned events)
+{
+	struct request *r = arg;
+
+	/* Paused because the client is slow: what is there stays there. */
+	if (events != LOOP_HANGUP)
+		reply_pump(r);
+}
+
+void
+invocation_close_output(struct request *r)
+{
+	if (r->run.out_fd < 0)
+		return;
+	loop_unwatch(r->gateway->loop, &r->run.out);
+	fd_close(&r->run.out_fd);
+}
+
+static void
+errors_ready(void *arg, unsigned events)
+{
+	struct request *r = arg;
+
+	if (events & LOOP_READ)
+		errors_check(r);
+	if (r->run.err.fd >= 0 && (events & LOOP_HANGUP)) {
+		loop_unwatch(r->gateway->loop, &r->run.err);
+		fd_close(&r->run.err_fd);
+	}
+}
+
+/* Somebody writes: the log process reads it from here on. While there is none,
+ * the pipe waits for the next. */
+static void
+errors_check(struct request *r)
+{
+	struct invocation *run = &r->run;
+	bool over = run->state == INVOCATION_OVER;
+	int bytes = 0;
+
+	if (run->err_fd < 0)
+		return;
+	if (ioctl(run->err_fd, FIONREAD, &bytes) != 0 || bytes == 0)
+		return;
+	loop_unwatch(r->gateway->loop, &run->err);
+	if (!access_stderr(r, &run->err_fd, over))
+		return;
+	fd_close(&run->err_fd);
+}
+
+void
+invocation_stderr_again(struct request *r)
+{
+	struct invocation *run = &r->run;
+
+	if (run->watched && run->err_fd >= 0 && run->err.fd < 0 &&
+	    loop_watch(r->gateway->loop, &run->err, run->err_fd,
+	    LOOP_READ) != 0)
+		diag_warn("cannot watch a function's stderr: %s",
+		    diag_errno());
+}
+
+/* ---- its end -------------------------------------------------------------- */
+
+void
+invocation_exited(struct request *r, const struct message_exited *m)
+{
+	if (r->run.state != INVOCATION_SENT)
+		return;
+	r->run.facts.wait_status = (int)m->wait_status;
+	r->run.ended = true;
+	invocation_move(r, INVOCATION_EXITED);
+	reply_pump(r);
+}
+
+void
+invocation_ended(struct request *r, const struct message_ended *m)
+{
+	struct invocation *run = &r->run;
+	uint64_t ran_us = m->ended_us > m->started_us ?
+	    m->ended_us - m->started_us : 0;
+
+	run->how = (enum ended)m->how;
+	run->error = (int)m->error;
+	run->step = m->step;
+	if (run->how == ENDED_EXITED) {
+		run->ended = true;
+		run->facts.wait_status = (int)m->wait_status;
+		run->facts.ran_us = ran_us;
+		run->facts.cpu_us = m->cpu_us;
+		run->strays = m->strays;
+		run->started_us = m->started_us;
+		run->max_rss_kib = m->max_rss_kib;
+		r->gateway->stats.strays += m->strays;
+	}
+	invocation_over(r);
+}
+
+void
+invocation_lost(struct request *r, bool unread)
+{
+	const struct cell *cell = r->run.launcher->cell;
+
+	r->run.lost = true;
+	r->run.unread = unread && !r->run.ended;
+	r->run.facts.lost = true;
+	r->run.facts.cell_lost = cell->state == CELL_LOST;
+	invocation_over(r);
+}
+
+static void
+invocation_over(struct request *r)
+{
+	struct invocation *run = &r->run;
+
+	run->launcher = NULL;
+	invocation_move(r, INVOCATION_OVER);
+	errors_check(r);
+	loop_unwatch(r->gateway->loop, &run->err);
+	fd_close(&run->err_fd);
+	r->watch_ms = r->due_ms = r->idle_ms = r->stop_ms = 0;
+	request_run_over(r);
+}
+
+void
+invocation_reset(struct request *r)
+{
+	invocation_close_output(r);
+	invocation_move(r, INVOCATION_NONE);
+	invocation_init(r);
+}
+
+/* ---- ending it ------------------------------------------------------------ */
+
+void
+invocation_stop(struct request *r, enum end why)
+{
+	struct invocation *run = &r->run;
+
+	if (run->stop != STOP_NONE || (run->state != INVOCATION_SENT &&
+	    run->state != INVOCATION_EXITED))
+		return;
+	run->stop_end = run->facts.stop_end = why;
+	run->facts.stopped = true;
+	invocation_stop_next(r);
+}
+
+void
+invocation_stop_next(struct request *r)
+{
+	struct invocation *run = &r->run;
+	struct launcher *l = run->launcher;
+	uint64_t now_ms = loop_now_ms(r->gateway->loop);
+	uint64_t grace_ms = r->settings->limits[LIMIT_grace];
+
+	r->stop_ms = 0;
+	switch (run->stop) {
+	case STOP_NONE:
+		cell_stop(l->cell, l->number, (uint32_t)run->number, SIGTERM);
+		run->stop = STOP_ASKED;
+		r->stop_ms = now_ms + grace_ms;
+		break;
+	case STOP_ASKED:
+		cell_stop(l->cell, l->number, (uint32_t)run->number, SIGKILL);
+		run->stop = STOP_KILLED;
+		r->stop_ms = now_ms + INVOCATION_CONFIRM_MS;
+		break;
+	case STOP_KILLED:
+		master_cell_kill(r->gateway, tenant_name(r->tenant),
+		    "a run was not ended in time");
+		run->stop = STOP_CELL;
+		r->stop_ms = now_ms + INVOCATION_ABANDON_MS;
+		break;
+	case STOP_CELL:
+		diag_error("run not confirmed as ended, given up: "
+		    "function=%s/%s request=%s launcher=%u",
+		    r->tenant->name, r->function->name, r->name, l->number);
+		run->stop = STOP_ABANDONED;
+		launcher_abandon(l);
+		invocation_lost(r, false);
+		return;
+	case STOP_ABANDONED:
+		return;
+	}
+	request_timer(r);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* launcher.c - the launchers of a cell: made when a request that has its slot
+ * finds none idle, used last in first out so that few stay warm, closed when
+ * idle for long. A launcher runs one invocation at a time, and whatever it says
+ * is about that one. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+
+#include "gateway/gateway.h"
+
+static void launcher_move(struct launcher *, enum launcher_state);
+static void launcher_check(const struct launcher *);
+static void launcher_says(void *arg, enum message_type, struct span body,
+    int *fds, size_t fd_count);
+static void launcher_gone(void *arg, const char *reason, bool unread);
+static void launcher_ended(struct launcher *, const struct message_ended *);
+static struct launcher *launcher_numbered(struct cell *, uint32_t);
+static void launcher_end(void *arg);
+
+/* ---- its life --------------------------------------------------------------- */
+
+static void
+launcher_move(struct launcher *l, enum launcher_state to)
+{
+	static const bool drawn[][LAUNCHER_GONE + 1] = {
+		[LAUNCHER_ASKED] = { [LAUNCHER_IDLE] = true,
+		    [LAUNCHER_GONE] = true },
+		[LAUNCHER_IDLE] = { [LAUNCHER_BUSY] = true,
+		    [LAUNCHER_GONE] = true },
+		[LAUNCHER_BUSY] = { [LAUNCHER_IDLE] = true,
+		    [LAUNCHER_GONE] = true },
+		[LAUNCHER_GONE] = { false },
+	};
+
+	assert(drawn[l->state][to]);
+	l->state = to;
+	launcher_check(l);
+}
+
+static void
+launcher_check(const struct launcher *l)
+{
+	assert((l->peer != NULL) == (l->state == LAUNCHER_IDLE ||
+	    l->state == LAUNCHER_BUSY));
+	assert(l->request == NULL || l->state == LAUNCHER_BUSY);
+	assert(list_empty(&l->idle) || l->state == LAUNCHER_IDLE);
+}
+
+/* As many as wait for one are on their way, but no more than the tenant may run
+ * at once. */
+void
+launcher_want(struct cell *c)
+{
+	struct message_launcher_wanted wanted = { 0 };
+	struct launcher *l;
+	size_t waiting = 0;
+
+	LIST_EACH(node, &c->wanting)
+		waiting++;
+	if (c->asked >= waiting ||
+	    c->launcher_count >= c->tenant->admit.limits.slots)
+		return;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return;		/* who waits has a deadline */
+	l->cell = c;
+	l->number = wanted.launcher = c->next_launcher++;
+	list_init(&l->idle);
+	list_init(&l->lapse);
+	list_init(&l->all);
+	if (peer_send(c->peer, MESSAGE_LAUNCHER_WANTED, &wanted, NULL, 0)) {
+		free(l);
+		return;
+	}
+	list_add_last(&c->launchers, &l->all);
+	c->launcher_count++;
+	c->gateway->launcher_count++;
+	c->asked++;
+}
+
+void
+launcher_came(struct cell *c, const struct message_launcher *m, int *fd)
+{
+	struct launcher *l = launcher_numbered(c, m->launcher);
+
+	if (!l || l->state != LAUNCHER_ASKED)
+		return;		/* it says so twice, or we never asked */
+	c->asked--;
+	if (*fd < 0) {
+		errno = (int)m->error;
+		diag_warn("no launcher for tenant %s: %s; the next request "
+		    "asks again", c->tenant->name, diag_errno());
+		launcher_close(&l);
+		return;
+	}
+	c->gateway->stats.launchers++;
+	l->peer = peer_new(c->gateway->loop, *fd, ROLE_GATEWAY, ROLE_LAUNCHER,
+	    launcher_says, launcher_gone, l);
+	*fd = -1;
+	launcher_move(l, LAUNCHER_IDLE);
+	launcher_give(l);
+}
+
+static struct launcher *
+launcher_numbered(struct cell *c, uint32_t number)
+{
+	LIST_EACH(node, &c->launchers) {
+		struct launcher *l = LIST_OWNER(node, struct launcher, all);
+
+		if (l->number == number)
+			return l;
+	}
+	return NULL;
+}
+
+/* Who waited longest gets it, else it waits. */
+void
+launcher_give(struct launcher *l)
+{
+	struct cell *c = l->cell;
+
+	l->idle_since_ms = loop_now_ms(c->gateway->loop);
+	list_add_first(&c->idle, &l->idle);
+	list_add_last(&c->gateway->launchers_idle, &l->lapse);
+	while (!list_empty(&c->idle) && !list_empty(&c->wanting)) {
+		struct request *r = LIST_OWNER(list_first(&c->wanting),
+		    struct request, waiting);
+
+		r->waits = WAITS_NOT;
+		list_remove(&r->waiting);
+		request_proceed(r);
+	}
+}
+
+struct launcher *
+launcher_take(struct cell *c)
+{
+	struct list *node = list_first(&c->idle);
+	struct launcher *l;
+
+	if (!node)
+		return NULL;
+	l = LIST_OWNER(node, struct launcher, idle);
+	list_remove(&l->idle);
+	list_remove(&l->lapse);
+	return l;
+}
+
+void
+launcher_busy(struct launcher *l, struct request *r)
+{
+	launcher_move(l, LAUNCHER_BUSY);
+	l->request = r;
+	l->cell->running++;
+}
+
+/* What it runs cannot be ended: it gets nothing more, and is not heard. */
+void
+launcher_abandon(struct launcher *l)
+{
+	struct cell *c = l->cell;
+
+	l->request = NULL;
+	c->running--;
+	launcher_close(&l);
+	cell_settle(c);
+}
+
+void
+launcher_close(struct launcher **owned)
+{
+	struct launcher *l = *owned;
+	struct cell *c = l->cell;
+
+	*owned = NULL;
+	list_remove(&l->idle);
+	list_remove(&l->lapse);
+	list_remove(&l->all);
+	peer_free(&l->peer);
+	launcher_move(l, LAUNCHER_GONE);
+	c->launcher_count--;
+	c->gateway->launcher_count--;
+	loop_defer(c->gateway->loop, &l->end, launcher_end, l);
+}
+
+static void
+launcher_end(void *arg)
+{
+	free(arg);
+}
+
+void
+launcher_sweep(struct gateway *g, uint64_t now_ms)
+{
+	LIST_EACH(node, &g->launchers_idle) {
+		struct launcher *l = LIST_OWNER(node, struct launcher, lapse);
+
+		if (now_ms - l->idle_since_ms < g->config->launcher_idle)
+			return;
+		launcher_close(&l);
+	}
+}
+
+/* ---- what it says ------------------------------------------------------------ */
+
+static void
+launcher_says(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	struct launcher *l = arg;
+	struct message_exited exited;
+	struct message_ended ended;
+
+	(void)fds;
+	(void)fd_count;
+	if (type == MESSAGE_EXITED &&
+	    message_exited_decode(body, &exited) == 0 && l->request &&
+	    exited.invocation == l->request->run.number)
+		invocation_exited(l->request, &exited);
+	else if (type == MESSAGE_ENDED &&
+	    message_ended_decode(body, &ended) == 0 && l->request &&
+	    ended.invocation == l->request->run.number)
+		launcher_ended(l, &ended);
+	else
+		diag_warn("launcher of tenant %s said %s, which does not fit; "
+		    "ignored", l->cell->tenant->name, message_row(type)->name);
+}
+
+/* The launcher is free before its request hears of it: what comes next may need
+ * it. */
+static void
+launcher_ended(struct launcher *l, const struct message_ended *m)
+{
+	struct request *r = l->request;
+	struct cell *c = l->cell;
+
+	l->request = NULL;
+	c->running--;
+	launcher_move(l, LAUNCHER_IDLE);
+	r->run.launcher = NULL;
+	launcher_give(l);
+	invocation_ended(r, m);
+	cell_settle(c);
+}
+
+static void
+launcher_gone(void *arg, const char *reason, bool unread)
+{
+	struct launcher *l = arg;
+	struct cell *c = l->cell;
+	struct request *r = l->request;
+	bool wanted;
+
+	if (l->state == LAUNCHER_BUSY && c->state == CELL_SERVING)
+		diag_warn("launcher gone: tenant=%s launcher=%u reason=\"%s\" "
+		    "request=%s; the next request gets another",
+		    c->tenant->name, l->number, reason, r ? r->name : "-");
+	l->request = NULL;
+	if (r)
+		c->running--;
+	wanted = c->state == CELL_SERVING && !list_empty(&c->wanting);
+	if (r)
+		invocation_lost(r, unread);
+	launcher_close(&l);
+	if (wanted && c->state == CELL_SERVING)
+		launcher_want(c);
+	cell_settle(c);
+}

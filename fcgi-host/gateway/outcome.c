@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* outcome.c - why a run ended. A signal alone does not say: the alarm that ends
+ * a function at its limit is the same SIGALRM it may have set itself, so times
+ * are compared as well. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "gateway/outcome.h"
+
+enum {
+	/* The kernel arms the alarm a little after the launcher notes the
+	 * start, and counts processor time in ticks. */
+	TIME_SLACK_US = 2000,
+	CPU_SLACK_US = 20000,
+};
+
+static bool reached_time(const struct outcome_facts *);
+static bool reached_cpu(const struct outcome_facts *);
+
+enum end
+outcome_of_reply(const struct outcome_facts *f)
+{
+	if (f->lost)
+		return f->stopped ? f->stop_end :
+		    f->cell_lost ? END_CELL_GONE : END_LAUNCHER_GONE;
+	if (!WIFSIGNALED(f->wait_status))
+		return END_DONE;
+	if (f->stopped)
+		return f->stop_end;
+	if (reached_time(f))
+		return END_TIME;
+	if (reached_cpu(f))
+		return END_CPU;
+	return END_CRASHED;
+}
+
+enum end
+outcome_without_reply(const struct outcome_facts *f, bool wrote)
+{
+	enum end end = outcome_of_reply(f);
+
+	if (end != END_DONE)
+		return end;
+	/* It was asked to end, and did, without a word. */
+	if (f->stopped)
+		return f->stop_end;
+	return wrote ? END_BAD_REPLY : END_NO_REPLY;
+}
+
+uint32_t
+outcome_app_status(const struct outcome_facts *f)
+{
+	if (f->lost)
+		return 0;
+	if (WIFSIGNALED(f->wait_status))
+		return 128 + (uint32_t)WTERMSIG(f->wait_status);
+	return (uint32_t)WEXITSTATUS(f->wait_status);
+}
+
+static bool
+reached_time(const struct outcome_facts *f)
+{
+	return WTERMSIG(f->wait_status) == SIGALRM && f->time_ms > 0 &&
+	    f->ran_us + TIME_SLACK_US >= f->time_ms * 1000;
+}
+
+/* RLIMIT_CPU counts whole seconds: SIGXCPU at the limit, SIGKILL a second
+ * later for who catches it. */
+static bool
+reached_cpu(const struct outcome_facts *f)
+{
+	uint64_t limit_us = (f->cpu_ms + 999) / 1000 * 1000000;
+	int signo = WTERMSIG(f->wait_status);
+
+	if (f->cpu_ms == 0)
+		return false;
+	return signo == SIGXCPU ||
+	    (signo == SIGKILL && f->cpu_us + CPU_SLACK_US >= limit_us);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* stats.c - counters, and what `status` says about the gateway. */
+#include <stdio.h>
+
+#include "gateway/gateway.h"
+
+static void report_requests(const struct gateway *, struct control_facts *);
+static void report_ends(const struct gateway *, struct control_facts *);
+static void report_capacity(const struct gateway *, struct control_facts *);
+static void report_tenants(const struct gateway *, struct control_facts *);
+static void report_tenant(const struct tenant *, struct control_facts *);
+
+void
+stats_ended(struct stats *s, const struct request *r)
+{
+	s->ends[r->end]++;
+	s->bytes_out += r->reply.bytes;
+}
+
+void
+stats_report(const struct gateway *g, struct control_facts *facts)
+{
+	control_fact_count(facts, "gateway", "up_s",
+	    (loop_now_ms(g->loop) - g->stats.started_ms) / 1000);
+	control_fact_count(facts, "gateway", "generation",
+	    g->config->generation);
+	report_requests(g, facts);
+	report_ends(g, facts);
+	report_capacity(g, facts);
+	report_tenants(g, facts);
+}
+
+static void
+report_requests(const struct gateway *g, struct control_facts *facts)
+{
+	const struct stats *s = &g->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "begun", s->requests },
+		{ "open", g->request_count },
+		{ "running", g->admit.running },
+		{ "waiting", g->admit.waiting },
+		{ "invocations", s->invocations },
+		{ "stale", s->stale },
+		{ "resent", s->resent },
+		{ "redirects", s->redirects },
+		{ "strays_killed", s->strays },
+		{ "bytes_in", s->bytes_in },
+		{ "bytes_out", s->bytes_out },
+		{ "records_dropped", s->records_dropped },
+		{ "stderr_dropped", s->stderr_dropped },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		control_fact_count(facts, "requests", rows[i].name,
+		    rows[i].value);
+}
+
+static void
+report_ends(const struct gateway *g, struct control_facts *facts)
+{
+	for (int end = 0; end < ENDS; end++)
+		if (g->stats.ends[end] > 0)
+			control_fact_count(facts, "ends",
+			    end_row((enum end)end)->name, g->stats.ends[end]);
+}
+
+static void
+report_capacity(const struct gateway *g, struct control_facts *facts)
+{
+	const struct stats *s = &g->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "slots", g->admit.limits.slots },
+		{ "queue", g->admit.limits.queue },
+		{ "cells", g->cell_count },
+		{ "launchers", g->launcher_count },
+		{ "functions_known", g->function_count },
+		{ "cells_made", s->cells },
+		{ "launchers_made", s->launchers },
+		{ "connections", g->front_count },
+		{ "connections_accepted", s->connections },
+		{ "connections_refused", s->connections_refused },
+		{ "accept_pauses", s->accept_pauses },
+		{ "body_memory", g->body_memory },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		control_fact_count(facts, "capacity", rows[i].name,
+		    rows[i].value);
+}
+
+/* Those that are doing something. */
+static void
+report_tenants(const struct gateway *g, struct control_facts *facts)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&g->tenants, node))) {
+		const struct tenant *t = MAP_OWNER(node, struct tenant, node);
+
+		if (t->cell_count > 0 || t->request_count > 0)
+			report_tenant(t, facts);
+	}
+}
+
+static void
+report_tenant(const struct tenant *t, struct control_facts *facts)
+{
+	char section[16 + ROUTE_TENANT_MOST];
+
+	snprintf(section, sizeof(section), "tenants/%s", t->name);
+	control_fact_count(facts, section, "running", t->admit.running);
+	control_fact_count(facts, section, "waiting", t->admit.waiting);
+	control_fact_count(facts, section, "slots", t->admit.limits.slots);
+	control_fact_count(facts, section, "functions_known",
+	    t->functions.count);
+	control_fact_count(facts, section, "launchers",
+	    t->cell ? t->cell->launcher_count : 0);
+}
