@@ -18,50 +18,51 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "wire/time_spec.h"
+
 #include "log/log.h"
 
 struct request {
-	struct map_node node;	/* by id */
-	struct drains *all;	/* borrowed, outlives us */
-	size_t pipes;		/* drains that point here; at least one */
-	struct timer hold;	/* armed while HELD */
-	struct buf result;	/* HELD: the line */
+	struct map_node node; /* by id */
+	struct drains *all;   /* borrowed, outlives us */
+	size_t pipes;	      /* drains that point here; at least one */
+	struct timer hold;    /* armed while HELD */
+	struct buf result;    /* HELD: the line */
 	bool ran;
-	struct span id;		/* into text */
+	struct span id; /* into text */
 	struct span tenant;
 	char text[];
 };
 
 struct drain {
-	struct list node;	/* in drains.list */
-	struct drains *all;	/* borrowed, outlives us */
-	struct request *request;	/* ours together with its other pipes */
+	struct list node;	 /* in drains.list */
+	struct drains *all;	 /* borrowed, outlives us */
+	struct request *request; /* ours together with its other pipes */
 	struct watch watch;
 	struct deferred freed;
-	int fd;			/* ours */
+	int fd; /* ours */
 	struct split split;
-	uint64_t stderr_most;	/* logs.stderr when it began */
+	uint64_t stderr_most; /* logs.stderr when it began */
 	uint64_t read_bytes;
-	uint64_t taken_bytes;	/* of them that are in the log */
-	uint64_t kept_bytes;	/* what they became, with heads and escapes */
-	bool over;		/* kept_bytes reached stderr_most */
+	uint64_t taken_bytes; /* of them that are in the log */
+	uint64_t kept_bytes;  /* what they became, with heads and escapes */
+	bool over;	      /* kept_bytes reached stderr_most */
 	size_t function_bytes;
 	char function[];
 };
 
 struct drains {
-	struct loop *loop;	/* borrowed */
-	struct files *files;	/* borrowed */
+	struct loop *loop;   /* borrowed */
+	struct files *files; /* borrowed */
 	struct map requests;
 	struct list list;
 	size_t line_most;
 	uint64_t stderr_most;
-	struct buf line;	/* the one being made */
+	struct buf line; /* the one being made */
 	void (*on_result)(void *, struct span, struct span, struct span, bool);
 	void *result_arg;
 	void (*on_empty)(void *);
 	void *empty_arg;
-	char *turn;		/* DRAIN_TURN bytes */
+	char *turn; /* DRAIN_TURN bytes */
 };
 
 static struct request *request_take(struct drains *, struct span id,
@@ -75,8 +76,8 @@ static void drain_over(struct drain *, uint64_t taken_bytes);
 static void drain_put(struct drain *, enum line_mark, struct span text);
 static void drain_end(struct drain *);
 static void drain_free(void *arg);
-static void result_put(struct drains *, struct span request,
-    struct span tenant, struct span line, bool make);
+static void result_put(struct drains *, struct span request, struct span tenant,
+    struct span line, bool make);
 
 struct drains *
 drains_new(struct loop *loop, struct files *files)
@@ -119,8 +120,9 @@ drains_limits_set(struct drains *ds, size_t line, uint64_t stderr_most)
 }
 
 void
-drains_on_result(struct drains *ds, void (*on_result)(void *, struct span,
-    struct span, struct span, bool), void *arg)
+drains_on_result(struct drains *ds,
+    void (*on_result)(void *, struct span, struct span, struct span, bool),
+    void *arg)
 {
 	ds->on_result = on_result;
 	ds->result_arg = arg;
@@ -157,8 +159,8 @@ drains_add(struct drains *ds, const struct message_stderr *m, int *fd)
 	if (fd_nonblock(d->fd, true) != 0 ||
 	    loop_watch(ds->loop, &d->watch, d->fd, LOOP_READ) != 0) {
 		diag_error("cannot read the stderr of a function: %s; "
-		    "request=%.*s tenant=%.*s function=%.*s", diag_errno(),
-		    SPAN_ARGS(m->request), SPAN_ARGS(m->tenant),
+			   "request=%.*s tenant=%.*s function=%.*s",
+		    diag_errno(), SPAN_ARGS(m->request), SPAN_ARGS(m->tenant),
 		    SPAN_ARGS(m->function));
 		drain_end(d);
 	}
@@ -168,8 +170,7 @@ void
 drains_result(struct drains *ds, const struct message_access *m)
 {
 	struct map_node *node = map_find(&ds->requests, m->request);
-	struct request *r = node ? MAP_OWNER(node, struct request, node) :
-	    NULL;
+	struct request *r = node ? MAP_OWNER(node, struct request, node) : NULL;
 	char time[LINE_TIME_BYTES + 1];
 
 	clock_iso(clock_unix_ms(), time);
@@ -183,8 +184,7 @@ drains_result(struct drains *ds, const struct message_access *m)
 		    loop_now_ms(ds->loop) + DRAIN_HOLD_MS);
 		return;
 	}
-	result_put(ds, m->request, m->tenant, buf_span(&ds->line),
-	    m->ran != 0);
+	result_put(ds, m->request, m->tenant, buf_span(&ds->line), m->ran != 0);
 }
 
 /* The request a further pipe belongs to. */
@@ -262,8 +262,8 @@ drain_take(struct drain *d, struct span bytes)
 		drain_keep(d, &piece);
 		if (d->over)
 			drain_over(d, taken);
-		taken = d->read_bytes - bytes.bytes -
-		    buf_bytes(&d->split.partial);
+		taken =
+		    d->read_bytes - bytes.bytes - buf_bytes(&d->split.partial);
 	}
 }
 
@@ -290,8 +290,10 @@ drain_over(struct drain *d, uint64_t taken_bytes)
 
 	d->taken_bytes = taken_bytes;
 	split_free(&d->split);
-	snprintf(text, sizeof(text), "stderr reached logs.stderr = %s; the "
-	    "rest is counted", size_spec_text(d->stderr_most, size));
+	snprintf(text, sizeof(text),
+	    "stderr reached logs.stderr = %s; the "
+	    "rest is counted",
+	    size_spec_text(d->stderr_most, size));
 	drain_put(d, LINE_HOST, span_of(text));
 	files_put(d->all->files, d->request->tenant, buf_span(&d->all->line),
 	    FILES_MAKE);
@@ -307,7 +309,7 @@ drain_put(struct drain *d, enum line_mark mark, struct span text)
 	buf_clear(line);
 	clock_iso(clock_unix_ms(), time);
 	if (line_put_head(line, time, d->request->id,
-	    span_make(d->function, d->function_bytes), mark) != 0 ||
+		span_make(d->function, d->function_bytes), mark) != 0 ||
 	    line_put_text(line, text) != 0 || buf_put_byte(line, '\n') != 0)
 		buf_clear(line);
 }
@@ -325,9 +327,10 @@ drain_end(struct drain *d)
 			drain_over(d, d->read_bytes - piece.text.bytes);
 	}
 	if (d->over) {
-		snprintf(text, sizeof(text), "%llu bytes of stderr were not "
-		    "kept", (unsigned long long)(d->read_bytes -
-		    d->taken_bytes));
+		snprintf(text, sizeof(text),
+		    "%llu bytes of stderr were not "
+		    "kept",
+		    (unsigned long long)(d->read_bytes - d->taken_bytes));
 		drain_put(d, LINE_HOST, span_of(text));
 		files_put(ds->files, d->request->tenant, buf_span(&ds->line),
 		    FILES_MAKE);
@@ -354,8 +357,9 @@ static void
 result_put(struct drains *ds, struct span request, struct span tenant,
     struct span line, bool make)
 {
-	bool in_file = tenant.bytes > 0 && files_put(ds->files, tenant, line,
-	    make ? FILES_MAKE : FILES_IF_THERE) == 0;
+	bool in_file = tenant.bytes > 0 &&
+	    files_put(ds->files, tenant, line,
+		make ? FILES_MAKE : FILES_IF_THERE) == 0;
 
 	if (ds->on_result)
 		ds->on_result(ds->result_arg, request, tenant, line, in_file);

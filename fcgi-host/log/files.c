@@ -14,34 +14,36 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+
 #include "log/log.h"
 
 enum {
-	PATH_ROOM = sizeof("tenants/") + LINE_NAME_MOST + sizeof(".log.4294967295"),
+	PATH_ROOM =
+	    sizeof("tenants/") + LINE_NAME_MOST + sizeof(".log.4294967295"),
 	FILE_MODE = 0640,
-	ROTATED_MOST = 100,	/* logs.keep at most */
+	ROTATED_MOST = 100, /* logs.keep at most */
 };
 
 struct file {
 	struct map_node node;
-	struct list used;	/* in files.used, the latest last */
-	struct list dirty;	/* in files.dirty while lines are pending */
-	char name[LINE_NAME_MOST];	/* not a string */
-	size_t name_bytes;	/* 0: access.log */
-	int fd;			/* ours */
-	uint64_t size;		/* of what is in the file */
+	struct list used;	   /* in files.used, the latest last */
+	struct list dirty;	   /* in files.dirty while lines are pending */
+	char name[LINE_NAME_MOST]; /* not a string */
+	size_t name_bytes;	   /* 0: access.log */
+	int fd;			   /* ours */
+	uint64_t size;		   /* of what is in the file */
 	struct buf pending;
 };
 
 struct files {
-	int directory_fd;	/* borrowed */
+	int directory_fd; /* borrowed */
 	struct map map;
 	struct list used;
 	struct list dirty;
 	uint64_t size_most;
 	uint64_t keep;
-	bool failing;		/* the last write failed, and it was said */
-	uint64_t lost_lines;	/* since then */
+	bool failing;	     /* the last write failed, and it was said */
+	uint64_t lost_lines; /* since then */
 	void (*on_written)(void *arg, struct span name);
 	void *arg;
 };
@@ -73,9 +75,11 @@ files_new(int directory_fd, void (*on_written)(void *, struct span), void *arg)
 	list_init(&fs->used);
 	list_init(&fs->dirty);
 	if (mkdirat(directory_fd, "tenants", 0750) != 0 && errno != EEXIST)
-		diag_fatal("cannot make the directory tenants in the log "
+		diag_fatal(
+		    "cannot make the directory tenants in the log "
 		    "directory: %s; it must belong to the user of the log "
-		    "process (option log, users.log)", diag_errno());
+		    "process (option log, users.log)",
+		    diag_errno());
 	return fs;
 }
 
@@ -151,8 +155,7 @@ files_name_good(struct span name)
 		char c = name.data[i];
 
 		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-		    !(c >= '0' && c <= '9') && c != '_' && c != '-' &&
-		    c != '.')
+		    !(c >= '0' && c <= '9') && c != '_' && c != '-' && c != '.')
 			return false;
 	}
 	return true;
@@ -183,9 +186,9 @@ files_age(const struct files *fs, struct span name, int fd)
 	for (unsigned age = 0; age <= ROTATED_MOST; age++) {
 		file_path(path, name, age);
 		if (fstatat(fs->directory_fd, path, &there,
-		    AT_SYMLINK_NOFOLLOW) != 0) {
+			AT_SYMLINK_NOFOLLOW) != 0) {
 			if (age == 0)
-				continue;	/* just being rotated */
+				continue; /* just being rotated */
 			return -1;
 		}
 		if (there.st_ino == ours.st_ino && there.st_dev == ours.st_dev)
@@ -198,8 +201,8 @@ files_age(const struct files *fs, struct span name, int fd)
 static struct file *
 file_take(struct files *fs, struct span name, enum files_make make)
 {
-	struct map_node *node = map_find(&fs->map, span_make(
-	    name.bytes ? name.data : "", name.bytes));
+	struct map_node *node = map_find(&fs->map,
+	    span_make(name.bytes ? name.data : "", name.bytes));
 	struct file *f;
 
 	if (!node)
@@ -220,8 +223,8 @@ file_open(struct files *fs, struct span name, enum files_make make)
 	if (name.bytes > 0 && !files_name_good(name))
 		return NULL;
 	if (fs->map.count >= FILES_OPEN_MOST)
-		file_close(fs, LIST_OWNER(list_first(&fs->used), struct file,
-		    used));
+		file_close(fs,
+		    LIST_OWNER(list_first(&fs->used), struct file, used));
 	fd = file_open_fd(fs, name, make == FILES_MAKE, &size);
 	if (fd < 0)
 		return NULL;
@@ -274,7 +277,8 @@ file_flush(struct files *fs, struct file *f)
 	if (left.bytes == 0 && all.bytes > 0) {
 		f->size += all.bytes;
 		if (fs->failing)
-			diag_info("log files are written again; lines lost=%llu",
+			diag_info(
+			    "log files are written again; lines lost=%llu",
 			    (unsigned long long)fs->lost_lines);
 		fs->failing = false;
 		fs->lost_lines = 0;
@@ -312,8 +316,8 @@ file_rotate(struct files *fs, struct file *f)
 	}
 	file_path(from, name, 0);
 	file_path(to, name, 1);
-	moved = fs->keep > 0 ? renameat(fs->directory_fd, from,
-	    fs->directory_fd, to) == 0 :
+	moved = fs->keep > 0 ?
+	    renameat(fs->directory_fd, from, fs->directory_fd, to) == 0 :
 	    unlinkat(fs->directory_fd, from, 0) == 0;
 	if (!moved && errno != ENOENT) {
 		diag_warn("cannot rotate %s: %s; it grows on", from,
@@ -333,8 +337,7 @@ file_path(char path[PATH_ROOM], struct span name, unsigned age)
 	    snprintf(path, PATH_ROOM, "tenants/%.*s.log", SPAN_ARGS(name));
 
 	if (age > 0)
-		snprintf(path + bytes, (size_t)(PATH_ROOM - bytes), ".%u",
-		    age);
+		snprintf(path + bytes, (size_t)(PATH_ROOM - bytes), ".%u", age);
 }
 
 static int
@@ -345,8 +348,10 @@ file_open_fd(struct files *fs, struct span name, bool make, uint64_t *size)
 	int fd;
 
 	file_path(path, name, 0);
-	fd = openat(fs->directory_fd, path, O_WRONLY | O_APPEND | O_CLOEXEC |
-	    O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0), FILE_MODE);
+	fd = openat(fs->directory_fd, path,
+	    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+		(make ? O_CREAT : 0),
+	    FILE_MODE);
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		*size = (uint64_t)st.st_size;
 		return fd;
@@ -364,8 +369,7 @@ file_name(const struct file *f)
 }
 
 static void
-failed(struct files *fs, struct span name, const char *doing,
-    struct span lines)
+failed(struct files *fs, struct span name, const char *doing, struct span lines)
 {
 	char path[PATH_ROOM];
 	const char *why = diag_errno();
@@ -374,9 +378,10 @@ failed(struct files *fs, struct span name, const char *doing,
 	file_path(path, name, 0);
 	if (!fs->failing)
 		diag_error("cannot %s %s: %s; lines are lost until it can be "
-		    "written again", doing, path, why);
+			   "written again",
+		    doing, path, why);
 	fs->failing = true;
 	for (; (end = span_find(lines, '\n')) >= 0;
-	    lines = span_skip(lines, (size_t)end + 1))
+	     lines = span_skip(lines, (size_t)end + 1))
 		fs->lost_lines++;
 }

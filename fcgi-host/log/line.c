@@ -2,7 +2,7 @@
 /* line.c - text that is safe to put into a line. Knows UTF-8 and what a
  * terminal, a pager and a JSON parser do with it; knows no files. */
 
-#define _GNU_SOURCE 1	/* timegm */
+#define _GNU_SOURCE 1 /* timegm */
 #include <stdlib.h>
 #include <time.h>
 
@@ -100,15 +100,24 @@ line_parse(struct span bytes, struct line *l)
 	l->mark = (enum line_mark)word.data[word.bytes - 1];
 	l->text = rest;
 	return l->mark == LINE_TEXT || l->mark == LINE_MORE ||
-	    l->mark == LINE_HOST || l->mark == LINE_RESULT ? 0 : -1;
+		l->mark == LINE_HOST || l->mark == LINE_RESULT ?
+	    0 :
+	    -1;
 }
 
 int
 line_time(struct span text, uint64_t *unix_ms)
 {
 	/* where each number of "2026-11-23T09:56:42.123Z" stands */
-	static const struct { size_t at, bytes; } parts[7] = {
-		{ 0, 4 }, { 5, 2 }, { 8, 2 }, { 11, 2 }, { 14, 2 }, { 17, 2 },
+	static const struct {
+		size_t at, bytes;
+	} parts[7] = {
+		{ 0, 4 },
+		{ 5, 2 },
+		{ 8, 2 },
+		{ 11, 2 },
+		{ 14, 2 },
+		{ 17, 2 },
 		{ 20, 3 },
 	};
 	uint64_t n[7];
@@ -118,7 +127,8 @@ line_time(struct span text, uint64_t *unix_ms)
 		return -1;
 	for (size_t i = 0; i < 7; i++)
 		if (span_number(span_take(span_skip(text, parts[i].at),
-		    parts[i].bytes), 9999, &n[i]) != 0)
+				    parts[i].bytes),
+			9999, &n[i]) != 0)
 			return -1;
 	tm.tm_year = (int)n[0] - 1900;
 	tm.tm_mon = (int)n[1] - 1;
@@ -189,8 +199,12 @@ utf8_take(struct span text, uint32_t *point)
 {
 	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned char first = (unsigned char)text.data[0];
-	size_t bytes = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 :
-	    first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+	size_t bytes = first < 0x80 ? 1 :
+	    first < 0xc0	    ? 0 :
+	    first < 0xe0	    ? 2 :
+	    first < 0xf0	    ? 3 :
+	    first < 0xf8	    ? 4 :
+				      0;
 
 	if (bytes == 0 || bytes > text.bytes)
 		return 0;

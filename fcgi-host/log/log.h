@@ -21,18 +21,18 @@
  * blank; time, request id and function have none. */
 
 enum line_mark {
-	LINE_TEXT = ':',	/* the function's stderr, from a line's start */
-	LINE_MORE = '+',	/* ... the line before goes on */
-	LINE_HOST = '!',	/* the log process about this stderr */
-	LINE_RESULT = '=',	/* the request is over, this is how */
+	LINE_TEXT = ':',   /* the function's stderr, from a line's start */
+	LINE_MORE = '+',   /* ... the line before goes on */
+	LINE_HOST = '!',   /* the log process about this stderr */
+	LINE_RESULT = '=', /* the request is over, this is how */
 };
 
 enum {
-	LINE_TIME_BYTES = 24,	/* of clock_iso() */
-	LINE_NAME_MOST = 64,	/* bytes of request id or function we show */
+	LINE_TIME_BYTES = 24, /* of clock_iso() */
+	LINE_NAME_MOST = 64,  /* bytes of request id or function we show */
 };
 
-struct line {			/* one that was read back */
+struct line { /* one that was read back */
 	struct span time;
 	struct span request;
 	struct span function;
@@ -55,21 +55,21 @@ int line_put_json(struct buf *, struct span);
  * UTF-8 character: 1..most. */
 size_t line_cut(struct span bytes, size_t most);
 
-int line_parse(struct span bytes, struct line *);	/* 0 or -1 */
+int line_parse(struct span bytes, struct line *); /* 0 or -1 */
 /* Unix milliseconds of clock_iso()'s text: 0, or -1 when it is none. */
 int line_time(struct span text, uint64_t *unix_ms);
 
 /* ---- split.c: a stream of stderr into pieces of lines. Pure. ---------------- */
 
 struct split {
-	struct buf partial;	/* a line whose end has not come yet */
+	struct buf partial; /* a line whose end has not come yet */
 	size_t line_most;
-	bool middle;		/* the last piece did not end its line */
+	bool middle; /* the last piece did not end its line */
 };
 
 struct split_piece {
-	struct span text;	/* without line end; until the next call */
-	enum line_mark mark;	/* LINE_TEXT or LINE_MORE */
+	struct span text;    /* without line end; until the next call */
+	enum line_mark mark; /* LINE_TEXT or LINE_MORE */
 };
 
 void split_init(struct split *, size_t line_most);
@@ -94,13 +94,13 @@ int record_total_ms(struct span text, uint64_t *ms);
  * tenants/NAME.log. Lines of one loop batch are written together. */
 
 enum {
-	FILES_OPEN_MOST = 64,		/* descriptors; least recently used */
-	FILES_PENDING = 256 * 1024,	/* bytes of a file before it is written
+	FILES_OPEN_MOST = 64,	      /* descriptors; least recently used */
+	FILES_PENDING = 256 * 1024,   /* bytes of a file before it is written
 					 * in the middle of a batch */
-	FILES_LINE_MOST = 512 * 1024,	/* 64 KiB of line, each byte escaped */
+	FILES_LINE_MOST = 512 * 1024, /* 64 KiB of line, each byte escaped */
 };
 
-struct files;		/* opaque */
+struct files; /* opaque */
 
 enum files_make { FILES_MAKE, FILES_IF_THERE };
 
@@ -108,7 +108,7 @@ enum files_make { FILES_MAKE, FILES_IF_THERE };
  * file. Fatal when `tenants` cannot be made. */
 struct files *files_new(int directory_fd,
     void (*on_written)(void *arg, struct span name), void *arg);
-void files_free(struct files **);	/* flushes */
+void files_free(struct files **); /* flushes */
 void files_limits_set(struct files *, uint64_t size, uint64_t keep);
 
 /* Appends one line with its end. 0; -1 when there is no such file (IF_THERE),
@@ -116,7 +116,7 @@ void files_limits_set(struct files *, uint64_t size, uint64_t keep);
 int files_put(struct files *, struct span name, struct span line,
     enum files_make);
 void files_flush(struct files *);
-void files_reopen(struct files *);	/* flushes, closes all */
+void files_reopen(struct files *); /* flushes, closes all */
 
 /* A name that is safe in a path: letters, digits, '_', '-', '.', not first. */
 bool files_name_good(struct span name);
@@ -129,15 +129,15 @@ int files_age(const struct files *, struct span name, int fd);
 /* ---- drain.c: stderr pipes ----------------------------------------------------- */
 
 enum {
-	DRAIN_TURN = 64 * 1024,	/* bytes of one pipe per event: fairness */
+	DRAIN_TURN = 64 * 1024, /* bytes of one pipe per event: fairness */
 	DRAIN_HOLD_MS = 2000,	/* a request's result waits so long for the end
 				 * of its stderr, so that it is the last line */
 };
 
-struct drains;		/* opaque */
+struct drains; /* opaque */
 
 struct drains *drains_new(struct loop *, struct files *);
-void drains_free(struct drains **);	/* writes what is held */
+void drains_free(struct drains **); /* writes what is held */
 void drains_limits_set(struct drains *, size_t line, uint64_t stderr_most);
 /* Takes *fd. */
 void drains_add(struct drains *, const struct message_stderr *, int *fd);
@@ -146,7 +146,8 @@ void drains_add(struct drains *, const struct message_stderr *, int *fd);
 void drains_result(struct drains *, const struct message_access *);
 void drains_on_result(struct drains *,
     void (*)(void *arg, struct span request, struct span tenant,
-    struct span line, bool in_file), void *arg);
+	struct span line, bool in_file),
+    void *arg);
 bool drains_empty(const struct drains *);
 /* Calls back whenever no pipe is left. */
 void drains_on_empty(struct drains *, void (*)(void *arg), void *arg);
@@ -156,26 +157,26 @@ void drains_on_empty(struct drains *, void (*)(void *arg), void *arg);
  * A listener reads the files at its own pace, so nothing is queued for it. */
 
 enum {
-	TAIL_MOST = 32,			/* listeners */
-	TAIL_OTHERS_MOST = 24,		/* of them not root's */
-	TAIL_USER_MOST = 8,		/* of one user but root */
-	TAIL_CHUNK = 320 * 1024,	/* read at once; a line is shorter */
-	TAIL_BACK_MOST = 4 * 1024 * 1024,	/* how far back to look for a
+	TAIL_MOST = 32,			  /* listeners */
+	TAIL_OTHERS_MOST = 24,		  /* of them not root's */
+	TAIL_USER_MOST = 8,		  /* of one user but root */
+	TAIL_CHUNK = 320 * 1024,	  /* read at once; a line is shorter */
+	TAIL_BACK_MOST = 4 * 1024 * 1024, /* how far back to look for a
 					 * request that may not be over */
-	TAIL_RECENT = 256,		/* results kept that are in no file */
-	TAIL_RECENT_LINE = 2048,	/* longest of those */
-	TAIL_WAIT_MS = 3000,		/* for a request nothing is known of */
-	TAIL_STUCK_MS = 30000,		/* a listener that takes nothing */
+	TAIL_RECENT = 256,		  /* results kept that are in no file */
+	TAIL_RECENT_LINE = 2048,	  /* longest of those */
+	TAIL_WAIT_MS = 3000,   /* for a request nothing is known of */
+	TAIL_STUCK_MS = 30000, /* a listener that takes nothing */
 };
 
-struct tails;		/* opaque */
+struct tails; /* opaque */
 
 struct tails *tails_new(struct loop *, struct files *);
-void tails_free(struct tails **);	/* tells the listeners */
+void tails_free(struct tails **); /* tells the listeners */
 /* Takes *fd, a control connection. With a call, `follow` means: until that
  * request is over; without, what is in the log now. */
 void tails_add(struct tails *, const struct message_tail *, int *fd);
-void tails_written(struct tails *, struct span name);	/* more to read */
+void tails_written(struct tails *, struct span name); /* more to read */
 void tails_result(struct tails *, struct span request, struct span tenant,
     struct span line, bool in_file);
 

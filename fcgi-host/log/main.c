@@ -18,6 +18,7 @@
 #include "base/proc.h"
 #include "config/config.h"
 #include "ipc/peer.h"
+
 #include "log/log.h"
 
 enum { LOG_DIRECTORY_FD = PEER_FIRST_FD + 1 };
@@ -28,12 +29,12 @@ struct log {
 	enum log_state state;
 	struct loop *loop;
 	struct peer *master;
-	struct peer *gateway;		/* NULL: there is none now */
-	uint64_t generation;		/* of the configuration */
+	struct peer *gateway; /* NULL: there is none now */
+	uint64_t generation;  /* of the configuration */
 	struct files *files;
 	struct drains *drains;
 	struct tails *tails;
-	struct timer limit;		/* DRAINING */
+	struct timer limit; /* DRAINING */
 	struct buf line;
 };
 
@@ -60,14 +61,15 @@ int
 main(void)
 {
 	static const int ignored[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1,
-	    SIGUSR2, SIGPIPE };
+		SIGUSR2, SIGPIPE };
 	struct log log = { .state = LOG_STARTING };
 	struct stat st;
 
 	diag_init("log");
 	if (fd_fill_standard() != 0 || fstat(LOG_DIRECTORY_FD, &st) != 0 ||
 	    !S_ISDIR(st.st_mode))
-		diag_fatal("fcgi-host-log is started by fcgi-host, with its "
+		diag_fatal(
+		    "fcgi-host-log is started by fcgi-host, with its "
 		    "channel at descriptor %d and the log directory at %d",
 		    PEER_FIRST_FD, LOG_DIRECTORY_FD);
 	if (proc_die_with_parent() != 0 || proc_no_new_privs() != 0)
@@ -108,7 +110,7 @@ log_from_master(void *arg, enum message_type type, struct span body, int *fds,
 {
 	struct log *log = arg;
 
-	(void)fd_count;		/* as the row says */
+	(void)fd_count; /* as the row says */
 	switch (type) {
 	case MESSAGE_CONFIG:
 		log_configure(log, body);
@@ -136,7 +138,8 @@ log_configure(struct log *log, struct span body)
 	if (message_config_decode(body, &m) == 0)
 		config = config_decode(m.options);
 	if (!config)
-		diag_panic("the configuration from master cannot be read: it "
+		diag_panic(
+		    "the configuration from master cannot be read: it "
 		    "is another version of fcgi-host; install and start all "
 		    "of it");
 	log->generation = m.generation;
@@ -205,7 +208,8 @@ log_from_gateway(void *arg, enum message_type type, struct span body, int *fds,
 		tails_add(log->tails, &tail, &fds[0]);
 	else
 		diag_warn("a message from the gateway could not be read; "
-		    "type=%d bytes=%zu", (int)type, body.bytes);
+			  "type=%d bytes=%zu",
+		    (int)type, body.bytes);
 }
 
 static void
@@ -224,9 +228,8 @@ log_gateway_gone(void *arg, const char *reason, bool unread)
 	struct log *log = arg;
 
 	(void)unread;
-	if (log->state != LOG_DRAINING)
-		diag_warn("no channel to the gateway: %s; master makes a new "
-		    "one", reason);
+	/* master says why, and makes a new one */
+	diag_debug("no channel to the gateway: %s", reason);
 	peer_free(&log->gateway);
 	log_pipes_ended(log);
 }
@@ -240,8 +243,8 @@ log_written(void *arg, struct span name)
 }
 
 static void
-log_result(void *arg, struct span request, struct span tenant,
-    struct span line, bool in_file)
+log_result(void *arg, struct span request, struct span tenant, struct span line,
+    bool in_file)
 {
 	struct log *log = arg;
 

@@ -6,9 +6,10 @@
 
 #include "base/clock.h"
 #include "base/proc.h"
+
 #include "log/log.h"
 
-enum { RECORD_TARGET_MOST = 1024 };	/* of a request target, in words */
+enum { RECORD_TARGET_MOST = 1024 }; /* of a request target, in words */
 
 static int put_texts(struct buf *, const struct message_access *);
 static int put_run(struct buf *, const struct message_access *);
@@ -30,8 +31,7 @@ record_put_json(struct buf *out, const struct message_access *a)
 	    (a->ran && put_run(out, a) != 0))
 		return -1;
 	return buf_printf(out, ",\"bytes_in\":%llu,\"bytes_out\":%llu}\n",
-	    (unsigned long long)a->bytes_in,
-	    (unsigned long long)a->bytes_out);
+	    (unsigned long long)a->bytes_in, (unsigned long long)a->bytes_out);
 }
 
 int
@@ -40,33 +40,36 @@ record_put_result(struct buf *out, const struct message_access *a,
 {
 	char words[32];
 
-	if (line_put_head(out, time, a->request, a->function,
-	    LINE_RESULT) != 0 ||
+	if (line_put_head(out, time, a->request, a->function, LINE_RESULT) !=
+		0 ||
 	    buf_printf(out, "%u ", a->status) != 0 ||
-	    line_put_word(out, a->method) != 0 ||
-	    buf_put_byte(out, ' ') != 0 ||
-	    line_put_word(out, span_take(a->target,
-	    line_cut(a->target, RECORD_TARGET_MOST))) != 0 ||
+	    line_put_word(out, a->method) != 0 || buf_put_byte(out, ' ') != 0 ||
+	    line_put_word(out,
+		span_take(a->target,
+		    line_cut(a->target, RECORD_TARGET_MOST))) != 0 ||
 	    buf_put_string(out, " end=") != 0 ||
 	    line_put_word(out, a->end) != 0 ||
 	    put_word_ms(out, "total", total_us(a)) != 0 ||
 	    put_word_ms(out, "waited", a->waited_us) != 0)
 		return -1;
-	if (a->ran && (put_word_ms(out, "started", a->started_us) != 0 ||
-	    put_word_ms(out, "ran", a->ran_us) != 0 ||
-	    put_word_ms(out, "cpu", a->cpu_us) != 0 ||
-	    buf_printf(out, " rss=%lluKiB",
-	    (unsigned long long)a->max_rss_kib) != 0))
+	if (a->ran &&
+	    (put_word_ms(out, "started", a->started_us) != 0 ||
+		put_word_ms(out, "ran", a->ran_us) != 0 ||
+		put_word_ms(out, "cpu", a->cpu_us) != 0 ||
+		buf_printf(out, " rss=%lluKiB",
+		    (unsigned long long)a->max_rss_kib) != 0))
 		return -1;
 	if (buf_printf(out, " in=%llu out=%llu",
-	    (unsigned long long)a->bytes_in,
-	    (unsigned long long)a->bytes_out) != 0)
+		(unsigned long long)a->bytes_in,
+		(unsigned long long)a->bytes_out) != 0)
 		return -1;
-	if (a->ran && buf_printf(out, " strays=%u (%s)", a->strays,
-	    proc_status_words((int)a->wait_status, words)) != 0)
+	if (a->ran &&
+	    buf_printf(out, " strays=%u (%s)", a->strays,
+		proc_status_words((int)a->wait_status, words)) != 0)
 		return -1;
-	if (a->detail.bytes > 0 && (buf_put_string(out, " - ") != 0 ||
-	    line_put_text(out, a->detail) != 0))
+	if (a->detail.bytes > 0 &&
+	    (buf_put_string(out, " - ") != 0 ||
+		line_put_text(out, a->detail) != 0))
 		return -1;
 	return buf_put_byte(out, '\n');
 }
@@ -88,8 +91,11 @@ record_total_ms(struct span text, uint64_t *ms)
 static int
 put_texts(struct buf *out, const struct message_access *a)
 {
-	const struct { const char *name; struct span text; bool always; }
-	    rows[] = {
+	const struct {
+		const char *name;
+		struct span text;
+		bool always;
+	} rows[] = {
 		{ "request", a->request, true },
 		{ "client_request", a->client_request, false },
 		{ "tenant", a->tenant, true },
@@ -104,7 +110,7 @@ put_texts(struct buf *out, const struct message_access *a)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if ((rows[i].always || rows[i].text.bytes > 0) &&
 		    (buf_printf(out, ",\"%s\":", rows[i].name) != 0 ||
-		    line_put_json(out, rows[i].text) != 0))
+			line_put_json(out, rows[i].text) != 0))
 			return -1;
 	return 0;
 }

@@ -12,7 +12,7 @@
  * A listener's place is an open file and an offset: rotation changes neither,
  * and where it stands among the rotated ones is seen from its identity. */
 
-#define _GNU_SOURCE 1	/* memrchr, memmem */
+#define _GNU_SOURCE 1 /* memrchr, memmem */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +23,11 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+
 #include "log/log.h"
 
 enum {
-	SEND_BYTES = 32 * 1024,	/* in one CONTROL_OUT */
+	SEND_BYTES = 32 * 1024, /* in one CONTROL_OUT */
 	ID_MOST = 128,
 };
 
@@ -39,55 +40,55 @@ enum tail_state {
 };
 
 struct place {
-	int fd;			/* ours; -1: there is no such file yet */
+	int fd; /* ours; -1: there is no such file yet */
 	uint64_t offset;
 };
 
 struct tail {
-	struct list node;	/* in tails.list until GONE */
-	struct tails *all;	/* borrowed, outlives us */
+	struct list node;  /* in tails.list until GONE */
+	struct tails *all; /* borrowed, outlives us */
 	enum tail_state state;
 	struct watch watch;
-	struct timer step;	/* armed: there is something to do */
-	struct timer limit;	/* READING, ENDING: it takes nothing;
+	struct timer step;  /* armed: there is something to do */
+	struct timer limit; /* READING, ENDING: it takes nothing;
 				 * WAITING: nothing is known of the call */
 	struct deferred freed;
-	int fd;			/* the listener, ours */
+	int fd; /* the listener, ours */
 	uid_t uid;
 
 	char tenant[LINE_NAME_MOST];
-	size_t tenant_bytes;	/* 0: access.log */
-	char call[ID_MOST];	/* a string; "": every line */
+	size_t tenant_bytes; /* 0: access.log */
+	char call[ID_MOST];  /* a string; "": every line */
 	bool follow;
 
-	uint64_t left;		/* FINDING: line ends still to be passed */
-	struct place find;	/* FINDING: what is not looked at ends here */
+	uint64_t left;	   /* FINDING: line ends still to be passed */
+	struct place find; /* FINDING: what is not looked at ends here */
 	uint64_t looked_bytes;
-	uint64_t since_ms;	/* older lines are of other requests; 0: not
+	uint64_t since_ms;    /* older lines are of other requests; 0: not
 				 * known */
-	bool here;		/* `start` is in the file of `find` */
-	struct place start;	/* where READING goes on */
-	uint64_t known_by_ms;	/* a line of the call must be seen */
-	bool seen;		/* it was */
-	bool over;		/* its last line */
+	bool here;	      /* `start` is in the file of `find` */
+	struct place start;   /* where READING goes on */
+	uint64_t known_by_ms; /* a line of the call must be seen */
+	bool seen;	      /* it was */
+	bool over;	      /* its last line */
 
-	struct buf out;		/* read, not sent */
+	struct buf out; /* read, not sent */
 	bool failed;
-	char reason[256];	/* for CONTROL_END */
+	char reason[256]; /* for CONTROL_END */
 };
 
-struct recent {			/* a result that is in no file */
+struct recent { /* a result that is in no file */
 	char call[ID_MOST];
 	char tenant[LINE_NAME_MOST];
 	char line[TAIL_RECENT_LINE];
 };
 
 struct tails {
-	struct loop *loop;	/* borrowed */
-	struct files *files;	/* borrowed */
+	struct loop *loop;   /* borrowed */
+	struct files *files; /* borrowed */
 	struct list list;
-	char *chunk;		/* TAIL_CHUNK bytes */
-	struct recent *recent[TAIL_RECENT];	/* a ring, ours */
+	char *chunk;			    /* TAIL_CHUNK bytes */
+	struct recent *recent[TAIL_RECENT]; /* a ring, ours */
 	size_t recent_next;
 };
 
@@ -198,8 +199,7 @@ tails_written(struct tails *ts, struct span name)
 	LIST_EACH(node, &ts->list) {
 		struct tail *t = LIST_OWNER(node, struct tail, node);
 
-		if (t->state == TAIL_WAITING &&
-		    span_equal(tail_name(t), name))
+		if (t->state == TAIL_WAITING && span_equal(tail_name(t), name))
 			tail_soon(t);
 	}
 }
@@ -255,8 +255,8 @@ tail_refusal(const struct tails *ts, uid_t uid)
 		others += t->uid != 0;
 		own += t->uid == uid;
 	}
-	if (all >= TAIL_MOST || (uid != 0 && (others >= TAIL_OTHERS_MOST ||
-	    own >= TAIL_USER_MOST)))
+	if (all >= TAIL_MOST ||
+	    (uid != 0 && (others >= TAIL_OTHERS_MOST || own >= TAIL_USER_MOST)))
 		return "too many are reading logs already; end one of them";
 	return NULL;
 }
@@ -266,13 +266,17 @@ tail_move(struct tail *t, enum tail_state to)
 {
 	static const bool may[TAIL_GONE + 1][TAIL_GONE + 1] = {
 		[TAIL_FINDING] = { [TAIL_FINDING] = true,
-		    [TAIL_READING] = true, [TAIL_WAITING] = true,
-		    [TAIL_ENDING] = true, [TAIL_GONE] = true },
+		    [TAIL_READING] = true,
+		    [TAIL_WAITING] = true,
+		    [TAIL_ENDING] = true,
+		    [TAIL_GONE] = true },
 		[TAIL_READING] = { [TAIL_FINDING] = true,
-		    [TAIL_WAITING] = true, [TAIL_ENDING] = true,
+		    [TAIL_WAITING] = true,
+		    [TAIL_ENDING] = true,
 		    [TAIL_GONE] = true },
 		[TAIL_WAITING] = { [TAIL_READING] = true,
-		    [TAIL_ENDING] = true, [TAIL_GONE] = true },
+		    [TAIL_ENDING] = true,
+		    [TAIL_GONE] = true },
 		[TAIL_ENDING] = { [TAIL_GONE] = true },
 	};
 
@@ -323,9 +327,9 @@ tail_step(void *arg)
 		tail_find(t);
 		break;
 	case TAIL_WAITING:
-		if (t->start.fd < 0)	/* the file may be there by now */
-			t->start.fd = files_open(t->all->files, tail_name(t),
-			    0);
+		if (t->start.fd < 0) /* the file may be there by now */
+			t->start.fd =
+			    files_open(t->all->files, tail_name(t), 0);
 		if (t->start.fd < 0) {
 			tail_at_end(t);
 			break;
@@ -347,8 +351,8 @@ tail_step(void *arg)
 static void
 tail_find(struct tail *t)
 {
-	uint64_t from = t->find.offset > TAIL_CHUNK ?
-	    t->find.offset - TAIL_CHUNK : 0;
+	uint64_t from =
+	    t->find.offset > TAIL_CHUNK ? t->find.offset - TAIL_CHUNK : 0;
 	size_t bytes = (size_t)(t->find.offset - from);
 	size_t tenant_bytes = t->tenant_bytes;
 	ssize_t n = 0;
@@ -365,7 +369,7 @@ tail_find(struct tail *t)
 	    tail_find_call(t, span_make(t->all->chunk, bytes), from) :
 	    tail_find_lines(t, span_make(t->all->chunk, bytes), from);
 	if (t->state != TAIL_FINDING || t->tenant_bytes != tenant_bytes)
-		return;		/* it ended, or began anew */
+		return; /* it ended, or began anew */
 	if (!found && t->find.offset == 0)
 		found = !tail_find_older(t);
 	if (found)
@@ -419,7 +423,7 @@ tail_find_call(struct tail *t, struct span bytes, uint64_t from)
 		if (line.mark == LINE_RESULT && tail_is_of_call(t, text) &&
 		    record_total_ms(line.text, &total_ms) == 0)
 			t->since_ms = time_ms - total_ms - DRAIN_HOLD_MS -
-			    1000;	/* and clocks are set */
+			    1000; /* and clocks are set */
 	}
 	t->find.offset = from + left;
 	return t->follow && t->since_ms == 0 &&
@@ -430,7 +434,8 @@ tail_find_call(struct tail *t, struct span bytes, uint64_t from)
 static bool
 tail_find_older(struct tail *t)
 {
-	int age = t->find.fd < 0 ? -1 :
+	int age = t->find.fd < 0 ?
+	    -1 :
 	    files_age(t->all->files, tail_name(t), t->find.fd);
 	struct stat st;
 	int fd;
@@ -467,7 +472,7 @@ tail_found(struct tail *t)
 		t->find.fd = -1;
 	}
 	fd_close(&t->find.fd);
-	if (t->start.fd < 0)	/* it may have come meanwhile, all of it new */
+	if (t->start.fd < 0) /* it may have come meanwhile, all of it new */
 		t->start.fd = files_open(t->all->files, tail_name(t), 0);
 	if (t->call[0] && !t->seen && (recent = recent_find(t->all, t))) {
 		buf_put_string(&t->out, recent->line);
@@ -493,8 +498,7 @@ tail_is_of_call(struct tail *t, struct span text)
 		return line_parse(text, &line) == 0 &&
 		    span_equal(line.request, span_of(t->call));
 	/* quotes within values are escaped, so this is no value */
-	bytes = snprintf(needle, sizeof(needle), "\"request\":\"%s\"",
-	    t->call);
+	bytes = snprintf(needle, sizeof(needle), "\"request\":\"%s\"", t->call);
 	return memmem(text.data, text.bytes, needle, (size_t)bytes) != NULL;
 }
 
@@ -504,12 +508,14 @@ tail_found_tenant(struct tail *t, struct span json)
 {
 	static const char key[] = "\"tenant\":\"";
 	const char *at = memmem(json.data, json.bytes, key, sizeof(key) - 1);
-	struct span name = at ? span_skip(json, (size_t)(at - json.data) +
-	    sizeof(key) - 1) : SPAN("\"");
+	struct span name = at ?
+	    span_skip(json, (size_t)(at - json.data) + sizeof(key) - 1) :
+	    SPAN("\"");
 
 	name = span_cut(&name, '"');
 	if (!files_name_good(name)) {
-		tail_end(t, "that request was for no tenant; access.log has "
+		tail_end(t,
+		    "that request was for no tenant; access.log has "
 		    "its record");
 		return;
 	}
@@ -522,8 +528,8 @@ static void
 tail_read(struct tail *t)
 {
 	size_t most = t->call[0] ? TAIL_CHUNK : SEND_BYTES;
-	ssize_t n = pread(t->start.fd, t->all->chunk, most,
-	    (off_t)t->start.offset);
+	ssize_t n =
+	    pread(t->start.fd, t->all->chunk, most, (off_t)t->start.offset);
 	struct span bytes = span_make(t->all->chunk, n > 0 ? (size_t)n : 0);
 
 	if (n < 0) {
@@ -561,17 +567,17 @@ tail_filter(struct tail *t, struct span bytes)
 			tail_end(t, "no memory for a line of the log");
 			return;
 		}
-		t->over = line_parse(text, &line) == 0 &&
-		    line.mark == LINE_RESULT;
+		t->over =
+		    line_parse(text, &line) == 0 && line.mark == LINE_RESULT;
 	}
 	/* a line longer than a chunk is none of ours */
-	t->start.offset += rest.bytes == bytes.bytes ? bytes.bytes :
-	    bytes.bytes - rest.bytes;
+	t->start.offset +=
+	    rest.bytes == bytes.bytes ? bytes.bytes : bytes.bytes - rest.bytes;
 	if (t->over)
 		tail_end(t, NULL);
 	else if (t->follow && !t->seen &&
 	    loop_now_ms(t->all->loop) >= t->known_by_ms)
-		tail_limit(t);	/* others write faster than we come to wait */
+		tail_limit(t); /* others write faster than we come to wait */
 	else
 		tail_soon(t);
 }
@@ -587,11 +593,13 @@ tail_at_end(struct tail *t)
 		age = files_age(t->all->files, tail_name(t), t->start.fd);
 	if (age != 0) {
 		fd_close(&t->start.fd);
-		t->start.fd = age < 0 ? -1 : files_open(t->all->files,
-		    tail_name(t), (unsigned)age - 1);
+		t->start.fd = age < 0 ?
+		    -1 :
+		    files_open(t->all->files, tail_name(t), (unsigned)age - 1);
 		t->start.offset = 0;
 		if (t->start.fd < 0)
-			tail_end(t, "the log was rotated faster than it was "
+			tail_end(t,
+			    "the log was rotated faster than it was "
 			    "read; lines are missing");
 		else
 			tail_soon(t);
@@ -625,7 +633,8 @@ tail_send(struct tail *t)
 		m.bytes = span_take(buf_span(&t->out), SEND_BYTES);
 		buf_clear(&encoded);
 		n = message_control_out_encode(&encoded, &m) == 0 ?
-		    fd_send(t->fd, buf_span(&encoded), NULL, 0) : -1;
+		    fd_send(t->fd, buf_span(&encoded), NULL, 0) :
+		    -1;
 		if (n < 0)
 			break;
 		buf_taken(&t->out, m.bytes.bytes);
@@ -666,13 +675,14 @@ static void
 tail_send_end(struct tail *t)
 {
 	struct message_control_end m = { .failed = t->failed,
-	    .text = span_of(t->reason) };
+		.text = span_of(t->reason) };
 	struct buf encoded;
 	ssize_t n;
 
 	buf_init(&encoded, MESSAGE_MOST);
 	n = message_control_end_encode(&encoded, &m) == 0 ?
-	    fd_send(t->fd, buf_span(&encoded), NULL, 0) : -1;
+	    fd_send(t->fd, buf_span(&encoded), NULL, 0) :
+	    -1;
 	buf_free(&encoded);
 	if (n < 0 && errno == EAGAIN) {
 		loop_change(t->all->loop, &t->watch, LOOP_WRITE);
@@ -743,7 +753,7 @@ static struct span
 tail_name(const struct tail *t)
 {
 	return t->tenant_bytes > 0 ? span_make(t->tenant, t->tenant_bytes) :
-	    SPAN_NONE;
+				     SPAN_NONE;
 }
 
 static const struct recent *
@@ -754,7 +764,7 @@ recent_find(const struct tails *ts, const struct tail *t)
 
 		if (r && strcmp(r->call, t->call) == 0 &&
 		    (t->tenant_bytes == 0 ||
-		    span_equal(span_of(r->tenant), tail_name(t))))
+			span_equal(span_of(r->tenant), tail_name(t))))
 			return r;
 	}
 	return NULL;

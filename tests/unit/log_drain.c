@@ -75,7 +75,7 @@ static int
 pipe_of(const char *request, const char *function)
 {
 	struct message_stderr m = { span_of(request), SPAN("acme"),
-	    span_of(function) };
+		span_of(function) };
 	int ends[2];
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -88,9 +88,13 @@ static void
 result_of(const char *request)
 {
 	struct message_access m = { .request = span_of(request),
-	    .tenant = SPAN("acme"), .function = SPAN("hello"),
-	    .method = SPAN("GET"), .target = SPAN("/"), .status = 200,
-	    .end = SPAN("done"), .ran = 1 };
+		.tenant = SPAN("acme"),
+		.function = SPAN("hello"),
+		.method = SPAN("GET"),
+		.target = SPAN("/"),
+		.status = 200,
+		.end = SPAN("done"),
+		.ran = 1 };
 
 	drains_result(drains, &m);
 }
@@ -187,7 +191,7 @@ beyond_the_limit_bytes_are_counted(void **state)
 	close(fd);
 	until_empty();
 	for (text = log_text(); strncmp(text, "01ID hello: line", 16) == 0;
-	    text = strchr(text, '\n') + 1)
+	     text = strchr(text, '\n') + 1)
 		lines++;
 	assert_int_equal(lines, 21);
 	assert_string_equal(text,
@@ -206,7 +210,7 @@ a_flood_neither_waits_nor_fills_the_log(void **state)
 	ssize_t n;
 
 	(void)state;
-	memset(junk, '\n', sizeof(junk));	/* the worst: all heads */
+	memset(junk, '\n', sizeof(junk)); /* the worst: all heads */
 	assert_int_equal(fd_nonblock(fd, true), 0);
 	while (left > 0 && clock_ms() < deadline) {
 		n = write(fd, junk, sizeof(junk));
@@ -348,6 +352,5 @@ main(void)
 		WITH_DRAINS(at_exit_what_is_held_is_written),
 	};
 
-	return RUN_ROWS(rows, row) +
-	    cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(rows, row) + cmocka_run_group_tests(tests, NULL, NULL);
 }

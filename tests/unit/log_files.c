@@ -131,12 +131,14 @@ no_file_is_made_for_who_only_asked(void **state)
 
 	(void)state;
 	assert_int_equal(files_put(files, SPAN("acme"), SPAN("a\n"),
-	    FILES_IF_THERE), -1);
+			     FILES_IF_THERE),
+	    -1);
 	files_flush(files);
 	assert_string_equal(content("tenants/acme.log"), "absent");
 	files_put(files, SPAN("acme"), SPAN("b\n"), FILES_MAKE);
 	assert_int_equal(files_put(files, SPAN("acme"), SPAN("c\n"),
-	    FILES_IF_THERE), 0);
+			     FILES_IF_THERE),
+	    0);
 	files_free(&files);
 	assert_string_equal(content("tenants/acme.log"), "b\nc\n");
 }
@@ -148,10 +150,14 @@ static const struct name_row {
 } names[] = {
 	{ "a plain name", SPAN("acme"), true },
 	{ "all that a name may have", SPAN("A-z_0.9"), true },
-	{ "63 bytes", SPAN("123456789012345678901234567890123456789012345678901"
-	    "234567890123"), true },
-	{ "64 bytes are too many", SPAN("1234567890123456789012345678901234567"
-	    "890123456789012345678901234"), false },
+	{ "63 bytes",
+	    SPAN("123456789012345678901234567890123456789012345678901"
+		 "234567890123"),
+	    true },
+	{ "64 bytes are too many",
+	    SPAN("1234567890123456789012345678901234567"
+		 "890123456789012345678901234"),
+	    false },
 	{ "no slash", SPAN("../etc/passwd"), false },
 	{ "no dots in front", SPAN(".."), false },
 	{ "no NUL", SPAN("a\0b"), false },
@@ -180,8 +186,8 @@ name(void **state)
 static const struct rotation_row {
 	const char *sentence;
 	uint64_t size, keep;
-	unsigned lines;		/* of 10 bytes, numbered from 0 */
-	const char *files[4];	/* by age */
+	unsigned lines;	      /* of 10 bytes, numbered from 0 */
+	const char *files[4]; /* by age */
 } rotations[] = {
 	{ "under its size a file is not rotated", 100, 2, 3,
 	    { "line 0000\nline 0001\nline 0002\n", "absent" } },
@@ -190,11 +196,11 @@ static const struct rotation_row {
 	{ "the line that would not fit begins a new one", 30, 2, 4,
 	    { "line 0003\n", "line 0000\nline 0001\nline 0002\n", "absent" } },
 	{ "they move up", 20, 2, 5,
-	    { "line 0004\n", "line 0002\nline 0003\n",
-	    "line 0000\nline 0001\n", "absent" } },
+	    { "line 0004\n", "line 0002\nline 0003\n", "line 0000\nline 0001\n",
+		"absent" } },
 	{ "the oldest goes", 20, 2, 7,
-	    { "line 0006\n", "line 0004\nline 0005\n",
-	    "line 0002\nline 0003\n", "absent" } },
+	    { "line 0006\n", "line 0004\nline 0005\n", "line 0002\nline 0003\n",
+		"absent" } },
 	{ "one may be kept", 20, 1, 7,
 	    { "line 0006\n", "line 0004\nline 0005\n", "absent" } },
 	{ "or none", 20, 0, 7, { "line 0006\n", "absent" } },
@@ -206,7 +212,8 @@ static void
 rotation(void **state)
 {
 	static const char *const paths[] = { "tenants/acme.log",
-	    "tenants/acme.log.1", "tenants/acme.log.2", "tenants/acme.log.3" };
+		"tenants/acme.log.1", "tenants/acme.log.2",
+		"tenants/acme.log.3" };
 	const struct rotation_row *row = *state;
 	struct files *files;
 	char line[32];
@@ -217,7 +224,8 @@ rotation(void **state)
 		for (unsigned i = 0; i < row->lines; i++) {
 			snprintf(line, sizeof(line), "line %04u\n", i);
 			assert_int_equal(files_put(files, SPAN("acme"),
-			    span_of(line), FILES_MAKE), 0);
+					     span_of(line), FILES_MAKE),
+			    0);
 			if (!batched)
 				files_flush(files);
 		}
@@ -275,7 +283,8 @@ reopening_follows_a_file_that_was_moved_away(void **state)
 	files_put(files, SPAN_NONE, SPAN("a\n"), FILES_MAKE);
 	files_flush(files);
 	assert_int_equal(renameat(directory_fd, "access.log", directory_fd,
-	    "moved"), 0);
+			     "moved"),
+	    0);
 	files_put(files, SPAN_NONE, SPAN("b\n"), FILES_MAKE);
 	files_reopen(files);
 	files_put(files, SPAN_NONE, SPAN("c\n"), FILES_MAKE);
@@ -296,7 +305,8 @@ a_thousand_tenants_need_few_descriptors(void **state)
 		for (unsigned i = 0; i < 1000; i++) {
 			snprintf(tenant, sizeof(tenant), "t%u", i);
 			assert_int_equal(files_put(files, span_of(tenant),
-			    SPAN("x\n"), FILES_MAKE), 0);
+					     SPAN("x\n"), FILES_MAKE),
+			    0);
 		}
 	assert_int_equal(open_descriptors(), before + FILES_OPEN_MOST);
 	files_free(&files);
@@ -314,9 +324,11 @@ a_link_is_not_followed(void **state)
 
 	(void)state;
 	assert_int_equal(symlinkat("../victim", directory_fd,
-	    "tenants/acme.log"), 0);
+			     "tenants/acme.log"),
+	    0);
 	assert_int_equal(files_put(files, SPAN("acme"), SPAN("x\n"),
-	    FILES_MAKE), -1);
+			     FILES_MAKE),
+	    -1);
 	files_free(&files);
 	assert_string_equal(content("victim"), "absent");
 }
@@ -359,8 +371,7 @@ the_age_of_an_open_file_is_known(void **state)
 	fd = files_open(files, SPAN("acme"), 0);
 	for (int age = 0; age <= 2; age++) {
 		assert_int_equal(files_age(files, SPAN("acme"), fd), age);
-		files_put(files, SPAN("acme"), SPAN("123456789\n"),
-		    FILES_MAKE);
+		files_put(files, SPAN("acme"), SPAN("123456789\n"), FILES_MAKE);
 	}
 	assert_int_equal(files_age(files, SPAN("acme"), fd), -1);
 	close(fd);

@@ -15,35 +15,42 @@ static const struct text_row {
 	const char *word;
 	const char *json;
 } texts[] = {
-	{ "plain text stays", SPAN("hello, world"),
-	    "hello, world", "hello,\\x20world", "\"hello, world\"" },
-	{ "UTF-8 stays", SPAN("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+	{ "plain text stays", SPAN("hello, world"), "hello, world",
+	    "hello,\\x20world", "\"hello, world\"" },
+	{ "UTF-8 stays",
+	    SPAN("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
 	    "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
 	    "gr\xc3\xbc\xc3\x9f\\x20\xe2\x82\xac\\x20\xf0\x9f\x98\x80",
 	    "\"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\"" },
 	{ "nothing is one dash as a word", SPAN(""), "", "-", "\"\"" },
-	{ "a tab is text, not part of a word", SPAN("a\tb"), "a\tb",
-	    "a\\x09b", "\"a\\u0009b\"" },
+	{ "a tab is text, not part of a word", SPAN("a\tb"), "a\tb", "a\\x09b",
+	    "\"a\\u0009b\"" },
 	{ "ESC does not reach the terminal", SPAN("\x1b[2J"), "\\x1b[2J",
 	    "\\x1b[2J", "\"\\u001b[2J\"" },
 	{ "NUL, CR, LF and DEL are escaped", SPAN("\0\r\n\x7f"),
 	    "\\x00\\x0d\\x0a\\x7f", "\\x00\\x0d\\x0a\\x7f",
 	    "\"\\u0000\\u000d\\u000a\\u007f\"" },
-	{ "quotes and backslashes end no JSON string", SPAN("\"\\"),
-	    "\"\\", "\"\\", "\"\\\"\\\\\"" },
-	{ "C1 controls are control bytes", SPAN("\xc2\x9b" "31m"),
+	{ "quotes and backslashes end no JSON string", SPAN("\"\\"), "\"\\",
+	    "\"\\", "\"\\\"\\\\\"" },
+	{ "C1 controls are control bytes",
+	    SPAN("\xc2\x9b"
+		 "31m"),
 	    "\\xc2\\x9b31m", "\\xc2\\x9b31m", "\"\\u009b31m\"" },
-	{ "a line separator ends no line", SPAN("a\xe2\x80\xa8" "b"),
+	{ "a line separator ends no line",
+	    SPAN("a\xe2\x80\xa8"
+		 "b"),
 	    "a\\xe2\\x80\\xa8b", "a\\xe2\\x80\\xa8b", "\"a\\u2028b\"" },
-	{ "text is not turned around", SPAN("\xe2\x80\xae" "cod.exe"),
+	{ "text is not turned around",
+	    SPAN("\xe2\x80\xae"
+		 "cod.exe"),
 	    "\\xe2\\x80\\xaecod.exe", "\\xe2\\x80\\xaecod.exe",
 	    "\"\\u202ecod.exe\"" },
-	{ "a lone continuation byte is no character", SPAN("a\x80z"),
-	    "a\\x80z", "a\\x80z", "\"a\\ufffdz\"" },
+	{ "a lone continuation byte is no character", SPAN("a\x80z"), "a\\x80z",
+	    "a\\x80z", "\"a\\ufffdz\"" },
 	{ "Latin-1 is no UTF-8", SPAN("\xe9t\xe9"), "\\xe9t\\xe9",
 	    "\\xe9t\\xe9", "\"\\ufffdt\\ufffd\"" },
-	{ "a character that is cut off is none", SPAN("\xe2\x82"),
-	    "\\xe2\\x82", "\\xe2\\x82", "\"\\ufffd\\ufffd\"" },
+	{ "a character that is cut off is none", SPAN("\xe2\x82"), "\\xe2\\x82",
+	    "\\xe2\\x82", "\"\\ufffd\\ufffd\"" },
 	{ "an overlong form is none", SPAN("\xc0\xaf"), "\\xc0\\xaf",
 	    "\\xc0\\xaf", "\"\\ufffd\\ufffd\"" },
 	{ "a surrogate is none", SPAN("\xed\xa0\x80"), "\\xed\\xa0\\x80",
@@ -95,14 +102,13 @@ any_bytes_are_one_line_and_one_string(void **state)
 			    (char)rows_random(&seed, 256) :
 			    "\xe2\x80\xae\n\"\\"[rows_random(&seed, 6)];
 		buf_clear(&out);
-		assert_int_equal(line_put_text(&out, span_make(raw, bytes)),
-		    0);
+		assert_int_equal(line_put_text(&out, span_make(raw, bytes)), 0);
 		for (size_t k = 0; k < buf_bytes(&out); k++)
 			assert_true((unsigned char)buf_span(&out).data[k] >=
-			    0x20 || buf_span(&out).data[k] == '\t');
+				0x20 ||
+			    buf_span(&out).data[k] == '\t');
 		buf_clear(&out);
-		assert_int_equal(line_put_json(&out, span_make(raw, bytes)),
-		    0);
+		assert_int_equal(line_put_json(&out, span_make(raw, bytes)), 0);
 		value = json_loadb(buf_span(&out).data, buf_bytes(&out),
 		    JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		assert_true(json_is_string(value));
@@ -162,8 +168,11 @@ static const struct split_row {
 	    "12345678|+12345678|" },
 	{ "CR at the cut waits for what follows", SPAN("12345678\rx\n"),
 	    "12345678|+\rx|" },
-	{ "no character is cut", SPAN("1234567\xc3\xbc" "9\n"),
-	    "1234567|+\xc3\xbc" "9|" },
+	{ "no character is cut",
+	    SPAN("1234567\xc3\xbc"
+		 "9\n"),
+	    "1234567|+\xc3\xbc"
+	    "9|" },
 	{ "nothing is nothing", SPAN(""), "" },
 };
 
@@ -247,14 +256,15 @@ static const struct parse_row {
 	{ "a line of stderr",
 	    SPAN("2026-11-23T09:56:42.123Z 01ID hello: text = text: text"), 0,
 	    "01ID", "hello", ':', "text = text: text" },
-	{ "a result", SPAN("2026-11-23T09:56:42.123Z 01ID hello= 200 GET /"),
-	    0, "01ID", "hello", '=', "200 GET /" },
+	{ "a result", SPAN("2026-11-23T09:56:42.123Z 01ID hello= 200 GET /"), 0,
+	    "01ID", "hello", '=', "200 GET /" },
 	{ "an empty text", SPAN("2026-11-23T09:56:42.123Z 01ID hello+ "), 0,
 	    "01ID", "hello", '+', "" },
-	{ "another mark is none", SPAN("2026-11-23T09:56:42.123Z 01ID hello? x"),
-	    -1, NULL, NULL, 0, NULL },
-	{ "no time is none", SPAN("yesterday 01ID hello: x"), -1, NULL, NULL,
-	    0, NULL },
+	{ "another mark is none",
+	    SPAN("2026-11-23T09:56:42.123Z 01ID hello? x"), -1, NULL, NULL, 0,
+	    NULL },
+	{ "no time is none", SPAN("yesterday 01ID hello: x"), -1, NULL, NULL, 0,
+	    NULL },
 	{ "an empty line is none", SPAN(""), -1, NULL, NULL, 0, NULL },
 };
 
@@ -296,7 +306,8 @@ a_function_cannot_take_our_marks(void **state)
 	(void)state;
 	buf_init(&out, 4096);
 	assert_int_equal(line_put_head(&out, "2026-11-23T09:56:42.123Z",
-	    SPAN("01ID"), SPAN("x= 200 y"), LINE_TEXT), 0);
+			     SPAN("01ID"), SPAN("x= 200 y"), LINE_TEXT),
+	    0);
 	assert_int_equal(line_put_text(&out, SPAN("text")), 0);
 	assert_int_equal(line_parse(buf_span(&out), &line), 0);
 	assert_int_equal(line.mark, LINE_TEXT);
@@ -306,14 +317,27 @@ a_function_cannot_take_our_marks(void **state)
 
 static const struct message_access record = {
 	.at_unix_ms = UINT64_C(1795427802123),
-	.request = SPAN("01ID"), .client_request = SPAN("theirs"),
-	.tenant = SPAN("acme"), .function = SPAN("hello"),
-	.method = SPAN("GET"), .target = SPAN("/fn/acme/hello?\"\xff"),
-	.remote = SPAN("192.0.2.1"), .status = 504, .end = SPAN("time"),
+	.request = SPAN("01ID"),
+	.client_request = SPAN("theirs"),
+	.tenant = SPAN("acme"),
+	.function = SPAN("hello"),
+	.method = SPAN("GET"),
+	.target = SPAN("/fn/acme/hello?\"\xff"),
+	.remote = SPAN("192.0.2.1"),
+	.status = 504,
+	.end = SPAN("time"),
 	.detail = SPAN("function acme/hello reached limits.time = 10 s"),
-	.ran = 1, .wait_status = 14, .strays = 2, .upload_us = 1,
-	.waited_us = 20, .started_us = 345, .ran_us = 10000678,
-	.cpu_us = 99, .max_rss_kib = 1234, .bytes_in = 5, .bytes_out = 6,
+	.ran = 1,
+	.wait_status = 14,
+	.strays = 2,
+	.upload_us = 1,
+	.waited_us = 20,
+	.started_us = 345,
+	.ran_us = 10000678,
+	.cpu_us = 99,
+	.max_rss_kib = 1234,
+	.bytes_in = 5,
+	.bytes_out = 6,
 };
 
 static void
@@ -332,15 +356,18 @@ a_record_is_one_object_with_every_member(void **state)
 	assert_int_equal(span_find(buf_span(&out), '\n'), buf_bytes(&out) - 1);
 	object = json_loads(buf_string(&out), JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(object);
-	assert_int_equal(json_unpack(object, "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,"
-	    "s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:F,s:F,s:F,s:F,s:F !}",
-	    "time", &time, "request", &request, "client_request", &client,
-	    "tenant", &tenant, "function", &function, "method", &method,
-	    "target", &target, "remote", &remote, "end", &end, "detail",
-	    &detail, "signal", &signal, "status", &status, "strays", &strays,
-	    "max_rss_kib", &rss, "bytes_in", &in, "bytes_out", &sent,
-	    "upload_ms", &upload, "waited_ms", &waited, "started_ms",
-	    &started, "ran_ms", &ran, "cpu_ms", &cpu), 0);
+	assert_int_equal(
+	    json_unpack(object,
+		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,"
+		"s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:F,s:F,s:F,s:F,s:F !}",
+		"time", &time, "request", &request, "client_request", &client,
+		"tenant", &tenant, "function", &function, "method", &method,
+		"target", &target, "remote", &remote, "end", &end, "detail",
+		&detail, "signal", &signal, "status", &status, "strays",
+		&strays, "max_rss_kib", &rss, "bytes_in", &in, "bytes_out",
+		&sent, "upload_ms", &upload, "waited_ms", &waited, "started_ms",
+		&started, "ran_ms", &ran, "cpu_ms", &cpu),
+	    0);
 	assert_string_equal(time, "2026-11-23T09:56:42.123Z");
 	assert_string_equal(target, "/fn/acme/hello?\"\xef\xbf\xbd");
 	assert_string_equal(signal, "ALRM");
@@ -382,7 +409,8 @@ a_result_tells_it_in_words(void **state)
 	(void)state;
 	buf_init(&out, 4096);
 	assert_int_equal(record_put_result(&out, &record,
-	    "2026-11-23T09:56:42.123Z"), 0);
+			     "2026-11-23T09:56:42.123Z"),
+	    0);
 	assert_string_equal(buf_string(&out),
 	    "2026-11-23T09:56:42.123Z 01ID hello= 504 GET "
 	    "/fn/acme/hello?\"\\xff end=time total=10001.044ms "
@@ -390,7 +418,9 @@ a_result_tells_it_in_words(void **state)
 	    "rss=1234KiB in=5 out=6 strays=2 (signal ALRM) - "
 	    "function acme/hello reached limits.time = 10 s\n");
 	assert_int_equal(line_parse(span_take(buf_span(&out),
-	    buf_bytes(&out) - 1), &line), 0);
+					buf_bytes(&out) - 1),
+			     &line),
+	    0);
 	assert_int_equal(line.mark, LINE_RESULT);
 	assert_int_equal(record_total_ms(line.text, &total), 0);
 	assert_int_equal(total, 10001);

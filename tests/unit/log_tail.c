@@ -20,7 +20,7 @@ static int directory_fd;
 static struct loop *loop;
 static struct files *files;
 static struct tails *tails;
-static char text[1 << 20];	/* what the listener got */
+static char text[1 << 20]; /* what the listener got */
 static size_t text_bytes;
 static bool ended, failed;
 static char reason[256];
@@ -72,7 +72,7 @@ static int
 listener(const char *tenant, const char *call, uint32_t lines, bool follow)
 {
 	struct message_tail m = { span_of(tenant), span_of(call), lines,
-	    follow };
+		follow };
 	int ends[2];
 
 	assert_int_equal(fd_channel(ends), 0);
@@ -99,8 +99,8 @@ take(int fd)
 		type = message_type_of(span_make(bytes, (size_t)n), &body);
 		assert_false(ended);
 		if (type == MESSAGE_CONTROL_OUT) {
-			assert_int_equal(message_control_out_decode(body,
-			    &out), 0);
+			assert_int_equal(message_control_out_decode(body, &out),
+			    0);
 			assert_true(text_bytes + out.bytes.bytes <
 			    sizeof(text));
 			memcpy(text + text_bytes, out.bytes.data,
@@ -108,8 +108,8 @@ take(int fd)
 			text_bytes += out.bytes.bytes;
 		} else {
 			assert_int_equal(type, MESSAGE_CONTROL_END);
-			assert_int_equal(message_control_end_decode(body,
-			    &end), 0);
+			assert_int_equal(message_control_end_decode(body, &end),
+			    0);
 			ended = true;
 			failed = end.failed != 0;
 			snprintf(reason, sizeof(reason), "%.*s",
@@ -147,7 +147,8 @@ static void
 put(const char *tenant, const char *line)
 {
 	assert_int_equal(files_put(files, span_of(tenant), span_of(line),
-	    FILES_MAKE), 0);
+			     FILES_MAKE),
+	    0);
 	files_flush(files);
 }
 
@@ -158,8 +159,10 @@ put_line(unsigned second, const char *request, enum line_mark mark,
 {
 	char line[256];
 
-	snprintf(line, sizeof(line), "2026-11-23T09:%02u:%02u.000Z %s hello%c "
-	    "%s\n", second / 60, second % 60, request, mark, words);
+	snprintf(line, sizeof(line),
+	    "2026-11-23T09:%02u:%02u.000Z %s hello%c "
+	    "%s\n",
+	    second / 60, second % 60, request, mark, words);
 	put("acme", line);
 }
 
@@ -191,11 +194,11 @@ back(void **state)
 
 static const struct last_row {
 	const char *sentence;
-	unsigned written;	/* lines of 10 bytes, numbered from 0 */
-	uint64_t size;		/* of a file */
+	unsigned written; /* lines of 10 bytes, numbered from 0 */
+	uint64_t size;	  /* of a file */
 	unsigned keep;
 	uint32_t lines;
-	unsigned first, count;	/* what is shown */
+	unsigned first, count; /* what is shown */
 } lasts[] = {
 	{ "the last lines are shown", 10, 1 << 20, 3, 3, 7, 3 },
 	{ "all, when there are fewer", 3, 1 << 20, 3, 10, 0, 3 },
@@ -220,7 +223,8 @@ last(void **state)
 	for (unsigned i = 0; i < row->written; i++) {
 		snprintf(line, sizeof(line), "ln %06u\n", i);
 		assert_int_equal(files_put(files, SPAN("acme"), span_of(line),
-		    FILES_MAKE), 0);
+				     FILES_MAKE),
+		    0);
 	}
 	files_flush(files);
 	until_ended(listener("acme", "", row->lines, false));
@@ -343,7 +347,7 @@ a_listener_that_reads_nothing_holds_up_nobody(void **state)
 	text_bytes = 0;
 	ended = false;
 	for (uint64_t deadline = clock_ms() + PATIENCE_MS;
-	    text_bytes < 1000 * (sizeof(junk) - 1) && clock_ms() < deadline;) {
+	     text_bytes < 1000 * (sizeof(junk) - 1) && clock_ms() < deadline;) {
 		loop_once(loop, 10);
 		take(stuck);
 	}
@@ -395,9 +399,11 @@ a_call_is_found_by_its_id_alone(void **state)
 {
 	(void)state;
 	put_three_calls();
-	put("", "{\"time\":\"\",\"request\":\"01A\",\"tenant\":\"acme\","
+	put("",
+	    "{\"time\":\"\",\"request\":\"01A\",\"tenant\":\"acme\","
 	    "\"target\":\"/\"}\n");
-	put("", "{\"time\":\"\",\"request\":\"01E\",\"tenant\":\"\","
+	put("",
+	    "{\"time\":\"\",\"request\":\"01E\",\"tenant\":\"\","
 	    "\"target\":\"\\\"request\\\":\\\"01A\\\"\"}\n");
 	until_ended(listener("", "01A", 0, false));
 	assert_string_equal(text, call_a);
