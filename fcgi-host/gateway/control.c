@@ -22,18 +22,19 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "ipc/peer.h"
+
 #include "gateway/control.h"
 
 enum {
 	TENANT_MOST = 63,
 	CALL_MOST = 128,
 	FUNCTION_MOST = 255,
-	SEND_BYTES = 32 * 1024,		/* in one CONTROL_OUT */
-	PAUSE_BYTES = 256 * 1024,	/* waiting for a slow reader before
+	SEND_BYTES = 32 * 1024,	  /* in one CONTROL_OUT */
+	PAUSE_BYTES = 256 * 1024, /* waiting for a slow reader before
 					 * more is asked for */
 	PAUSE_MS = 10,
-	ACCEPT_AGAIN_MS = 100,		/* when descriptors are out */
-	NAMES_MOST = 65536,		/* of TENANTS */
+	ACCEPT_AGAIN_MS = 100, /* when descriptors are out */
+	NAMES_MOST = 65536,    /* of TENANTS */
 };
 
 enum caller_state {
@@ -43,52 +44,52 @@ enum caller_state {
 	CALLER_GONE,
 };
 
-enum caller_next {		/* what the answer is for */
+enum caller_next { /* what the answer is for */
 	NEXT_NOTHING,
-	NEXT_RIGHT,		/* whose tenant is it: may he? */
+	NEXT_RIGHT, /* whose tenant is it: may he? */
 	NEXT_STATUS,
 	NEXT_RELOAD,
-	NEXT_NAMES,		/* of tenants, for `list` without one */
+	NEXT_NAMES, /* of tenants, for `list` without one */
 	NEXT_LIST,
 	NEXT_PLAN,
 };
 
 struct caller {
-	struct list node;	/* in control.callers until GONE */
-	struct control *control;	/* borrowed, outlives us */
+	struct list node;	 /* in control.callers until GONE */
+	struct control *control; /* borrowed, outlives us */
 	enum caller_state state;
-	struct peer *peer;	/* ours until GONE */
+	struct peer *peer; /* ours until GONE */
 	struct timer limit;
 	struct deferred freed;
 	struct control_caller who;
 
-	enum verb verb;		/* what he wants, from ASKING on */
+	enum verb verb; /* what he wants, from ASKING on */
 	char tenant[TENANT_MOST + 1];
 	char function[FUNCTION_MOST + 1];
 	char call[CALL_MOST + 1];
 	uint32_t lines;
 	bool follow;
-	int fd;			/* ours: the socket of `invoke`; -1 */
+	int fd; /* ours: the socket of `invoke`; -1 */
 
 	enum caller_next next;
 	uint64_t ask;
-	struct control_facts *facts;	/* NEXT_STATUS */
-	struct buf names;	/* `list`: tenants to come, each with NUL */
-	bool all;		/* `list` without a tenant */
+	struct control_facts *facts; /* NEXT_STATUS */
+	struct buf names; /* `list`: tenants to come, each with NUL */
+	bool all;	  /* `list` without a tenant */
 	bool more_names;
 	uint64_t paused_until_ms;
 };
 
 struct control {
-	struct loop *loop;	/* borrowed */
+	struct loop *loop; /* borrowed */
 	struct watch listener;
-	int listener_fd;	/* borrowed; -1 when stopped */
+	int listener_fd; /* borrowed; -1 when stopped */
 	struct timer accept_again;
 	struct control_hooks hooks;
 	void *arg;
 	struct control_operators operators;
 	struct list callers;
-	uint64_t asks;		/* given out so far */
+	uint64_t asks; /* given out so far */
 };
 
 struct control_facts {
@@ -98,6 +99,9 @@ struct control_facts {
 static void fact_put(struct control_facts *, const char *section,
     const char *name, json_t *taken);
 static void fact_line(struct control_facts *, struct span line);
+static bool fact_is_list(const char *name);
+static void fact_append(struct control_facts *, const char *section,
+    const char *name, struct span value);
 static void control_accept(void *arg, unsigned events);
 static void control_accept_again(void *arg);
 static const char *control_crowded(const struct control *,
@@ -148,8 +152,7 @@ control_new(struct loop *loop, int listener, const struct control_hooks *hooks,
 	timer_init(&c->accept_again, control_accept_again, c);
 	if (fd_nonblock(listener, true) != 0 ||
 	    loop_watch(loop, &c->listener, listener, LOOP_READ) != 0)
-		diag_fatal("cannot serve the control socket: %s",
-		    diag_errno());
+		diag_fatal("cannot serve the control socket: %s", diag_errno());
 	return c;
 }
 
@@ -186,8 +189,9 @@ bool
 control_may(enum verb_right right, const struct control_caller *who,
     const struct control_operators *operators, uid_t tenant_uid)
 {
-	return is_operator(who, operators) || (right == VERB_TENANT &&
-	    tenant_uid != (uid_t)-1 && who->uid == tenant_uid);
+	return is_operator(who, operators) ||
+	    (right == VERB_TENANT && tenant_uid != (uid_t)-1 &&
+		who->uid == tenant_uid);
 }
 
 int
@@ -205,7 +209,7 @@ control_caller_of(int fd, struct control_caller *who)
 		free(who->groups);
 		who->groups = diag_alloc(bytes);
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, who->groups,
-		    &bytes) == 0) {
+			&bytes) == 0) {
 			who->group_count = bytes / sizeof(gid_t);
 			return 0;
 		}
@@ -214,7 +218,7 @@ control_caller_of(int fd, struct control_caller *who)
 		    bytes > CONTROL_GROUPS_MOST * sizeof(gid_t))
 			break;
 	}
-	return 0;		/* without groups: he may less, not more */
+	return 0; /* without groups: he may less, not more */
 }
 
 void
@@ -243,8 +247,9 @@ control_master_said(struct control *c, uint64_t ask, bool failed,
 	caller_put(caller, text);
 	if (text.bytes > 0 && text.data[text.bytes - 1] != '\n')
 		caller_put(caller, SPAN("\n"));
-	caller_end(caller, failed ?
-	    "nothing was changed, the configuration before stands" : NULL);
+	caller_end(caller,
+	    failed ? "nothing was changed, the configuration before stands" :
+		     NULL);
 }
 
 void
@@ -256,8 +261,7 @@ control_tenants(struct control *c, uint64_t ask, bool more, struct span names)
 		return;
 	buf_clear(&caller->names);
 	if ((names.bytes > 0 && names.data[names.bytes - 1] != '\0') ||
-	    (more && names.bytes == 0) ||
-	    buf_put(&caller->names, names) != 0) {
+	    (more && names.bytes == 0) || buf_put(&caller->names, names) != 0) {
 		caller_end(caller, "master's list of tenants cannot be read");
 		return;
 	}
@@ -273,7 +277,7 @@ control_tenant(struct control *c, uint64_t ask, uid_t uid)
 	if (!caller)
 		return;
 	if (control_may(verb_row(caller->verb)->right, &caller->who,
-	    &c->operators, uid))
+		&c->operators, uid))
 		caller_go(caller);
 	else
 		caller_end(caller, "that is no tenant of yours");
@@ -319,8 +323,7 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 	if (caller->next == NEXT_RIGHT) {
 		caller_end(caller, "that is no tenant of yours");
 	} else if (caller->next == NEXT_STATUS) {
-		control_fact_text(caller->facts, "master", "no_answer",
-		    reason);
+		control_fact_text(caller->facts, "master", "no_answer", reason);
 		caller_status(caller);
 	} else if (caller->next == NEXT_LIST && caller->all) {
 		caller_put_row(caller, SPAN_NONE, SPAN_NONE, reason);
@@ -359,7 +362,7 @@ fact_put(struct control_facts *facts, const char *section, const char *name,
 		if (!inner) {
 			inner = json_object();
 			if (json_object_setn_new(object, part.data, part.bytes,
-			    inner) != 0) {
+				inner) != 0) {
 				json_decref(value);
 				return;
 			}
@@ -383,10 +386,33 @@ fact_line(struct control_facts *facts, struct span line)
 	snprintf(section, sizeof(section), "%.*s",
 	    SPAN_ARGS(key.data ? part : SPAN("")));
 	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(key.data ? key : part));
-	if (span_number(line, INT64_MAX, &number) == 0)
+	if (fact_is_list(name))
+		fact_append(facts, section, name, line);
+	else if (span_number(line, INT64_MAX, &number) == 0)
 		control_fact_count(facts, section, name, number);
 	else
 		control_fact_text(facts, section, name, line);
+}
+
+/* What master says any number of times, maybe once: always a list. */
+static bool
+fact_is_list(const char *name)
+{
+	return strcmp(name, "enforced") == 0 ||
+	    strcmp(name, "not_enforced") == 0;
+}
+
+static void
+fact_append(struct control_facts *facts, const char *section, const char *name,
+    struct span value)
+{
+	json_t *list = section[0] ?
+	    json_object_get(json_object_get(facts->root, section), name) :
+	    json_object_get(facts->root, name);
+
+	if (!list)
+		fact_put(facts, section, name, list = json_array());
+	json_array_append_new(list, json_text(value));
 }
 
 static void
@@ -395,15 +421,16 @@ control_accept(void *arg, unsigned events)
 	struct control *c = arg;
 	struct caller *caller;
 	const char *crowded;
-	int fd = accept4(c->listener_fd, NULL, NULL,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd =
+	    accept4(c->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
 			diag_warn("cannot take a control connection: %s; "
-			    "trying again", diag_errno());
+				  "trying again",
+			    diag_errno());
 			loop_unwatch(c->loop, &c->listener);
 			loop_timer_set(c->loop, &c->accept_again,
 			    loop_now_ms(c->loop) + ACCEPT_AGAIN_MS);
@@ -416,7 +443,7 @@ control_accept(void *arg, unsigned events)
 	buf_init(&caller->names, NAMES_MOST);
 	timer_init(&caller->limit, caller_limit, caller);
 	if ((c->hooks.caller ? c->hooks.caller : control_caller_of)(fd,
-	    &caller->who) != 0) {
+		&caller->who) != 0) {
 		fd_close(&fd);
 		free(caller);
 		return;
@@ -447,18 +474,19 @@ static const char *
 control_crowded(const struct control *c, const struct caller *coming)
 {
 	size_t all = 0, others = 0, own = 0;
-	bool operator = is_operator(&coming->who, &c->operators);
+	bool operator= is_operator(&coming->who, &c->operators);
 
 	LIST_EACH(node, &c->callers) {
-		const struct caller *there = LIST_OWNER(node, struct caller,
-		    node);
+		const struct caller *there =
+		    LIST_OWNER(node, struct caller, node);
 
 		all++;
 		others += !is_operator(&there->who, &c->operators);
 		own += there->who.uid == coming->who.uid;
 	}
-	if (all >= CONTROL_CALLERS_MOST || (!operator &&
-	    (others >= CONTROL_OTHERS_MOST || own >= CONTROL_USER_MOST)))
+	if (all >= CONTROL_CALLERS_MOST ||
+	    (!operator&&(others >= CONTROL_OTHERS_MOST ||
+		own >= CONTROL_USER_MOST)))
 		return "too many are calling; try again";
 	return NULL;
 }
@@ -481,8 +509,8 @@ static bool
 is_operator(const struct control_caller *who,
     const struct control_operators *operators)
 {
-	if (who->uid == 0 || (operators->uid != (uid_t)-1 &&
-	    who->uid == operators->uid))
+	if (who->uid == 0 ||
+	    (operators->uid != (uid_t)-1 && who->uid == operators->uid))
 		return true;
 	if (operators->group == (gid_t)-1)
 		return false;
@@ -499,7 +527,8 @@ caller_move(struct caller *c, enum caller_state to)
 		[CALLER_SPEAKING] = { [CALLER_ASKING] = true,
 		    [CALLER_GONE] = true },
 		[CALLER_ASKING] = { [CALLER_ASKING] = true,
-		    [CALLER_PAUSED] = true, [CALLER_GONE] = true },
+		    [CALLER_PAUSED] = true,
+		    [CALLER_GONE] = true },
 		[CALLER_PAUSED] = { [CALLER_ASKING] = true,
 		    [CALLER_GONE] = true },
 	};
@@ -520,7 +549,8 @@ caller_message(void *arg, enum message_type type, struct span body, int *fds,
 
 	if (type != MESSAGE_CONTROL || c->state != CALLER_SPEAKING ||
 	    message_control_decode(body, &m) != 0)
-		caller_end(c, "one request a connection, of the form that "
+		caller_end(c,
+		    "one request a connection, of the form that "
 		    "this version of fcgi-hostctl sends");
 	else
 		caller_wants(c, &m, fd_count > 0 ? &fds[0] : &none);
@@ -549,29 +579,30 @@ caller_wants(struct caller *c, const struct message_control *m, int *fd)
 		*fd = -1;
 	}
 	if (control_may(row->right, &c->who, &c->control->operators,
-	    (uid_t)-1)) {
+		(uid_t)-1)) {
 		caller_go(c);
 		return;
 	}
-	caller_asked(c, c->control->hooks.tenant_ask(c->control->arg,
-	    caller_ask(c, NEXT_RIGHT), m->tenant), "whose tenant that is");
+	caller_asked(c,
+	    c->control->hooks.tenant_ask(c->control->arg,
+		caller_ask(c, NEXT_RIGHT), m->tenant),
+	    "whose tenant that is");
 }
 
 /* What is wrong whatever the answers are. A sentence, or NULL. */
 static const char *
 caller_refusal(struct caller *c, const struct message_control *m)
 {
-	const struct verb_row *row = m->verb < VERBS ?
-	    verb_row((enum verb)m->verb) : NULL;
+	const struct verb_row *row =
+	    m->verb < VERBS ? verb_row((enum verb)m->verb) : NULL;
 
 	if (!row)
 		return "the host does not know that verb; it is another "
-		    "version than this fcgi-hostctl";
+		       "version than this fcgi-hostctl";
 	if (m->tenant.bytes > TENANT_MOST ||
 	    m->function.bytes > FUNCTION_MOST || m->call.bytes > CALL_MOST ||
 	    span_find(m->tenant, '\0') >= 0 ||
-	    span_find(m->function, '\0') >= 0 ||
-	    span_find(m->call, '\0') >= 0)
+	    span_find(m->function, '\0') >= 0 || span_find(m->call, '\0') >= 0)
 		return "a name is too long, or has NUL in it";
 	if (m->tenant.bytes == 0 &&
 	    (m->verb == VERB_INVOKE || m->verb == VERB_PLAN))
@@ -579,11 +610,11 @@ caller_refusal(struct caller *c, const struct message_control *m)
 	if (!is_operator(&c->who, &c->control->operators)) {
 		if (row->right != VERB_TENANT)
 			return "only root, the host's user and members of "
-			    "operator_group may do this";
+			       "operator_group may do this";
 		if (m->tenant.bytes == 0)
 			return "only root, the host's user and members of "
-			    "operator_group may do this for all tenants; "
-			    "name yours";
+			       "operator_group may do this for all tenants; "
+			       "name yours";
 	}
 	return NULL;
 }
@@ -604,7 +635,8 @@ caller_limit(void *arg)
 	if (c->state == CALLER_PAUSED)
 		caller_list_on(c);
 	else if (c->state == CALLER_ASKING)
-		caller_end(c, "no answer within 30 s; the log of fcgi-host "
+		caller_end(c,
+		    "no answer within 30 s; the log of fcgi-host "
 		    "tells what it is busy with");
 	else
 		caller_gone(c);
@@ -647,26 +679,31 @@ caller_go(struct caller *c)
 		c->facts->root = json_object();
 		all->hooks.status(all->arg, c->facts);
 		if (all->hooks.master_status_ask(all->arg,
-		    caller_ask(c, NEXT_STATUS)) != 0)
-			control_refused(all, c->ask, SPAN("no channel to "
-			    "master"));
+			caller_ask(c, NEXT_STATUS)) != 0)
+			control_refused(all, c->ask,
+			    SPAN("no channel to "
+				 "master"));
 		break;
 	case VERB_LIST:
 		c->all = tenant.bytes == 0;
 		if (c->all)
 			caller_list_all(c, SPAN(""));
 		else
-			caller_asked(c, all->hooks.list_ask(all->arg,
-			    caller_ask(c, NEXT_LIST), tenant),
+			caller_asked(c,
+			    all->hooks.list_ask(all->arg,
+				caller_ask(c, NEXT_LIST), tenant),
 			    "the tenant's cell");
 		break;
 	case VERB_PLAN:
-		caller_asked(c, all->hooks.plan_ask(all->arg,
-		    caller_ask(c, NEXT_PLAN), tenant), "the tenant's cell");
+		caller_asked(c,
+		    all->hooks.plan_ask(all->arg, caller_ask(c, NEXT_PLAN),
+			tenant),
+		    "the tenant's cell");
 		break;
 	case VERB_RELOAD:
-		caller_asked(c, all->hooks.reload(all->arg,
-		    caller_ask(c, NEXT_RELOAD)), "master");
+		caller_asked(c,
+		    all->hooks.reload(all->arg, caller_ask(c, NEXT_RELOAD)),
+		    "master");
 		break;
 	case VERB_LOGS:
 		caller_logs(c);
@@ -696,8 +733,10 @@ caller_status(struct caller *c)
 static void
 caller_list_all(struct caller *c, struct span after)
 {
-	caller_asked(c, c->control->hooks.tenants_ask(c->control->arg,
-	    caller_ask(c, NEXT_NAMES), after), "which tenants there are");
+	caller_asked(c,
+	    c->control->hooks.tenants_ask(c->control->arg,
+		caller_ask(c, NEXT_NAMES), after),
+	    "which tenants there are");
 }
 
 /* One tenant after the other, as fast as the reader reads. */
@@ -724,11 +763,11 @@ caller_list_on(struct caller *c)
 	}
 	if (names.bytes > 0) {
 		name = span_cut(&names, '\0');
-		snprintf(c->tenant, sizeof(c->tenant), "%.*s",
-		    SPAN_ARGS(name));
+		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
 		buf_taken(&c->names, name.bytes + 1);
-		caller_asked(c, c->control->hooks.list_ask(c->control->arg,
-		    caller_ask(c, NEXT_LIST), span_of(c->tenant)),
+		caller_asked(c,
+		    c->control->hooks.list_ask(c->control->arg,
+			caller_ask(c, NEXT_LIST), span_of(c->tenant)),
 		    "a tenant's cell");
 	} else if (c->more_names) {
 		caller_list_all(c, span_of(c->tenant));
@@ -741,12 +780,14 @@ static void
 caller_logs(struct caller *c)
 {
 	const struct message_tail tail = {
-		.tenant = span_of(c->tenant), .call = span_of(c->call),
-		.lines = c->lines, .follow = c->follow,
+		.tenant = span_of(c->tenant),
+		.call = span_of(c->call),
+		.lines = c->lines,
+		.follow = c->follow,
 	};
 
-	if (c->control->hooks.tail(c->control->arg, peer_fd(c->peer),
-	    &tail) != 0)
+	if (c->control->hooks.tail(c->control->arg, peer_fd(c->peer), &tail) !=
+	    0)
 		caller_end(c, "the log process is being restarted; try again");
 	else
 		caller_gone(c);
@@ -763,9 +804,11 @@ caller_invoke(struct caller *c)
 		caller_end(c, "invoke needs a connected Unix stream socket");
 		return;
 	}
-	caller_end(c, c->control->hooks.invoke(c->control->arg, &fd,
-	    span_of(c->tenant), span_of(c->function)) == 0 ? NULL :
-	    "the host takes no more connections now; try again");
+	caller_end(c,
+	    c->control->hooks.invoke(c->control->arg, &fd, span_of(c->tenant),
+		span_of(c->function)) == 0 ?
+		NULL :
+		"the host takes no more connections now; try again");
 	assert(fd == -1);
 }
 
@@ -807,7 +850,7 @@ caller_put(struct caller *c, struct span text)
 		m.bytes = span_take(text, SEND_BYTES);
 		text = span_skip(text, m.bytes.bytes);
 		if (peer_send(c->peer, MESSAGE_CONTROL_OUT, &m, NULL, 0) != 0)
-			caller_gone(c);	/* or he reads too slowly */
+			caller_gone(c); /* or he reads too slowly */
 	}
 }
 
@@ -816,7 +859,7 @@ static void
 caller_end(struct caller *c, const char *reason)
 {
 	struct message_control_end m = { .failed = reason != NULL,
-	    .text = span_of(reason ? reason : "") };
+		.text = span_of(reason ? reason : "") };
 
 	if (c->state == CALLER_GONE)
 		return;

@@ -13,34 +13,34 @@
 #include "ipc/message.h"
 
 enum {
-	CONTROL_CALLERS_MOST = 64,	/* connections at once */
-	CONTROL_OTHERS_MOST = 32,	/* of them from who is no operator */
-	CONTROL_USER_MOST = 8,		/* of one such user */
-	CONTROL_SPEAK_MS = 5000,	/* to say what is wanted; to take the
+	CONTROL_CALLERS_MOST = 64,  /* connections at once */
+	CONTROL_OTHERS_MOST = 32,   /* of them from who is no operator */
+	CONTROL_USER_MOST = 8,	    /* of one such user */
+	CONTROL_SPEAK_MS = 5000,    /* to say what is wanted; to take the
 					 * rest of the answer */
-	CONTROL_ASK_MS = 30000,		/* for each answer of a hook */
-	CONTROL_GROUPS_MOST = 1024,	/* of one caller; more are not looked at */
+	CONTROL_ASK_MS = 30000,	    /* for each answer of a hook */
+	CONTROL_GROUPS_MOST = 1024, /* of one caller; more are not looked at */
 };
 
 /* ask numbers of control have this bit, so that they may share a channel with
  * the gateway's own. */
 #define CONTROL_ASK_BIT (UINT64_C(1) << 63)
 
-struct control;		/* opaque */
-struct control_facts;	/* opaque: what `status` has collected so far */
+struct control;	      /* opaque */
+struct control_facts; /* opaque: what `status` has collected so far */
 
 /* Who is at the other end, as the kernel says. */
 struct control_caller {
 	uid_t uid;
 	gid_t gid;
-	gid_t *groups;		/* supplementary; ours */
+	gid_t *groups; /* supplementary; ours */
 	size_t group_count;
 };
 
 /* Who counts as an operator beside root. (uid_t)-1 and (gid_t)-1: nobody. */
 struct control_operators {
-	uid_t uid;		/* the host's own user */
-	gid_t group;		/* operator_group */
+	uid_t uid;   /* the host's own user */
+	gid_t group; /* operator_group */
 };
 
 /* May this caller use a verb of this right on a tenant of that user? Pure.
@@ -57,19 +57,19 @@ struct control_hooks {
 	/* Calls control_fact_...() for everything it can say. */
 	void (*status)(void *arg, struct control_facts *);
 	int (*master_status_ask)(void *arg, uint64_t ask);
-						/* control_master_said() */
-	int (*reload)(void *arg, uint64_t ask);	/* control_master_said() */
+	/* control_master_said() */
+	int (*reload)(void *arg, uint64_t ask); /* control_master_said() */
 	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
-						/* control_tenants() */
+	/* control_tenants() */
 	/* Is there such a tenant, and whose is it? Makes its cell. */
 	int (*tenant_ask)(void *arg, uint64_t ask, struct span tenant);
-						/* control_tenant() */
+	/* control_tenant() */
 	/* Makes its cell too, which may end as soon as it has answered when
 	 * no request needs it: all tenants may be listed, one by one. */
 	int (*list_ask)(void *arg, uint64_t ask, struct span tenant);
-						/* control_listed() */
+	/* control_listed() */
 	int (*plan_ask)(void *arg, uint64_t ask, struct span tenant);
-						/* control_plan() */
+	/* control_plan() */
 	/* Adopts *fd as a front connection, kept for one request, whose path
 	 * must lead to this tenant (403 if not); takes *fd whatever it
 	 * returns. It is a connected AF_UNIX SOCK_STREAM socket, but its other
@@ -89,7 +89,7 @@ struct control_hooks {
  * copied; arg is handed to each. */
 struct control *control_new(struct loop *, int listener,
     const struct control_hooks *, void *arg);
-void control_free(struct control **);	/* NULL is harmless; ends all callers */
+void control_free(struct control **); /* NULL is harmless; ends all callers */
 
 /* After each CONFIG. Without it root and nobody else is an operator. */
 void control_operators_set(struct control *, struct control_operators);
@@ -97,7 +97,7 @@ void control_operators_set(struct control *, struct control_operators);
 /* Draining: no new callers; those that are there get their answer. */
 void control_stop(struct control *);
 
-int control_caller_of(int fd, struct control_caller *);	/* 0 or -1 */
+int control_caller_of(int fd, struct control_caller *); /* 0 or -1 */
 void control_caller_free(struct control_caller *);
 
 /* Answers. Asks that are not known (the caller has gone, or time was up) are
@@ -105,10 +105,10 @@ void control_caller_free(struct control_caller *);
 void control_master_said(struct control *, uint64_t ask, bool failed,
     struct span text);
 void control_tenants(struct control *, uint64_t ask, bool more,
-    struct span names);			/* each ends with NUL */
+    struct span names); /* each ends with NUL */
 void control_tenant(struct control *, uint64_t ask, uid_t);
 void control_listed(struct control *, uint64_t ask, bool more,
-    struct span rows);			/* as in LISTED */
+    struct span rows); /* as in LISTED */
 void control_plan(struct control *, uint64_t ask, struct span text);
 void control_refused(struct control *, uint64_t ask, struct span reason);
 

@@ -15,15 +15,18 @@
 
 enum {
 	PATIENCE_MS = 20000,
-	HOST_UID = 500, OPERATOR_GID = 600, JO_UID = 1001, ANN_UID = 1002,
+	HOST_UID = 500,
+	OPERATOR_GID = 600,
+	JO_UID = 1001,
+	ANN_UID = 1002,
 	CALLERS = 80,
 };
 
 /* Who calls in this test. */
 enum caller { ROOT, HOST, MEMBER, GROUPED, JO, ANN, CALLER_KINDS };
 static const char *const caller_words[] = { "root", "the host's user",
-    "who has the operator group", "who is also in the operator group",
-    "a tenant's user", "another user" };
+	"who has the operator group", "who is also in the operator group",
+	"a tenant's user", "another user" };
 static enum caller calling;
 
 static char directory[64], path[96];
@@ -34,8 +37,8 @@ static struct control *control;
 /* What the hooks were asked. */
 static char asked[256];
 static uint64_t last_ask;
-static int answer;		/* what they return */
-static bool silent;		/* they answer later */
+static int answer;  /* what they return */
+static bool silent; /* they answer later */
 static int invoked_fd = -1;
 
 /* What the caller got. */
@@ -47,16 +50,22 @@ static char reason[512];
 static int
 who(int fd, struct control_caller *caller)
 {
-	static const struct { uid_t uid; gid_t gid, other; } known[] = {
-		[ROOT] = { 0, 0, 0 }, [HOST] = { HOST_UID, 1, 1 },
+	static const struct {
+		uid_t uid;
+		gid_t gid, other;
+	} known[] = {
+		[ROOT] = { 0, 0, 0 },
+		[HOST] = { HOST_UID, 1, 1 },
 		[MEMBER] = { 2000, OPERATOR_GID, 1 },
 		[GROUPED] = { 2001, 1, OPERATOR_GID },
-		[JO] = { JO_UID, 1, 1 }, [ANN] = { ANN_UID, 1, 1 },
+		[JO] = { JO_UID, 1, 1 },
+		[ANN] = { ANN_UID, 1, 1 },
 	};
 
 	(void)fd;
 	*caller = (struct control_caller){ .uid = known[calling].uid,
-	    .gid = known[calling].gid, .group_count = 2 };
+		.gid = known[calling].gid,
+		.group_count = 2 };
 	caller->groups = calloc(2, sizeof(gid_t));
 	caller->groups[1] = known[calling].other;
 	return 0;
@@ -86,7 +95,9 @@ master_status_ask(void *arg, uint64_t ask)
 	last_ask = ask;
 	if (answer == 0 && !silent)
 		control_master_said(control, ask, false,
-		    SPAN("version=1.0\ngateway.pid=311\nlog.state=up\n"));
+		    SPAN("version=1.0\ngateway.pid=311\nlog.state=up\n"
+			 "not_enforced=network\nenforced=users\n"
+			 "not_enforced=memory\n"));
 	return answer;
 }
 
@@ -190,10 +201,16 @@ tail(void *arg, int fd, const struct message_tail *m)
 }
 
 static const struct control_hooks hooks = {
-	.status = status, .master_status_ask = master_status_ask,
-	.reload = reload, .tenants_ask = tenants_ask, .tenant_ask = tenant_ask,
-	.list_ask = list_ask, .plan_ask = plan_ask, .invoke = invoke,
-	.tail = tail, .caller = who,
+	.status = status,
+	.master_status_ask = master_status_ask,
+	.reload = reload,
+	.tenants_ask = tenants_ask,
+	.tenant_ask = tenant_ask,
+	.list_ask = list_ask,
+	.plan_ask = plan_ask,
+	.invoke = invoke,
+	.tail = tail,
+	.caller = who,
 };
 
 static int
@@ -209,8 +226,8 @@ setup(void **state)
 	if (listener < 0)
 		return -1;
 	control = control_new(loop, listener, &hooks, NULL);
-	control_operators_set(control, (struct control_operators){ HOST_UID,
-	    OPERATOR_GID });
+	control_operators_set(control,
+	    (struct control_operators){ HOST_UID, OPERATOR_GID });
 	asked[0] = '\0';
 	answer = 0;
 	silent = false;
@@ -246,9 +263,12 @@ call_fd(void)
 static void
 say(int fd, enum verb verb, const char *tenant, int passed)
 {
-	struct message_control m = { .verb = verb, .tenant = span_of(tenant),
-	    .function = SPAN("f"), .call = SPAN("01ID"), .lines = 7,
-	    .flags = CONTROL_FOLLOW };
+	struct message_control m = { .verb = verb,
+		.tenant = span_of(tenant),
+		.function = SPAN("f"),
+		.call = SPAN("01ID"),
+		.lines = 7,
+		.flags = CONTROL_FOLLOW };
 	struct buf out;
 
 	buf_init(&out, 8192);
@@ -271,8 +291,8 @@ take(int fd)
 	while ((n = fd_receive(fd, bytes, sizeof(bytes), NULL, &none)) > 0)
 		switch (message_type_of(span_make(bytes, (size_t)n), &body)) {
 		case MESSAGE_CONTROL_OUT:
-			assert_int_equal(message_control_out_decode(body,
-			    &out), 0);
+			assert_int_equal(message_control_out_decode(body, &out),
+			    0);
 			assert_true(text_bytes + out.bytes.bytes <
 			    sizeof(text));
 			memcpy(text + text_bytes, out.bytes.data,
@@ -280,8 +300,8 @@ take(int fd)
 			text_bytes += out.bytes.bytes;
 			break;
 		case MESSAGE_CONTROL_END:
-			assert_int_equal(message_control_end_decode(body,
-			    &end), 0);
+			assert_int_equal(message_control_end_decode(body, &end),
+			    0);
 			ended = true;
 			failed = end.failed != 0;
 			snprintf(reason, sizeof(reason), "%.*s",
@@ -345,19 +365,22 @@ right(void **state)
 	for (int c = 0; c < CALLER_KINDS; c++)
 		for (size_t t = 0; t < COUNT(tenants); t++) {
 			calling = (enum caller)c;
-			operator = c == ROOT || c == HOST || c == MEMBER ||
+			operator= c == ROOT || c == HOST || c == MEMBER ||
 			    c == GROUPED;
-			may = operator ? tenants[t][0] || !row->needs_tenant :
+			may = operator?
+			    tenants[t][0] || !row->needs_tenant :
 			    row->tenants_user_may && c == JO && t == 0;
 			asked[0] = '\0';
 			call(row->verb, tenants[t]);
-			done = strstr(asked, row->verb == VERB_LOGS ? "tail" :
-			    verb_row(row->verb)->name) != NULL ||
-			    (row->verb == VERB_LIST && strstr(asked,
-			    "tenants"));
+			done = strstr(asked,
+				   row->verb == VERB_LOGS ?
+				       "tail" :
+				       verb_row(row->verb)->name) != NULL ||
+			    (row->verb == VERB_LIST &&
+				strstr(asked, "tenants"));
 			if (done != may || failed == may)
 				fail_msg("%s of tenant \"%s\" by %s: %s, "
-				    "asked %s, \"%s\"",
+					 "asked %s, \"%s\"",
 				    verb_row(row->verb)->name, tenants[t],
 				    caller_words[c], done ? "done" : "refused",
 				    asked, reason);
@@ -388,10 +411,10 @@ static const struct may_row {
 } mays[] = {
 	{ "root may", 0, 5, 5, { (uid_t)-1, (gid_t)-1 }, (uid_t)-1, true,
 	    true },
-	{ "without operators nobody else may", 5, 5, 5, { (uid_t)-1,
-	    (gid_t)-1 }, (uid_t)-1, false, false },
-	{ "no group is nobody's group", 5, (gid_t)-1, (gid_t)-1, { (uid_t)-1,
-	    (gid_t)-1 }, (uid_t)-1, false, false },
+	{ "without operators nobody else may", 5, 5, 5,
+	    { (uid_t)-1, (gid_t)-1 }, (uid_t)-1, false, false },
+	{ "no group is nobody's group", 5, (gid_t)-1, (gid_t)-1,
+	    { (uid_t)-1, (gid_t)-1 }, (uid_t)-1, false, false },
 	{ "no user is nobody", (uid_t)-1, 5, 5, { (uid_t)-1, (gid_t)-1 },
 	    (uid_t)-1, false, false },
 	{ "group 0 does not make root", 5, 0, 0, { 7, 8 }, (uid_t)-1, false,
@@ -408,9 +431,11 @@ may_row(void **state)
 	struct control_caller caller = { row->uid, row->gid, groups, 1 };
 
 	assert_int_equal(control_may(VERB_OPERATOR, &caller, &row->operators,
-	    row->tenant), row->operator_verb);
+			     row->tenant),
+	    row->operator_verb);
 	assert_int_equal(control_may(VERB_TENANT, &caller, &row->operators,
-	    row->tenant), row->tenant_verb);
+			     row->tenant),
+	    row->tenant_verb);
 }
 
 static void
@@ -437,7 +462,7 @@ static void
 status_is_one_object_of_gateway_and_master(void **state)
 {
 	json_t *root;
-	const char *version, *ready, *odd;
+	const char *version, *ready, *odd, *first, *second, *users;
 	int running, pid;
 
 	(void)state;
@@ -445,10 +470,17 @@ status_is_one_object_of_gateway_and_master(void **state)
 	assert_false(failed);
 	root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(root);
-	assert_int_equal(json_unpack(root, "{s:s,s:{s:i},s:{s:{s:s,s:s}},"
-	    "s:{s:i}}", "version", &version, "requests", "running", &running,
-	    "tenants", "acme", "state", &ready, "odd", &odd, "gateway", "pid",
-	    &pid), 0);
+	assert_int_equal(json_unpack(root,
+			     "{s:s,s:{s:i},s:{s:{s:s,s:s}},"
+			     "s:{s:i},s:[s,s!],s:[s!]}",
+			     "version", &version, "requests", "running",
+			     &running, "tenants", "acme", "state", &ready,
+			     "odd", &odd, "gateway", "pid", &pid,
+			     "not_enforced", &first, &second, "enforced",
+			     &users),
+	    0);
+	assert_string_equal(first, "network");
+	assert_string_equal(second, "memory");
 	assert_int_equal(running, 3);
 	assert_int_equal(pid, 311);
 	assert_string_equal(version, "1.0");
@@ -486,7 +518,8 @@ a_list_of_all_goes_through_every_tenant(void **state)
 	(void)state;
 	call(VERB_LIST, "");
 	assert_false(failed);
-	assert_string_equal(asked, "tenants() list(a) list(b) tenants(b) "
+	assert_string_equal(asked,
+	    "tenants() list(a) list(b) tenants(b) "
 	    "list(c) ");
 	assert_non_null(strstr(text, "{\"tenant\":\"a\",\"function\":\"f\""));
 	assert_non_null(strstr(text,
@@ -610,7 +643,8 @@ static const struct nonsense_row {
 	{ "no message", SPAN("GET / HTTP/1.0\r\n\r\n") },
 	{ "one byte", SPAN("x") },
 	{ "a message that is not for the host",
-	    SPAN("\1\0\0\0" "\0\0\0\0\0\0\0\0") },
+	    SPAN("\1\0\0\0"
+		 "\0\0\0\0\0\0\0\0") },
 };
 
 static void
