@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* check.c - two questions whose answer is the exit status: does the host
+ * answer; is this file a good configuration. The second is asked of fcgi-host
+ * itself, so that there is one parser. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/diag.h"
+#include "base/proc.h"
+
+#include "ctl/ctl.h"
+
+enum { STATUS_MOST = 64 * 1024 * 1024, PATH_ROOM = 4096 };
+
+static int check_run(const struct ctl *, int count, char **operands);
+static int check_host(const struct ctl *);
+static int check_file(const struct ctl *, char *file);
+static int check_say(const struct ctl *, const char *what, const char *name,
+    int result);
+static bool find_program(char path[PATH_ROOM]);
+
+const struct command command_check = {
+	.operands_most = 1,
+	.run = check_run,
+	.text = "Without FILE: exits 0 when gateway and master answer. With "
+		"FILE: what fcgi-host\n-n says of it, each error as file:line: "
+		"and a sentence.\n\n"
+		"  fcgi-hostctl check && echo up\n"
+		"  fcgi-hostctl check /etc/fcgi-host/fcgi-host.conf\n",
+};
+
+static int
+check_run(const struct ctl *ctl, int count, char **operands)
+{
+	return count == 0 ? check_host(ctl) : check_file(ctl, operands[0]);
+}
+
+static int
+check_host(const struct ctl *ctl)
+{
+	struct question q = question_of(VERB_STATUS);
+	struct buf answer;
+	json_t *root, *master;
+	const char *without = NULL;
+	int result;
+
+	buf_init(&answer, STATUS_MOST);
+	q.out = host_collect;
+	q.arg = &answer;
+	result = host_ask_loudly(ctl, &q);
+	root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, NULL);
+	master = json_object_get(root, "master");
+	if (master)
+		without =
+		    json_string_value(json_object_get(master, "no_answer"));
+	if (result == 0 && (!master || without)) {
+		diag_error("the gateway answers, master does not: %s",
+		    without ? without : "it said nothing");
+		result = CTL_FAILED;
+	}
+	json_decref(root);
+	buf_free(&answer);
+	return check_say(ctl, "the host answers", ctl->run, result);
+}
+
+static int
+check_file(const struct ctl *ctl, char *file)
+{
+	char path[PATH_ROOM];
+	char *argv[] = { path, (char[]){ "-n" }, (char[]){ "-c" }, file, NULL };
+	const int standard[] = { 0, 2, 2 }; /* its words are not ours */
+	struct proc_started started;
+	int status;
+
+	if (!find_program(path))
+		return CTL_FAILED;
+	started = proc_start(&(struct proc_plan){ .path = path,
+	    .argv = argv,
+	    .envp = environ,
+	    .fds = standard,
+	    .fd_count = 3 });
+	if (started.pid < 0) {
+		errno = started.error;
+		diag_error("cannot run %s: %s", path, diag_errno());
+		return CTL_FAILED;
+	}
+	while (waitpid(started.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return check_say(ctl, "good", file,
+	    WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : CTL_FAILED);
+}
+
+static int
+check_say(const struct ctl *ctl, const char *what, const char *name, int result)
+{
+	json_t *answer;
+
+	if (ctl->json) {
+		answer = json_object();
+		json_object_set_new(answer, "good", json_boolean(result == 0));
+		json_object_set_new(answer, "checked",
+		    words_json_text(span_of(name)));
+		return words_json(answer) != 0 ? CTL_FAILED : result;
+	}
+	if (result == 0)
+		printf("%s: %s\n", what, name);
+	return result;
+}
+
+/* fcgi-host: beside this program when built, in ../sbin when installed. */
+static bool
+find_program(char path[PATH_ROOM])
+{
+	static const char *const places[] = { "fcgi-host",
+		"../sbin/fcgi-host" };
+	char own[PATH_ROOM - 32];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	char *slash;
+
+	own[n > 0 ? n : 0] = '\0';
+	slash = strrchr(own, '/');
+	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]);
+	     i++) {
+		snprintf(path, PATH_ROOM, "%.*s/%s", (int)(slash - own), own,
+		    places[i]);
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	diag_error("fcgi-host is not beside fcgi-hostctl, nor in ../sbin; "
+		   "use fcgi-host -n -c FILE where it is");
+	return false;
+}

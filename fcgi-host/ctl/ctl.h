@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* ctl.h - fcgi-hostctl: one file a verb, what they share, and the table of
+ * them. Runs as whoever calls it and has no right of its own: the host decides
+ * by the caller's user. On stdout is only what was asked for. */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "ipc/message.h"
+
+enum { CTL_FAILED = 1, CTL_USAGE = 2 }; /* exit statuses beside 0 */
+
+/* ---- main.c: verbs -------------------------------------------------------- */
+
+struct ctl {
+	const char *run; /* directory of the host's sockets */
+	bool json;
+};
+
+struct command {
+	const struct argument *arguments; /* of its own, ends with {} */
+	int operands_least;
+	int operands_most;
+	const char *text; /* paragraphs and examples for --help */
+	int (*run)(const struct ctl *, int count, char **operands);
+};
+
+/* Words for wrong usage, on stderr; returns CTL_USAGE. */
+int usage(const char *verb, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- one file each ------------------------------------------------------------ */
+
+extern const struct command command_status;
+extern const struct command command_list;
+extern const struct command command_logs;
+extern const struct command command_invoke;
+extern const struct command command_plan;
+extern const struct command command_reload;
+extern const struct command command_check;
+extern const struct command command_put;
+
+/* ---- arguments.c: options -------------------------------------------------------- */
+
+enum argument_kind {
+	ARGUMENT_FLAG,	/* bool */
+	ARGUMENT_TEXT,	/* const char * */
+	ARGUMENT_COUNT, /* uint32_t */
+	ARGUMENT_LIST,	/* struct argument_list */
+};
+
+enum { ARGUMENT_LIST_MOST = 128 };
+
+struct argument_list {
+	const char *items[ARGUMENT_LIST_MOST];
+	size_t count;
+};
+
+struct argument {
+	char letter;	  /* 0: none */
+	const char *name; /* NULL: none */
+	enum argument_kind kind;
+	void *to;
+	const char *takes; /* what its value is called, NULL for flags */
+	const char *sentence;
+};
+
+/* Reads options of either table (each ends with an entry without letter and
+ * name) up to the first operand (in_order), or wherever they stand. Operands
+ * are moved behind them; returns the index of the first, or -1 when it said
+ * what is wrong. `verb` is for that, NULL before one is known. */
+int arguments_read(const char *verb, const struct argument *,
+    const struct argument *more, bool in_order, int argc, char **argv);
+void arguments_print(FILE *, const struct argument *);
+
+/* ---- host.c: asking the host ---------------------------------------------------- */
+
+enum { HOST_REASON = 1024 };
+
+struct question {
+	struct message_control control;
+	int fd;				     /* passed along; -1 */
+	void (*out)(void *arg, struct span); /* the answer, in parts */
+	void *arg;
+	int wait_ms;		  /* for each part; -1: as long as it takes */
+	char reason[HOST_REASON]; /* why it failed, when it did */
+};
+
+/* A question of that verb with nothing in it; the answer goes to stdout. */
+struct question question_of(enum verb);
+/* 0, or CTL_FAILED with the reason; nothing is said. */
+int host_ask(const struct ctl *, struct question *);
+/* The same, and the reason is said on stderr. */
+int host_ask_loudly(const struct ctl *, struct question *);
+/* For `out`: collects into a struct buf. */
+void host_collect(void *arg, struct span);
+
+/* A tenant of the form it must have, or words on stderr and CTL_USAGE. */
+int tenant_check(const char *verb, const char *tenant);
+
+/* ---- words.c: text for people ----------------------------------------------------- */
+
+/* As it is, but what a terminal would obey as \xNN; line ends and tabs stay.
+ * For text that comes from tenants. */
+void words_put(FILE *, struct span);
+/* The reply of --json, with a line end. Takes json_t *. */
+struct json_t;
+int words_json(struct json_t *);
+/* A string, or what is no UTF-8 in it replaced. New reference. */
+struct json_t *words_json_text(struct span);
+
+/* ---- fastcgi.c: one request, spoken by us ------------------------------------------ */
+
+struct exchange {
+	int fd;		    /* ours */
+	struct span params; /* encoded */
+	struct span body;
+	/* What comes back, as it comes. A sentence ends it. */
+	const char *(*on_stdout)(void *arg, struct span);
+	void (*on_stderr)(void *arg, struct span);
+	void *arg;
+	uint32_t app_status; /* of END_REQUEST */
+};
+
+/* Speaks until END_REQUEST: 0, or -1 with `reason` (a sentence). */
+int exchange_run(struct exchange *, const char **reason);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* host.c - one question to the host over its control socket, and the answer. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/diag.h"
+#include "base/fd.h"
+#include "ipc/peer.h"
+
+#include "ctl/ctl.h"
+
+enum { TENANT_MOST = 63, ANSWER_MS = 40000 }; /* it gives up before we do */
+
+static int host_connect(const struct ctl *, struct question *);
+static int host_listen(struct question *, int fd);
+static void host_print(void *arg, struct span);
+static int failed(struct question *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+struct question
+question_of(enum verb verb)
+{
+	return (struct question){
+		.control.verb = verb,
+		.fd = -1,
+		.out = host_print,
+		.wait_ms = ANSWER_MS,
+	};
+}
+
+int
+host_ask(const struct ctl *ctl, struct question *q)
+{
+	int fd = host_connect(ctl, q), result;
+
+	if (fd < 0)
+		return CTL_FAILED;
+	if (peer_send_now(fd, MESSAGE_CONTROL, &q->control, &q->fd,
+		q->fd >= 0) != 0)
+		result = errno == EMSGSIZE ?
+		    failed(q,
+			"the question is too "
+			"long") :
+		    failed(q, "the host does not listen: %s", diag_errno());
+	else
+		result = host_listen(q, fd);
+	fd_close(&fd);
+	return result;
+}
+
+int
+host_ask_loudly(const struct ctl *ctl, struct question *q)
+{
+	int result = host_ask(ctl, q);
+
+	if (result != 0)
+		diag_error("%s", q->reason);
+	return result;
+}
+
+void
+host_collect(void *arg, struct span bytes)
+{
+	struct buf *to = arg;
+
+	if (buf_put(to, bytes) != 0)
+		diag_fatal("the answer is longer than %zu bytes", to->ceiling);
+}
+
+int
+tenant_check(const char *verb, const char *tenant)
+{
+	size_t bytes = strspn(tenant, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	if (bytes > 0 && bytes <= TENANT_MOST && tenant[bytes] == '\0' &&
+	    tenant[0] != '_' && tenant[0] != '-')
+		return 0;
+	return usage(verb,
+	    "\"%s\" is no name of a tenant: a to z, 0 to 9, _ "
+	    "and -, up to %d, a letter or digit first",
+	    tenant, TENANT_MOST);
+}
+
+static int
+host_connect(const struct ctl *ctl, struct question *q)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/control.sock", ctl->run);
+	fd = fd_connect_unix(path, SOCK_SEQPACKET);
+	if (fd < 0)
+		failed(q,
+		    errno == ENOENT || errno == ECONNREFUSED ?
+			"no host answers at %s (%s); start fcgi-host, or name its "
+			"run directory by --run DIR or FCGI_HOST_RUN" :
+			"cannot reach the host at %s: %s",
+		    path, diag_errno());
+	return fd;
+}
+
+static int
+host_listen(struct question *q, int fd)
+{
+	struct pollfd come = { .fd = fd, .events = POLLIN };
+	int fds[FD_PASS_MOST];
+	size_t fd_count;
+	struct span body;
+	struct message_control_out out;
+	struct message_control_end end;
+
+	for (;;) {
+		int ready = poll(&come, 1, q->wait_ms);
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
+			return failed(q, "the host does not answer");
+		switch (peer_receive_now(fd, ROLE_CTL, ROLE_GATEWAY, &body, fds,
+		    &fd_count)) {
+		case MESSAGE_CONTROL_OUT:
+			if (message_control_out_decode(body, &out) == 0)
+				q->out(q->arg, out.bytes);
+			break;
+		case MESSAGE_CONTROL_END:
+			if (message_control_end_decode(body, &end) != 0)
+				return failed(q,
+				    "the host's answer cannot be "
+				    "read");
+			return end.failed ?
+			    failed(q, "%.*s", SPAN_ARGS(end.text)) :
+			    0;
+		default:
+			return failed(q,
+			    errno == 0 ?
+				"the host closed the connection before its answer "
+				"was complete" :
+				"the host's answer cannot be "
+				"read; it is another version");
+		}
+	}
+}
+
+static void
+host_print(void *arg, struct span bytes)
+{
+	(void)arg;
+	words_put(stdout, bytes);
+	fflush(stdout);
+}
+
+static int
+failed(struct question *q, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(q->reason, sizeof(q->reason), format, args);
+	va_end(args);
+	return CTL_FAILED;
+}

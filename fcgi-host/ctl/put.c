@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/* put.c - installs a file as a function, or as a file of one. Needs no running
+ * host, only its functions directory: the new file is written beside the old
+ * one under a name that is never a function, and takes its place by rename. So
+ * a request runs the old file or the new one, and neither is open for writing.
+ * The tenant may change its directory meanwhile: no link in it is followed. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/diag.h"
+#include "base/fd.h"
+
+#include "ctl/ctl.h"
+
+enum { NAME_MOST = 255, COPY_BYTES = 256 * 1024, STATUS_MOST = 1 << 26 };
+
+/* Where a file goes. */
+struct target {
+	char *functions;  /* ours: the host's directory */
+	char *tenant;	  /* ours */
+	char *below;	  /* ours: directory in the tenant's, "" */
+	char *name;	  /* ours: in it */
+	int directory_fd; /* ours: of all that but the name */
+	char temporary[NAME_MOST + 1];
+};
+
+static const char *functions;
+static const char *mode_text;
+
+static int put_run(const struct ctl *, int count, char **operands);
+static int target_read(struct target *, const char *file, const char *to);
+static int target_open(struct target *, const struct ctl *);
+static char *functions_of_host(const struct ctl *);
+static int put_file(struct target *, const char *file, mode_t *mode);
+static int put_bytes(int from, int to, const char *file);
+static bool mode_read(mode_t *mode);
+static mode_t mode_of(const struct target *, const struct stat *source);
+static void target_free(struct target *);
+
+/* clang-format off */
+const struct command command_put = {
+	.arguments = (const struct argument[]){
+		{ 0, "functions", ARGUMENT_TEXT, &functions, "DIR",
+		    "the directory of the tenants' directories; without it, "
+		    "the running host's" },
+		{ 0, "mode", ARGUMENT_TEXT, &mode_text, "MODE",
+		    "octal; without it, that of FILE without write permission "
+		    "for others, and executable if it is to be a function" },
+		{ 0 },
+	},
+	.operands_least = 2,
+	.operands_most = 2,
+	.run = put_run,
+	.text = "NAME is that of FILE unless given, and may lie in a "
+	    "directory of the tenant that\nexists. FILE - is stdin. No request "
+	    "fails: running ones finish on the old file.\nUnder root the file "
+	    "belongs to the tenant's user.\n\n"
+	    "  fcgi-hostctl put hello.sh demo\n"
+	    "  fcgi-hostctl put build/hello demo/hello\n"
+	    "  fcgi-hostctl put run.py demo/gallery/run\n"
+	    "  fcgi-hostctl put --functions /srv/functions hello.conf demo\n",
+};
+/* clang-format on */
+
+static int
+put_run(const struct ctl *ctl, int count, char **operands)
+{
+	struct target target = { .directory_fd = -1 };
+	char octal[8], url[1024] = "";
+	mode_t mode = 0;
+	json_t *answer;
+	int result;
+
+	(void)count;
+	if (!mode_read(&mode))
+		return usage("put",
+		    "%s is no mode: three octal digits, not "
+		    "writable by others",
+		    mode_text);
+	result = target_read(&target, operands[0], operands[1]);
+	if (result == 0)
+		result = target_open(&target, ctl);
+	if (result == 0)
+		result = put_file(&target, operands[0], &mode);
+	if (result == 0) {
+		snprintf(url, sizeof(url), "%s/%s/%s%s%s", target.functions,
+		    target.tenant, target.below, target.below[0] ? "/" : "",
+		    target.name);
+		if (ctl->json) {
+			snprintf(octal, sizeof(octal), "%04o", (unsigned)mode);
+			answer = json_object();
+			json_object_set_new(answer, "file",
+			    words_json_text(span_of(url)));
+			json_object_set_new(answer, "mode", json_string(octal));
+			result = words_json(answer);
+		} else {
+			words_put(stdout, span_of(url));
+			fputc('\n', stdout);
+		}
+	}
+	target_free(&target);
+	return result;
+}
+
+/* "demo", "demo/hello", "demo/gallery/run" */
+static int
+target_read(struct target *t, const char *file, const char *to)
+{
+	struct span rest = span_of(to), tenant = span_cut(&rest, '/'), name;
+	const char *slash = strrchr(file, '/');
+	size_t below = 0;
+
+	t->tenant = span_dup(tenant);
+	if (tenant_check("put", t->tenant) != 0)
+		return CTL_USAGE;
+	if (rest.bytes > 0 && rest.data[rest.bytes - 1] == '/')
+		return usage("put", "%s ends with /; name the file", to);
+	for (size_t i = 0; i < rest.bytes; i++)
+		if (rest.data[i] == '/')
+			below = i;
+	name = below > 0 ? span_skip(rest, below + 1) : rest;
+	if (name.bytes == 0 && strcmp(file, "-") == 0)
+		return usage("put", "stdin has no name; put - TENANT/NAME");
+	if (name.bytes == 0)
+		name = span_of(slash ? slash + 1 : file);
+	t->below = span_dup(span_take(rest, below));
+	t->name = span_dup(name);
+	if (name.bytes == 0 || name.bytes > NAME_MOST - 32 ||
+	    name.data[0] == '.')
+		return usage("put",
+		    "\"%s\" is no name of a file a host would "
+		    "look at",
+		    t->name);
+	return 0;
+}
+
+static int
+target_open(struct target *t, const struct ctl *ctl)
+{
+	const struct open_how how = {
+		.flags = O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+		    RESOLVE_NO_MAGICLINKS,
+	};
+	char path[2 * NAME_MOST + 2];
+	int fd;
+
+	t->functions =
+	    functions ? diag_strdup(functions) : functions_of_host(ctl);
+	if (!t->functions)
+		return CTL_FAILED;
+	fd = open(t->functions, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		diag_error("cannot open the functions directory %s: %s",
+		    t->functions, diag_errno());
+		return CTL_FAILED;
+	}
+	if (snprintf(path, sizeof(path), "%s%s%s", t->tenant,
+		t->below[0] ? "/" : "", t->below) < (int)sizeof(path))
+		t->directory_fd =
+		    (int)syscall(SYS_openat2, fd, path, &how, sizeof(how));
+	else
+		errno = ENAMETOOLONG;
+	fd_close(&fd);
+	if (t->directory_fd >= 0)
+		return 0;
+	diag_error(errno == ENOENT ?
+		"there is no directory %s in %s (%s); make it first" :
+		"cannot open %s in %s: %s",
+	    path, t->functions, diag_errno());
+	return CTL_FAILED;
+}
+
+/* NULL when it said why not. */
+static char *
+functions_of_host(const struct ctl *ctl)
+{
+	struct question q = question_of(VERB_STATUS);
+	struct buf answer;
+	json_t *root = NULL;
+	const char *found;
+	char *copy = NULL;
+
+	buf_init(&answer, STATUS_MOST);
+	q.out = host_collect;
+	q.arg = &answer;
+	if (host_ask(ctl, &q) != 0) {
+		diag_error("which directory? --functions DIR says it, as the "
+			   "host does not: %s",
+		    q.reason);
+		goto out;
+	}
+	root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, NULL);
+	found = json_string_value(json_object_get(root, "functions"));
+	if (found)
+		copy = diag_strdup(found);
+	else
+		diag_error("the host does not say where its functions are; "
+			   "--functions DIR does");
+out:
+	json_decref(root);
+	buf_free(&answer);
+	return copy;
+}
+
+static int
+put_file(struct target *t, const char *file, mode_t *mode)
+{
+	bool is_stdin = strcmp(file, "-") == 0, made = false;
+	int from = is_stdin ? dup(0) : open(file, O_RDONLY | O_CLOEXEC);
+	int to = -1, result = CTL_FAILED;
+	struct stat source, directory;
+
+	if (from < 0 || fstat(from, &source) != 0 ||
+	    fstat(t->directory_fd, &directory) != 0) {
+		diag_error("cannot read %s: %s", file, diag_errno());
+		goto out;
+	}
+	if (S_ISDIR(source.st_mode)) {
+		diag_error("%s is a directory; put installs one file", file);
+		goto out;
+	}
+	/* a dotfile is never a function; the name is ours alone */
+	snprintf(t->temporary, sizeof(t->temporary), ".%s.%ld.tmp", t->name,
+	    (long)getpid());
+	to = openat(t->directory_fd, t->temporary,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (to < 0) {
+		diag_error("cannot make a file in %s/%s: %s", t->functions,
+		    t->tenant, diag_errno());
+		goto out;
+	}
+	made = true;
+	if (put_bytes(from, to, file) != 0)
+		goto out;
+	if (!mode_text)
+		*mode = mode_of(t, is_stdin ? NULL : &source);
+	if ((geteuid() == 0 &&
+		fchown(to, directory.st_uid, directory.st_gid) != 0) ||
+	    fchmod(to, *mode) != 0 || fsync(to) != 0)
+		goto failed;
+	/* closed first: a file that is open for writing cannot be executed */
+	fd_close(&to);
+	if (renameat(t->directory_fd, t->temporary, t->directory_fd, t->name) !=
+	    0)
+		goto failed;
+	made = false;
+	fsync(t->directory_fd);
+	result = 0;
+	goto out;
+failed:
+	diag_error("cannot finish %s/%s/%s: %s", t->functions, t->tenant,
+	    t->name, diag_errno());
+out:
+	if (made)
+		unlinkat(t->directory_fd, t->temporary, 0);
+	fd_close(&to);
+	fd_close(&from);
+	return result;
+}
+
+static int
+put_bytes(int from, int to, const char *file)
+{
+	static char bytes[COPY_BYTES];
+	ssize_t n;
+
+	for (;;) {
+		n = read(from, bytes, sizeof(bytes));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			return 0;
+		if (n < 0) {
+			diag_error("cannot read %s: %s", file, diag_errno());
+			return -1;
+		}
+		if (fd_write_all(to, span_make(bytes, (size_t)n)) != 0) {
+			diag_error("cannot write: %s", diag_errno());
+			return -1;
+		}
+	}
+}
+
+/* What others may write the host refuses, so it is no mode for a function. */
+static bool
+mode_read(mode_t *mode)
+{
+	char *end;
+	unsigned long value;
+
+	if (!mode_text)
+		return true;
+	value = strtoul(mode_text, &end, 8);
+	if (mode_text[0] < '0' || mode_text[0] > '7' || *end || value > 0777 ||
+	    (value & 02))
+		return false;
+	*mode = (mode_t)value;
+	return true;
+}
+
+static mode_t
+mode_of(const struct target *t, const struct stat *source)
+{
+	mode_t mode = source ? source->st_mode & 0755 : 0644;
+	bool settings = span_ends(span_of(t->name), SPAN(".conf"));
+
+	if (settings)
+		return mode & 0644;
+	if (t->below[0] == '\0' || strcmp(t->name, "run") == 0)
+		mode |= (mode & 0444) >> 2 | 0500;
+	return mode;
+}
+
+static void
+target_free(struct target *t)
+{
+	fd_close(&t->directory_fd);
+	free(t->functions);
+	free(t->tenant);
+	free(t->below);
+	free(t->name);
+}

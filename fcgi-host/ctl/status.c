@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* status.c - what the host says of itself. The host sends one JSON object; its
+ * sections become paragraphs, whatever they are called, so that a new fact
+ * needs no line here. */
+
+#include <time.h>
+
+#include <jansson.h>
+
+#include "base/diag.h"
+
+#include "ctl/ctl.h"
+
+enum { STATUS_MOST = 64 * 1024 * 1024, NAME_COLUMN = 24, DEPTH_MOST = 8 };
+
+static int status_run(const struct ctl *, int count, char **operands);
+static void print_section(const char *path, json_t *object, int depth);
+static void print_value(const char *name, json_t *value);
+
+const struct command command_status = {
+	.run = status_run,
+	.text = "Processes, slots, queues and counters, and what this machine "
+		"does not enforce.\nThe names are those of --json.\n\n"
+		"  fcgi-hostctl status\n"
+		"  fcgi-hostctl status --json | jq .requests\n",
+};
+
+static int
+status_run(const struct ctl *ctl, int count, char **operands)
+{
+	struct question q = question_of(VERB_STATUS);
+	struct buf answer;
+	json_error_t error;
+	json_t *root;
+	int result;
+
+	(void)count;
+	(void)operands;
+	buf_init(&answer, STATUS_MOST);
+	q.out = host_collect;
+	q.arg = &answer;
+	q.control.flags = CONTROL_JSON;
+	result = host_ask_loudly(ctl, &q);
+	if (result != 0)
+		goto out;
+	root =
+	    json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, &error);
+	if (!json_is_object(root)) {
+		diag_error("the host's answer is no JSON object: %s",
+		    error.text);
+		json_decref(root);
+		result = CTL_FAILED;
+	} else if (ctl->json) {
+		result = words_json(root);
+	} else {
+		print_section("", root, 0);
+		json_decref(root);
+	}
+out:
+	buf_free(&answer);
+	return result;
+}
+
+/* First the values of an object, then the objects in it. */
+static void
+print_section(const char *path, json_t *object, int depth)
+{
+	char below[256];
+	const char *name;
+	json_t *value, *item;
+	size_t i;
+	bool headed = path[0] == '\0';
+
+	json_object_foreach(object, name, value)
+	{
+		if (json_is_object(value))
+			continue;
+		if (!headed) {
+			fputc('\n', stdout);
+			words_put(stdout, span_of(path));
+			fputc('\n', stdout);
+		}
+		headed = true;
+		if (!json_is_array(value))
+			print_value(name, value);
+		json_array_foreach(value, i, item)
+		    print_value(i == 0 ? name : "", item);
+	}
+	json_object_foreach(object, name, value)
+	{
+		if (!json_is_object(value) || depth == DEPTH_MOST)
+			continue;
+		snprintf(below, sizeof(below), "%s%s%s", path,
+		    path[0] ? "/" : "", name);
+		print_section(below, value, depth + 1);
+	}
+}
+
+static void
+print_value(const char *name, json_t *value)
+{
+	struct span key = span_of(name);
+	char text[64];
+	time_t at;
+	struct tm tm;
+
+	fputs("  ", stdout);
+	if (span_ends(key, SPAN("_unix_ms"))) {
+		key.bytes -= 8;
+		at = (time_t)(json_integer_value(value) / 1000);
+		strftime(text, sizeof(text), "%F %T", localtime_r(&at, &tm));
+	} else if (json_is_integer(value)) {
+		snprintf(text, sizeof(text), "%lld",
+		    (long long)json_integer_value(value));
+	} else {
+		text[0] = '\0';
+	}
+	words_put(stdout, key);
+	printf("%*s",
+	    key.bytes < NAME_COLUMN ? NAME_COLUMN - (int)key.bytes : 1, "");
+	words_put(stdout,
+	    span_of(json_is_string(value) ? json_string_value(value) : text));
+	fputc('\n', stdout);
+}
