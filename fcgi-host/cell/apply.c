@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/* apply.c - the steps of plan.c, one function each. Every mount is made out of
+ * sight, given its flags, and only then put into the new root by descriptor;
+ * paths in there are looked up with the new root as "/", so that no link leads
+ * back to the host. Whatever fails ends the cell: nothing is half a sandbox. */
+
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/proc.h"
+
+#include "cell/apply.h"
+
+enum {
+	READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+	WRITABLE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+};
+
+struct apply {
+	int root_fd;	       /* ours: the new root until the pivot */
+	int *directory_fd;     /* the caller's */
+	struct stat directory; /* what it was when master opened it */
+};
+
+typedef int apply_fn(struct apply *, struct plan_step *);
+#define STEP(NAME, name, first, second, sentence) static apply_fn apply_##name;
+#include "cell/steps.def"
+#undef STEP
+
+static int write_file(const char *path, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static int filesystem(const char *type, const char *options, unsigned flags);
+static int show(struct apply *, const char *path, int lookup, unsigned flags);
+static int attach(struct apply *, const char *path, int *mount_fd);
+static int place(struct apply *, const char *path, bool directory);
+static int within(int root_fd, const char *path);
+
+int
+apply_plan(struct plan *plan, int *directory_fd, struct buf *reason)
+{
+	static apply_fn *const functions[PLAN_OPS] = {
+#define STEP(NAME, name, first, second, sentence) [PLAN_##NAME] = apply_##name,
+#include "cell/steps.def"
+#undef STEP
+	};
+	struct apply a = { .root_fd = -1, .directory_fd = directory_fd };
+	int error;
+
+	umask(022);
+	if (*directory_fd >= 0 && fstat(*directory_fd, &a.directory) != 0) {
+		buf_printf(reason, "the tenant's directory: %s",
+		    strerror(errno));
+		return -1;
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		if (functions[plan->steps[i].op](&a, &plan->steps[i]) == 0)
+			continue;
+		error = errno;
+		buf_put_string(reason, "sandbox step \"");
+		plan_print_step(&plan->steps[i], reason);
+		buf_printf(reason, "\": %s", strerror(error));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+apply_ids(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	/* groups may only be mapped by who cannot leave any any more */
+	if (write_file("/proc/self/setgroups", "deny") != 0 ||
+	    write_file("/proc/self/uid_map", "%ju %ju 1", (uintmax_t)s->first,
+		(uintmax_t)s->first) != 0 ||
+	    write_file("/proc/self/gid_map", "%ju %ju 1", (uintmax_t)s->second,
+		(uintmax_t)s->second) != 0)
+		return -1;
+	return 0;
+}
+
+static int
+apply_private(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	return mount(NULL, s->path, NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+/* Over the host's root, which covers nothing: paths still begin below it. */
+static int
+apply_root(struct apply *a, struct plan_step *s)
+{
+	a->root_fd = filesystem("tmpfs", s->options, WRITABLE);
+	if (a->root_fd < 0)
+		return -1;
+	return move_mount(a->root_fd, "", AT_FDCWD, s->path,
+	    MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+static int
+apply_system(struct apply *a, struct plan_step *s)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	if (lstat(s->path, &st) != 0 && errno == ENOENT) {
+		snprintf(s->note, sizeof(s->note), "the host has none");
+		return 0;
+	}
+	n = readlink(s->path, target, sizeof(target) - 1);
+	if (n < 0)
+		return show(a, s->path, 0, READ_ONLY);
+	target[n] = '\0';
+	return symlinkat(target, a->root_fd, s->path + 1);
+}
+
+static int
+apply_tmpfs(struct apply *a, struct plan_step *s)
+{
+	int mount_fd = filesystem("tmpfs", s->options, WRITABLE);
+
+	return attach(a, s->path, &mount_fd);
+}
+
+static int
+apply_link(struct apply *a, struct plan_step *s)
+{
+	const char *slash = strrchr(s->path, '/');
+	char parent[PATH_MAX];
+	int fd, result;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - s->path),
+	    s->path);
+	fd = place(a, parent, true);
+	if (fd < 0)
+		return -1;
+	result = symlinkat(s->options, fd, slash + 1);
+	fd_close(&fd);
+	return result;
+}
+
+static int
+apply_device(struct apply *a, struct plan_step *s)
+{
+	return show(a, s->path, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+}
+
+/* Kernels without subset= refuse it; the namespace alone hides the host. */
+static int
+apply_proc(struct apply *a, struct plan_step *s)
+{
+	unsigned flags = WRITABLE | MOUNT_ATTR_NOEXEC;
+	int mount_fd = filesystem("proc", s->options, flags);
+
+	if (mount_fd < 0 && errno == EINVAL) {
+		snprintf(s->note, sizeof(s->note),
+		    "plain: this kernel does not know the options");
+		mount_fd = filesystem("proc", "", flags);
+	}
+	return attach(a, s->path, &mount_fd);
+}
+
+static int
+apply_read(struct apply *a, struct plan_step *s)
+{
+	return show(a, s->path, 0, READ_ONLY);
+}
+
+static int
+apply_maybe(struct apply *a, struct plan_step *s)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) == 0)
+		return show(a, s->path, 0, READ_ONLY);
+	snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
+	return 0;
+}
+
+/* The descriptor that master gave us is of the host's mounts, which cannot be
+ * shown in here (EINVAL): by name, then, and compared. */
+static int
+apply_tenant(struct apply *a, struct plan_step *s)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) != 0)
+		return -1;
+	if (st.st_dev != a->directory.st_dev ||
+	    st.st_ino != a->directory.st_ino) {
+		errno = ESTALE;
+		return -1;
+	}
+	return show(a, s->path, 0, READ_ONLY);
+}
+
+/* The name is the tenant's to choose: a link would choose for us. */
+static int
+apply_data(struct apply *a, struct plan_step *s)
+{
+	struct stat st;
+
+	if (lstat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
+		return show(a, s->path, AT_SYMLINK_NOFOLLOW, WRITABLE);
+	snprintf(s->note, sizeof(s->note), "no such directory");
+	return 0;
+}
+
+static int
+apply_write(struct apply *a, struct plan_step *s)
+{
+	return show(a, s->path, 0, WRITABLE);
+}
+
+static int
+apply_pivot(struct apply *a, struct plan_step *s)
+{
+	(void)s;
+	if (fchdir(a->root_fd) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||
+	    umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+		return -1;
+	fd_close(&a->root_fd);
+	return 0;
+}
+
+static int
+apply_readonly(struct apply *a, struct plan_step *s)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	(void)a;
+	return mount_setattr(AT_FDCWD, s->path, 0, &attr, sizeof(attr));
+}
+
+static int
+apply_hostname(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	return sethostname(s->options, strlen(s->options));
+}
+
+static int
+apply_limit(struct apply *a, struct plan_step *s)
+{
+	struct rlimit now, limit = { s->first, s->second };
+
+	(void)a;
+	if (getrlimit((__rlimit_resource_t)s->resource, &now) != 0)
+		return -1;
+	if (limit.rlim_max > now.rlim_max) {
+		snprintf(s->note, sizeof(s->note), "hard stays %ju",
+		    (uintmax_t)now.rlim_max);
+		limit.rlim_max = now.rlim_max;
+	}
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	return setrlimit((__rlimit_resource_t)s->resource, &limit);
+}
+
+static int
+apply_bounding(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap) != 0)
+			return -1;
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
+static int
+apply_user(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	return proc_become((uid_t)s->first, (gid_t)s->second);
+}
+
+static int
+apply_directory(struct apply *a, struct plan_step *s)
+{
+	int fd = open(s->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || st.st_dev != a->directory.st_dev ||
+	    st.st_ino != a->directory.st_ino) {
+		errno = ESTALE;
+		fd_close(&fd);
+		return -1;
+	}
+	fd_close(a->directory_fd);
+	*a->directory_fd = fd;
+	return 0;
+}
+
+static int
+apply_capabilities(struct apply *a, struct plan_step *s)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	static const struct __user_cap_data_struct
+	    none[_LINUX_CAPABILITY_U32S_3];
+
+	(void)a;
+	(void)s;
+	return (int)syscall(SYS_capset, &head, none);
+}
+
+static int
+apply_no_new_privs(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	return proc_no_new_privs();
+}
+
+static int
+apply_hidden(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	return prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Once more: the change of user has cleared it. */
+static int
+apply_death(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	return prctl(PR_SET_PDEATHSIG, s->first);
+}
+
+static int
+apply_subreaper(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	return proc_subreaper();
+}
+
+static int
+apply_umask(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	umask((mode_t)s->first);
+	return 0;
+}
+
+static int
+write_file(const char *path, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+	int fd, n, result;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	/* such files take their contents in one write */
+	result = write(fd, text, (size_t)n) == n ? 0 : -1;
+	fd_close(&fd);
+	return result;
+}
+
+/* A new file system that is mounted nowhere yet: its descriptor or -1. */
+static int
+filesystem(const char *type, const char *options, unsigned flags)
+{
+	struct span rest = span_of(options), value, key;
+	int fd = fsopen(type, FSOPEN_CLOEXEC), mount_fd = -1;
+	char name[32], text[32];
+
+	if (fd < 0)
+		return -1;
+	while (rest.bytes > 0) {
+		value = span_cut(&rest, ',');
+		key = span_cut(&value, '=');
+		snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(key));
+		snprintf(text, sizeof(text), "%.*s", SPAN_ARGS(value));
+		if (fsconfig(fd, FSCONFIG_SET_STRING, name, text, 0) != 0)
+			goto out;
+	}
+	if (fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		mount_fd = fsmount(fd, FSMOUNT_CLOEXEC, flags);
+out:
+	fd_close(&fd);
+	return mount_fd;
+}
+
+/* A path of the host, with all that is mounted below it, at the same place.
+ * lookup: 0 or AT_SYMLINK_NOFOLLOW. */
+static int
+show(struct apply *a, const char *path, int lookup, unsigned flags)
+{
+	struct mount_attr attr = { .attr_set = flags };
+	int tree_fd = open_tree(AT_FDCWD, path,
+	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+		(unsigned)lookup);
+
+	if (tree_fd >= 0 &&
+	    mount_setattr(tree_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+		sizeof(attr)) != 0)
+		fd_close(&tree_fd);
+	return attach(a, path, &tree_fd);
+}
+
+/* Puts a mount (-1: the error of making it) into the new root; closes it. */
+static int
+attach(struct apply *a, const char *path, int *mount_fd)
+{
+	struct stat st;
+	int fd, result = -1;
+
+	if (*mount_fd < 0)
+		return -1;
+	if (fstat(*mount_fd, &st) == 0 &&
+	    (fd = place(a, path, S_ISDIR(st.st_mode))) >= 0) {
+		result = move_mount(*mount_fd, "", fd, "",
+		    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+		fd_close(&fd);
+	}
+	fd_close(mount_fd);
+	return result;
+}
+
+/* Where something is to be mounted in the new root: made, with the directories
+ * on the way there, unless it is there. A descriptor or -1. */
+static int
+place(struct apply *a, const char *path, bool directory)
+{
+	int parent = within(a->root_fd, "/"), fd = -1, made;
+	char prefix[PATH_MAX];
+	const char *end = path;
+
+	if (path[0] != '/' || path[1] == '\0' ||
+	    strlen(path) >= sizeof(prefix)) {
+		errno = EINVAL;
+		fd_close(&parent);
+	}
+	while (parent >= 0 && *end) {
+		const char *name = end + 1;
+
+		end = name + strcspn(name, "/");
+		snprintf(prefix, sizeof(prefix), "%.*s", (int)(end - path),
+		    path);
+		fd = within(a->root_fd, prefix);
+		if (fd < 0 && errno == ENOENT) {
+			name = prefix + (name - path);
+			made = *end || directory ?
+			    mkdirat(parent, name, 0755) :
+			    mknodat(parent, name, S_IFREG | 0444, 0);
+			fd = made == 0 ? within(a->root_fd, prefix) : -1;
+		}
+		fd_close(&parent);
+		parent = fd;
+	}
+	return parent;
+}
+
+static int
+within(int root_fd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* cell.h - the cell's process: what it begins with and how it serves. */
+#ifndef CELL_CELL_H
+#define CELL_CELL_H
+
+#include "ipc/peer.h"
+
+#include "cell/plan.h"
+
+/* ---- start.c: from an exec'ed program to a process in its namespaces -------- */
+
+struct cell_start {
+	struct plan_facts facts; /* tenant and directory are ours */
+	struct config *config;	 /* held */
+	int directory_fd;	 /* ours */
+	int gateway_fd;		 /* ours */
+};
+
+/* Waits for the CELL message; false when master is gone. */
+bool start_receive(struct cell_start *);
+
+/* Makes the namespaces that master could not make for us: a user namespace
+ * gives its rights to the process that enters it, and execve takes them. Then
+ * the caller goes on as pid 1 in there, and its parent stays behind to end as
+ * it ends. 0, or -1 with the reason. */
+int start_enter(const struct plan_facts *, struct buf *reason);
+
+void start_failed(struct span reason) __attribute__((noreturn));
+
+/* `fcgi-host-cell --probe`: 0 when an ordinary user's cell can have namespaces
+ * on this machine, else 1 and a sentence. */
+int start_probe(void);
+
+/* ---- cell.c: the life of a cell ------------------------------------------------ */
+
+/* Sends READY, then serves until the gateway's channel or master's closes, and
+ * ends everything that runs in here. Takes over start and plan. */
+void cell_serve(struct cell_start *, struct plan **) __attribute__((noreturn));
+
+#endif

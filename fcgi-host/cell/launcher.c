@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT */
+/* launcher.c - receive START, compare, start, wait, clean up, answer: the path
+ * every request takes, so each system call in it is there for a reason.
+ * Orders to stop come as signals, whenever they like: the handler writes down
+ * the last one and, when it is for the running process, carries it out. The
+ * process is published before the order is read again, so one that comes
+ * during the start is carried out either by the handler or behind it.
+ *
+ *	       START                  reaped
+ *	IDLE ----------> RUNNING ----------------> ENDING ----> IDLE
+ *	  |  stale, not started: ENDED at once       | others are left: EXITED,
+ *	  +------------------------------> IDLE      | kill them; then ENDED
+ */
+
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/fd.h"
+#include "base/proc.h"
+
+#include "ipc/message.h"
+#include "ipc/peer.h"
+
+#include "cell/launcher.h"
+#include "cell/ticket.h"
+
+/* Where a launcher keeps what it has. */
+enum { CHANNEL = 3, DIRECTORY, NOTHING, FIRST_FREE };
+
+enum {
+	/* Killed processes go at once, unless one hangs in the kernel; then
+	 * this launcher is given up and its orphans are the cell's. */
+	STRAYS_MS = 5000,
+};
+
+struct launcher {
+	const struct launcher_place *place;
+	char **words; /* ours: argv, envp */
+	size_t word_room;
+	uint32_t strays; /* of this invocation */
+	uint64_t cpu_us;
+	uint64_t max_rss_kib;
+};
+
+/* Shared with the handler. An order is invocation << 32 | signal. */
+static _Atomic uint64_t order;
+static _Atomic uint32_t running_invocation;
+static _Atomic pid_t running; /* 0: none */
+static _Atomic bool cell_gone;
+
+static void launcher_become(const struct launcher_place *);
+static void launcher_catch(pid_t cell);
+static int order_signal(int signo);
+static int cell_gone_signal(void);
+static void on_order(int, siginfo_t *, void *);
+static void on_cell_gone(int);
+static void order_carry_out(void);
+static bool launcher_receive(struct message_start *, int fds[FD_PASS_MOST],
+    size_t *fd_count);
+static bool launcher_start(struct launcher *, const struct message_start *,
+    const int *fds, struct message_ended *);
+static int launcher_paths(const struct launcher *, struct span program,
+    char path[PATH_MAX], char directory[PATH_MAX]);
+static int launcher_words(struct launcher *, const struct message_start *,
+    const char *path, char ***argv, char ***envp);
+static size_t words_split(struct span, char **words);
+static void launcher_limits(const struct message_start *, struct proc_plan *);
+static void limit_add(struct proc_plan *, int resource, uint64_t soft,
+    uint64_t hard);
+static void launcher_wait(struct launcher *, struct message_ended *);
+static void launcher_account(struct launcher *, const struct rusage *);
+static void launcher_clean_up(struct launcher *, const struct message_ended *);
+static void count_stray(void *launcher, pid_t, int status);
+static uint64_t cpu_us(const struct rusage *);
+
+void
+launcher_prepare(void)
+{
+	sigset_t orders;
+
+	sigemptyset(&orders);
+	sigaddset(&orders, order_signal(SIGTERM));
+	sigaddset(&orders, order_signal(SIGKILL));
+	sigaddset(&orders, cell_gone_signal());
+	sigprocmask(SIG_BLOCK, &orders, NULL);
+}
+
+void
+launcher_run(const struct launcher_place *place)
+{
+	struct launcher l = { .place = place };
+	struct message_start start;
+	struct message_ended ended;
+	int fds[FD_PASS_MOST];
+	size_t fd_count;
+
+	launcher_become(place);
+	while (!cell_gone && launcher_receive(&start, fds, &fd_count)) {
+		bool started = launcher_start(&l, &start, fds, &ended);
+
+		/* the function has its copies; with ours open, nobody would
+		 * see the end of its output */
+		for (size_t i = 0; i < fd_count; i++)
+			close(fds[i]);
+		if (started)
+			launcher_wait(&l, &ended);
+		if (peer_send_now(CHANNEL, MESSAGE_ENDED, &ended, NULL, 0) != 0)
+			break;
+	}
+	_exit(0);
+}
+
+int
+launcher_order(pid_t pid, uint32_t invocation, int signo)
+{
+	union sigval value = { .sival_int = (int)invocation };
+
+	return sigqueue(pid, order_signal(signo), value);
+}
+
+/* From a copy of the cell to a process that knows nothing of it. */
+static void
+launcher_become(const struct launcher_place *place)
+{
+	int channel = fcntl(place->channel, F_DUPFD_CLOEXEC, 64);
+	int directory = fcntl(place->directory_fd, F_DUPFD_CLOEXEC, 64);
+	int nothing;
+
+	close_range(CHANNEL, 63, 0);
+	if (dup3(channel, CHANNEL, O_CLOEXEC) < 0 ||
+	    dup3(directory, DIRECTORY, O_CLOEXEC) < 0)
+		diag_fatal("launcher: descriptors: %s", diag_errno());
+	close_range(NOTHING, ~0U, 0);
+	/* opened in here: one from outside the cell would be refused */
+	nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (nothing != NOTHING || fd_nonblock(CHANNEL, false) != 0)
+		diag_fatal("launcher: /dev/null: %s", diag_errno());
+	prctl(PR_SET_NAME, "fcgi-launcher");
+	if (proc_subreaper() != 0)
+		diag_fatal("launcher: subreaper: %s", diag_errno());
+	launcher_catch(place->cell);
+}
+
+/* Signals that mean something elsewhere stay blocked: only master decides when
+ * a host ends, and the functions get an empty mask. */
+static void
+launcher_catch(pid_t cell)
+{
+	struct sigaction act = { .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction gone = { .sa_handler = on_cell_gone };
+	sigset_t mask;
+
+	sigfillset(&act.sa_mask);
+	sigfillset(&gone.sa_mask);
+	act.sa_sigaction = on_order;
+	sigaction(order_signal(SIGTERM), &act, NULL);
+	sigaction(order_signal(SIGKILL), &act, NULL);
+	sigaction(cell_gone_signal(), &gone, NULL);
+	proc_signals_changed();
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	/* not SIGKILL: what is running has to go first */
+	if (prctl(PR_SET_PDEATHSIG, cell_gone_signal()) != 0 ||
+	    getppid() != cell)
+		_exit(1);
+}
+
+static int
+order_signal(int signo)
+{
+	return signo == SIGKILL ? SIGRTMIN + 1 : SIGRTMIN;
+}
+
+static int
+cell_gone_signal(void)
+{
+	return SIGRTMIN + 2;
+}
+
+static void
+on_order(int signo, siginfo_t *info, void *context)
+{
+	uint32_t invocation = (uint32_t)info->si_value.sival_int;
+	uint64_t before = order;
+	int kept_errno = errno;
+	bool kill_it = signo == order_signal(SIGKILL);
+
+	(void)context;
+	if (before == ((uint64_t)invocation << 32 | SIGKILL))
+		kill_it = true; /* asking comes too late */
+	order = (uint64_t)invocation << 32 | (kill_it ? SIGKILL : SIGTERM);
+	order_carry_out();
+	errno = kept_errno;
+}
+
+static void
+on_cell_gone(int signo)
+{
+	int kept_errno = errno;
+
+	(void)signo;
+	cell_gone = true;
+	if (running == 0)
+		_exit(1);
+	kill(-running, SIGKILL);
+	kill(running, SIGKILL);
+	errno = kept_errno;
+}
+
+/* Twice is harmless. Between the kernel's reaping and our noticing, the number
+ * could only be another process's after all others have been used up. */
+static void
+order_carry_out(void)
+{
+	uint64_t what = order;
+	pid_t pid = running;
+
+	if (pid == 0 || (uint32_t)(what >> 32) != running_invocation)
+		return;
+	if ((uint32_t)what == SIGKILL)
+		kill(pid, SIGKILL); /* it may have left its group */
+	if ((uint32_t)what != 0)
+		kill(-pid, (int)(uint32_t)what);
+}
+
+/* The next START, which lives until the one after it; false at the end of the
+ * channel. */
+static bool
+launcher_receive(struct message_start *start, int fds[FD_PASS_MOST],
+    size_t *fd_count)
+{
+	struct span body;
+
+	if (peer_receive_now(CHANNEL, ROLE_LAUNCHER, ROLE_GATEWAY, &body, fds,
+		fd_count) != MESSAGE_START) {
+		if (errno == 0)
+			return false;
+		diag_fatal("launcher: from the gateway: %s", diag_errno());
+	}
+	if (message_start_decode(body, start) != 0 || start->has_body > 1 ||
+	    *fd_count != 2 + start->has_body)
+		diag_fatal("launcher: the gateway sent a broken START");
+	return true;
+}
+
+/* True when it runs; else the answer is complete. */
+static bool
+launcher_start(struct launcher *l, const struct message_start *start,
+    const int *fds, struct message_ended *ended)
+{
+	char path[PATH_MAX], directory[PATH_MAX], **argv, **envp;
+	const int *output = fds + start->has_body;
+	const int given[] = {
+		start->has_body ? fds[0] : NOTHING,
+		output[0],
+		output[1],
+	};
+	struct proc_plan plan = {
+		.path = path,
+		.directory = directory,
+		.fds = given,
+		.fd_count = 3,
+		.own_session = true,
+		.dies_with_parent = l->place->alone,
+		.alarm_us = start->time_us,
+	};
+	struct proc_started started;
+	struct ticket ticket;
+
+	*ended = (struct message_ended){ .invocation = start->invocation };
+	if (ticket_decode(start->ticket, &ticket) != 0)
+		diag_fatal("launcher: the gateway sent a broken ticket");
+	if (ticket_stale(&ticket, DIRECTORY)) {
+		ended->how = ENDED_STALE;
+		return false;
+	}
+	ended->how = ENDED_NOT_STARTED;
+	if (launcher_paths(l, ticket.program, path, directory) != 0 ||
+	    launcher_words(l, start, path, &argv, &envp) != 0) {
+		ended->error = (uint32_t)errno;
+		ended->step = PROC_EXECVE;
+		return false;
+	}
+	plan.argv = argv;
+	plan.envp = envp;
+	launcher_limits(start, &plan);
+	running_invocation = (uint32_t)start->invocation;
+	ended->started_us = clock_us();
+	started = proc_start(&plan);
+	if (started.pid < 0) {
+		ended->error = (uint32_t)started.error;
+		ended->step = started.step;
+		return false;
+	}
+	running = started.pid;
+	order_carry_out();
+	if (cell_gone)
+		on_cell_gone(0);
+	ended->how = ENDED_EXITED;
+	return true;
+}
+
+/* The working directory is the program's own (RFC 3875, 7.2). */
+static int
+launcher_paths(const struct launcher *l, struct span program,
+    char path[PATH_MAX], char directory[PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/%.*s", l->place->directory,
+	    SPAN_ARGS(program));
+
+	if (n < 0 || n >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(directory, path, (size_t)n + 1);
+	*strrchr(directory, '/') = '\0';
+	return 0;
+}
+
+static int
+launcher_words(struct launcher *l, const struct message_start *start,
+    const char *path, char ***argv, char ***envp)
+{
+	size_t args = words_split(start->args, NULL);
+	size_t variables = words_split(start->env, NULL);
+	size_t count = args + variables + 3;
+	char **words = l->words;
+
+	if (count > l->word_room) {
+		words = realloc(words, count * sizeof(words[0]));
+		if (!words) {
+			errno = ENOMEM;
+			return -1;
+		}
+		l->words = words;
+		l->word_room = count;
+	}
+	*argv = words;
+	words[0] = strrchr(path, '/') + 1;
+	words_split(start->args, words + 1);
+	words[args + 1] = NULL;
+	*envp = words + args + 2;
+	words_split(start->env, *envp);
+	(*envp)[variables] = NULL;
+	return 0;
+}
+
+/* How many strings there are; their places, when asked for. What does not end
+ * with NUL is none. */
+static size_t
+words_split(struct span rest, char **words)
+{
+	size_t count = 0;
+	ptrdiff_t end;
+
+	while ((end = span_find(rest, '\0')) >= 0) {
+		if (words)
+			words[count] = (char *)(uintptr_t)rest.data;
+		count++;
+		rest = span_skip(rest, (size_t)end + 1);
+	}
+	return count;
+}
+
+/* Set for every function even when it is the default: a limit that can be
+ * raised again is none, so launcher and function cannot have the same. */
+static void
+launcher_limits(const struct message_start *start, struct proc_plan *plan)
+{
+	if (start->cpu_s > 0)
+		limit_add(plan, RLIMIT_CPU, start->cpu_s, start->cpu_s + 1);
+	if (start->memory_bytes > 0)
+		limit_add(plan, RLIMIT_DATA, start->memory_bytes,
+		    start->memory_bytes);
+	if (start->files > 0)
+		limit_add(plan, RLIMIT_NOFILE, start->files, start->files);
+	if (start->processes > 0)
+		limit_add(plan, RLIMIT_NPROC, start->processes,
+		    start->processes);
+}
+
+static void
+limit_add(struct proc_plan *plan, int resource, uint64_t soft, uint64_t hard)
+{
+	plan->limits[plan->limit_count++] =
+	    (struct proc_limit){ resource, soft, hard };
+}
+
+/* Until the main process and all that came to us from it are gone. Its
+ * daemons may die before it: any child is reaped as it comes. */
+static void
+launcher_wait(struct launcher *l, struct message_ended *ended)
+{
+	struct rusage used;
+	int status;
+	pid_t pid;
+
+	l->strays = 0;
+	l->cpu_us = l->max_rss_kib = 0;
+	do {
+		pid = wait4(-1, &status, __WALL, &used);
+		if (pid > 0)
+			launcher_account(l, &used);
+		else if (errno != EINTR)
+			diag_panic("launcher: wait4: %s", diag_errno());
+	} while (pid != running);
+	running = 0;
+	ended->wait_status = (uint32_t)status;
+	do {
+		pid = wait4(-1, &status, WNOHANG | __WALL, &used);
+		if (pid > 0)
+			launcher_account(l, &used);
+	} while (pid > 0);
+	if (pid == 0)
+		launcher_clean_up(l, ended);
+	ended->ended_us = clock_us();
+	ended->strays = l->strays;
+	ended->cpu_us = l->cpu_us;
+	ended->max_rss_kib = l->max_rss_kib;
+}
+
+static void
+launcher_account(struct launcher *l, const struct rusage *used)
+{
+	l->cpu_us += cpu_us(used);
+	if ((uint64_t)used->ru_maxrss > l->max_rss_kib)
+		l->max_rss_kib = (uint64_t)used->ru_maxrss;
+}
+
+static void
+launcher_clean_up(struct launcher *l, const struct message_ended *ended)
+{
+	struct message_exited exited = {
+		.invocation = ended->invocation,
+		.wait_status = ended->wait_status,
+	};
+	struct rusage before, after;
+
+	if (peer_send_now(CHANNEL, MESSAGE_EXITED, &exited, NULL, 0) != 0)
+		diag_debug("launcher: the gateway is gone");
+	getrusage(RUSAGE_CHILDREN, &before);
+	if (proc_kill_children(NULL, 0, clock_ms() + STRAYS_MS, count_stray,
+		l) != 0)
+		diag_fatal("launcher: processes of an invocation cannot be "
+			   "killed; the cell has them now");
+	getrusage(RUSAGE_CHILDREN, &after);
+	l->cpu_us += cpu_us(&after) - cpu_us(&before);
+}
+
+static void
+count_stray(void *launcher, pid_t pid, int status)
+{
+	struct launcher *l = launcher;
+
+	(void)pid;
+	(void)status;
+	l->strays++;
+}
+
+static uint64_t
+cpu_us(const struct rusage *used)
+{
+	return (uint64_t)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) *
+	    1000000 +
+	    (uint64_t)used->ru_utime.tv_usec + (uint64_t)used->ru_stime.tv_usec;
+}

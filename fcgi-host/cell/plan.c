@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* plan.c - what is in a cell, and in which order it is put there.
+ * The order is what makes it hold: mounts before the pivot, which ends the
+ * view of the host; limits and the bounding set before the user, who could not
+ * set them; everything before no_new_privs, which a change of user would not
+ * survive. Paths are the same inside as outside. */
+
+#define _GNU_SOURCE 1
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/diag.h"
+
+#include "cell/plan.h"
+
+/* What programs of a Debian system need of it. Private files below /etc are
+ * protected by their modes, as from any user. */
+static const char *const system_paths[] = {
+	"/usr",
+	"/bin",
+	"/sbin",
+	"/lib",
+	"/lib32",
+	"/lib64",
+	"/libx32",
+	"/etc",
+	"/var/cache/fontconfig",
+	"/var/cache/ghostscript",
+	"/var/lib/ghostscript",
+	"/var/lib/aspell",
+	"/var/lib/texmf",
+};
+
+static const char *const devices[] = {
+	"/dev/null",
+	"/dev/zero",
+	"/dev/full",
+	"/dev/random",
+	"/dev/urandom",
+};
+
+/* One /tmp is all the memory for files that a tenant gets. */
+static const struct {
+	const char *path;
+	const char *target;
+} links[] = {
+	{ "/dev/fd", "/proc/self/fd" },
+	{ "/dev/stdin", "/proc/self/fd/0" },
+	{ "/dev/stdout", "/proc/self/fd/1" },
+	{ "/dev/stderr", "/proc/self/fd/2" },
+	{ "/dev/shm", "/tmp" },
+	{ "/var/tmp", "/tmp" },
+};
+
+static void plan_mounts(struct plan *, const struct plan_facts *,
+    const struct config *);
+static void plan_paths(struct plan *, enum plan_op, const struct strings *);
+static void plan_limits(struct plan *, const struct config *);
+static void plan_limit(struct plan *, const char *name, int resource,
+    uint64_t soft, uint64_t hard);
+static struct plan_step *plan_add(struct plan *, enum plan_op, const char *path,
+    const char *options);
+static void plan_numbers(struct plan *, enum plan_op, uint64_t first,
+    uint64_t second);
+static bool path_below(const char *path, const char *directory);
+
+struct plan *
+plan_make(const struct plan_facts *facts, const struct config *config)
+{
+	bool user_namespace = facts->namespaces & CLONE_NEWUSER;
+	bool own_pids = facts->namespaces & CLONE_NEWPID;
+	struct plan *p = diag_alloc(sizeof(*p));
+
+	if (user_namespace)
+		plan_numbers(p, PLAN_IDS, facts->uid, facts->gid);
+	if (facts->namespaces & CLONE_NEWNS)
+		plan_mounts(p, facts, config);
+	if (facts->namespaces & CLONE_NEWUTS)
+		plan_add(p, PLAN_HOSTNAME, NULL, facts->tenant);
+	plan_limits(p, config);
+	if (facts->root || user_namespace)
+		plan_add(p, PLAN_BOUNDING, NULL, NULL);
+	if (facts->root)
+		plan_numbers(p, PLAN_USER, facts->uid, facts->gid);
+	if ((facts->namespaces & CLONE_NEWNS) && facts->directory)
+		plan_add(p, PLAN_DIRECTORY, facts->directory, NULL);
+	if (facts->root || user_namespace)
+		plan_add(p, PLAN_CAPABILITIES, NULL, NULL);
+	plan_add(p, PLAN_NO_NEW_PRIVS, NULL, NULL);
+	plan_add(p, PLAN_HIDDEN, NULL, NULL);
+	/* without a pid namespace a dead cell would leave its processes: it
+	 * has to live on for as long as it takes to end them */
+	plan_numbers(p, PLAN_DEATH, own_pids ? SIGKILL : 0, 0);
+	if (!own_pids)
+		plan_add(p, PLAN_SUBREAPER, NULL, NULL);
+	plan_numbers(p, PLAN_UMASK, 027, 0);
+	return p;
+}
+
+void
+plan_free(struct plan **plan)
+{
+	struct plan *p = *plan;
+
+	*plan = NULL;
+	for (size_t i = 0; i < p->count; i++) {
+		free(p->steps[i].path);
+		free(p->steps[i].options);
+	}
+	free(p->steps);
+	free(p);
+}
+
+const char *
+plan_op_name(enum plan_op op)
+{
+	static const char *const names[PLAN_OPS] = {
+#define STEP(NAME, name, first, second, sentence) [PLAN_##NAME] = #name,
+#include "cell/steps.def"
+#undef STEP
+	};
+
+	return names[op];
+}
+
+void
+plan_print_step(const struct plan_step *s, struct buf *out)
+{
+	static const char *const numbers[PLAN_OPS][2] = {
+#define STEP(NAME, name, first, second, sentence) \
+	[PLAN_##NAME] = { first, second },
+#include "cell/steps.def"
+#undef STEP
+	};
+	const uint64_t values[2] = { s->first, s->second };
+
+	buf_put_string(out, plan_op_name(s->op));
+	if (s->path)
+		buf_printf(out, " %s", s->path);
+	if (s->options)
+		buf_printf(out, s->op == PLAN_LINK ? " -> %s" : " %s",
+		    s->options);
+	for (int i = 0; i < 2; i++)
+		if (numbers[s->op][i] && values[i] == RLIM_INFINITY)
+			buf_printf(out, " %s=unlimited", numbers[s->op][i]);
+		else if (numbers[s->op][i] && s->op == PLAN_UMASK)
+			buf_printf(out, " %s=%03jo", numbers[s->op][i],
+			    (uintmax_t)values[i]);
+		else if (numbers[s->op][i])
+			buf_printf(out, " %s=%ju", numbers[s->op][i],
+			    (uintmax_t)values[i]);
+	if (s->note[0])
+		buf_printf(out, " (%s)", s->note);
+}
+
+void
+plan_print(const struct plan *p, struct buf *out)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		plan_print_step(&p->steps[i], out);
+		buf_put_byte(out, '\n');
+	}
+}
+
+/* A path below another one comes behind it, or it would be covered. */
+static void
+plan_mounts(struct plan *p, const struct plan_facts *facts,
+    const struct config *config)
+{
+	const struct grant *grant =
+	    config_grant(config, span_of(facts->tenant));
+	char tmp_options[64], data[4096];
+
+	snprintf(tmp_options, sizeof(tmp_options), "size=%ju,mode=1777",
+	    (uintmax_t)config->tmp_size);
+	plan_add(p, PLAN_PRIVATE, "/", NULL);
+	plan_add(p, PLAN_ROOT, "/", "size=1m,mode=755");
+	for (size_t i = 0; i < sizeof(system_paths) / sizeof(char *); i++)
+		plan_add(p, PLAN_SYSTEM, system_paths[i], NULL);
+	plan_add(p, PLAN_TMPFS, "/tmp", tmp_options);
+	plan_add(p, PLAN_TMPFS, "/dev", "size=64k,mode=755");
+	for (size_t i = 0; i < sizeof(devices) / sizeof(char *); i++)
+		plan_add(p, PLAN_DEVICE, devices[i], NULL);
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		plan_add(p, PLAN_LINK, links[i].path, links[i].target);
+	if (facts->namespaces & CLONE_NEWPID)
+		plan_add(p, PLAN_PROC, "/proc", "hidepid=2,subset=pid");
+	for (size_t i = 0; i < config->link_targets.count; i++)
+		if (!path_below(config->link_targets.items[i], "/usr"))
+			plan_add(p, PLAN_MAYBE, config->link_targets.items[i],
+			    NULL);
+	plan_paths(p, PLAN_READ, &config->cell_paths);
+	if (grant)
+		plan_paths(p, PLAN_READ, &grant->read);
+	if (facts->directory) {
+		snprintf(data, sizeof(data), "%s/data", facts->directory);
+		plan_add(p, PLAN_TENANT, facts->directory, NULL);
+		plan_add(p, PLAN_DATA, data, NULL);
+	}
+	if (grant)
+		plan_paths(p, PLAN_WRITE, &grant->write);
+	plan_add(p, PLAN_PIVOT, NULL, NULL);
+	plan_add(p, PLAN_READONLY, "/dev", NULL);
+	plan_add(p, PLAN_READONLY, "/", NULL);
+}
+
+static int
+compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted, so that a directory comes before what is in it. */
+static void
+plan_paths(struct plan *p, enum plan_op op, const struct strings *paths)
+{
+	const char **sorted = diag_alloc((paths->count + 1) * sizeof(*sorted));
+
+	for (size_t i = 0; i < paths->count; i++)
+		sorted[i] = paths->items[i];
+	qsort(sorted, paths->count, sizeof(*sorted), compare_paths);
+	for (size_t i = 0; i < paths->count; i++)
+		plan_add(p, op, sorted[i], NULL);
+	free(sorted);
+}
+
+/* Soft is what functions get that say nothing, hard what their settings may
+ * ask for; the launcher sets each function's own. */
+static void
+plan_limits(struct plan *p, const struct config *config)
+{
+	plan_limit(p, "core", RLIMIT_CORE, 0, 0);
+	plan_limit(p, "msgqueue", RLIMIT_MSGQUEUE, 0, 0);
+	plan_limit(p, "rtprio", RLIMIT_RTPRIO, 0, 0);
+	plan_limit(p, "nice", RLIMIT_NICE, 0, 0);
+	plan_limit(p, "nofile", RLIMIT_NOFILE, config->limits[LIMIT_files],
+	    config->maximum[LIMIT_files]);
+}
+
+static void
+plan_limit(struct plan *p, const char *name, int resource, uint64_t soft,
+    uint64_t hard)
+{
+	struct plan_step *s = plan_add(p, PLAN_LIMIT, NULL, name);
+
+	s->resource = resource;
+	s->first = soft;
+	s->second = hard;
+}
+
+static void
+plan_numbers(struct plan *p, enum plan_op op, uint64_t first, uint64_t second)
+{
+	struct plan_step *s = plan_add(p, op, NULL, NULL);
+
+	s->first = first;
+	s->second = second;
+}
+
+static struct plan_step *
+plan_add(struct plan *p, enum plan_op op, const char *path, const char *options)
+{
+	size_t room = p->room ? p->room * 2 : 64;
+	struct plan_step *steps;
+
+	if (p->count == p->room) {
+		steps = diag_alloc(room * sizeof(*steps));
+		if (p->count > 0)
+			memcpy(steps, p->steps, p->count * sizeof(*steps));
+		free(p->steps);
+		p->steps = steps;
+		p->room = room;
+	}
+	p->steps[p->count] = (struct plan_step){
+		.op = op,
+		.path = path ? diag_strdup(path) : NULL,
+		.options = options ? diag_strdup(options) : NULL,
+	};
+	return &p->steps[p->count++];
+}
+
+static bool
+path_below(const char *path, const char *directory)
+{
+	size_t bytes = strlen(directory);
+
+	return strncmp(path, directory, bytes) == 0 && path[bytes] == '/';
+}

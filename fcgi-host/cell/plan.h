@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* plan.h - a cell's sandbox as data: which steps, in which order. Pure; made
+ * from facts and configuration, carried out by apply.c, printed for `plan`. */
+#ifndef CELL_PLAN_H
+#define CELL_PLAN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+
+enum plan_op {
+#define STEP(NAME, name, first, second, sentence) PLAN_##NAME,
+#include "cell/steps.def"
+#undef STEP
+	PLAN_OPS
+};
+
+struct plan_facts {
+	const char *tenant;    /* borrowed */
+	const char *directory; /* borrowed; NULL: a probe without tenant */
+	uid_t uid;
+	gid_t gid;
+	uint64_t namespaces; /* CLONE_NEW... the cell is in */
+	bool root;	     /* it is root still */
+};
+
+struct plan_step {
+	enum plan_op op;
+	char *path;	/* ours, or NULL */
+	char *options;	/* ours, or NULL: tmpfs options, link target */
+	uint64_t first; /* see steps.def */
+	uint64_t second;
+	int resource;  /* of a limit: RLIMIT_... */
+	char note[96]; /* what apply made of it, if not just that */
+};
+
+struct plan {
+	struct plan_step *steps; /* ours */
+	size_t count;
+	size_t room;
+};
+
+struct plan *plan_make(const struct plan_facts *, const struct config *);
+void plan_free(struct plan **);
+
+const char *plan_op_name(enum plan_op);
+void plan_print_step(const struct plan_step *, struct buf *);
+void plan_print(const struct plan *, struct buf *); /* a line a step */
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* ticket.c - the identities of a function's files, as bytes and back. The bytes
+ * come back through the gateway, which talks to the world: what they say may
+ * choose among the tenant's own files, and nothing else. */
+
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+
+#include "cell/ticket.h"
+
+/* What stands before the two names. Read only by the machine, even the process
+ * tree, that wrote it. */
+struct ticket_head {
+	struct identity files[TICKET_FILES];
+	uint64_t young_until_ms;
+};
+
+static int take_path(struct span *rest, struct span *path);
+static bool path_stays_below(struct span);
+
+struct identity
+identity_of(const struct stat *st)
+{
+	return (struct identity){
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.bytes = (uint64_t)st->st_size,
+		.changed_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 +
+		    st->st_ctim.tv_nsec,
+	};
+}
+
+bool
+identity_same(const struct identity *a, const struct identity *b)
+{
+	return a->inode == b->inode && a->device == b->device &&
+	    a->bytes == b->bytes && a->changed_ns == b->changed_ns;
+}
+
+int
+ticket_settings_name(struct span program, char *name, size_t room)
+{
+	size_t stem;
+	int n;
+
+	if (span_ends(program, SPAN("/run")))
+		n = snprintf(name, room, "%.*s/function.conf",
+		    (int)program.bytes - 4, program.data);
+	else {
+		stem = 0;
+		while (stem < program.bytes && program.data[stem] != '.')
+			stem++;
+		n = snprintf(name, room, "%.*s.conf", (int)stem, program.data);
+	}
+	return n > 0 && (size_t)n < room ? 0 : -1;
+}
+
+int
+ticket_encode(const struct ticket *t, struct buf *b)
+{
+	struct ticket_head head = { .young_until_ms = t->young_until_ms };
+
+	memcpy(head.files, t->files, sizeof(head.files));
+	if (buf_put(b, span_make(&head, sizeof(head))) != 0 ||
+	    buf_put(b, t->program) != 0 || buf_put_byte(b, '\0') != 0 ||
+	    buf_put(b, t->settings) != 0 || buf_put_byte(b, '\0') != 0)
+		return -1;
+	return 0;
+}
+
+int
+ticket_decode(struct span bytes, struct ticket *t)
+{
+	struct ticket_head head;
+	struct span rest = span_skip(bytes, sizeof(head));
+
+	if (bytes.bytes < sizeof(head))
+		return -1;
+	memcpy(&head, bytes.data, sizeof(head));
+	memcpy(t->files, head.files, sizeof(t->files));
+	t->young_until_ms = head.young_until_ms;
+	if (take_path(&rest, &t->program) != 0 ||
+	    take_path(&rest, &t->settings) != 0 || rest.bytes != 0)
+		return -1;
+	return 0;
+}
+
+bool
+ticket_stale(const struct ticket *t, int directory_fd)
+{
+	static const struct identity absent;
+	const char *names[TICKET_FILES] = {
+		[TICKET_PROGRAM] = t->program.data,
+		[TICKET_SETTINGS] = t->settings.data,
+		[TICKET_TENANT] = TICKET_TENANT_NAME,
+	};
+
+	for (int i = 0; i < TICKET_FILES; i++) {
+		struct identity found = absent;
+		struct stat st;
+
+		if (fstatat(directory_fd, names[i], &st, 0) == 0)
+			found = identity_of(&st);
+		if (!identity_same(&found, &t->files[i]))
+			return true;
+	}
+	return t->young_until_ms != 0 && clock_unix_ms() > t->young_until_ms;
+}
+
+/* A string of the ticket: what stands before the next NUL. */
+static int
+take_path(struct span *rest, struct span *path)
+{
+	ptrdiff_t end = span_find(*rest, '\0');
+
+	if (end <= 0 || end >= PATH_MAX)
+		return -1;
+	*path = span_take(*rest, (size_t)end);
+	*rest = span_skip(*rest, (size_t)end + 1);
+	return path_stays_below(*path) ? 0 : -1;
+}
+
+static bool
+path_stays_below(struct span path)
+{
+	struct span part, rest = path;
+
+	while (rest.data) {
+		part = span_cut(&rest, '/');
+		if (part.bytes == 0 || span_equal(part, SPAN(".")) ||
+		    span_equal(part, SPAN("..")))
+			return false;
+	}
+	return true;
+}

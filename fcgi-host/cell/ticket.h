@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* ticket.h - what a function's files were when it was resolved: the resolver
+ * writes it, the gateway carries it unread, the launcher compares it with the
+ * disk at every start. Pure but for ticket_stale(). */
+#ifndef CELL_TICKET_H
+#define CELL_TICKET_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+
+enum ticket_file {
+	TICKET_PROGRAM,
+	TICKET_SETTINGS, /* NAME.conf or function.conf */
+	TICKET_TENANT,	 /* tenant.conf */
+	TICKET_FILES
+};
+
+/* File systems note a change by the tick of their clock, so one that follows
+ * another within this time may leave no trace in the identity. */
+enum { TICKET_TICK_MS = 20 };
+
+#define TICKET_TENANT_NAME "tenant.conf"
+
+struct identity {
+	uint64_t device;
+	uint64_t inode; /* 0: there is no such file */
+	uint64_t bytes;
+	int64_t changed_ns; /* ctime */
+};
+
+struct ticket {
+	struct identity files[TICKET_FILES];
+	uint64_t young_until_ms; /* Unix; 0: nothing was young. Behind
+					 * it, the settings are read again */
+	struct span program;	 /* relative to the tenant's directory; in a */
+	struct span settings;	 /* decoded ticket both are strings as well */
+};
+
+struct identity identity_of(const struct stat *);
+bool identity_same(const struct identity *, const struct identity *);
+
+/* The settings file that goes with a program: "hello.sh" has "hello.conf",
+ * "gallery/run" has "gallery/function.conf". */
+int ticket_settings_name(struct span program, char *name, size_t room);
+
+int ticket_encode(const struct ticket *, struct buf *); /* 0 or -1 */
+
+/* 0, or -1 unless it is one that names files below the tenant's directory. */
+int ticket_decode(struct span, struct ticket *);
+
+/* Is any of its files another one now? Paths are taken from directory_fd. */
+bool ticket_stale(const struct ticket *, int directory_fd);
+
+#endif
