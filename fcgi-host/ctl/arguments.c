@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* arguments.c - options from rows to variables. */
+/* arguments.c - options from rows to variables, and what is said when that
+ * does not work. */
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -55,6 +57,20 @@ arguments_read(const char *verb, const struct argument *arguments,
 			return -1;
 	}
 	return optind;
+}
+
+int
+usage(const char *verb, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	diag_error("%s; fcgi-hostctl %s%s--help tells more", text,
+	    verb ? verb : "", verb ? " " : "");
+	return CTL_USAGE;
 }
 
 void

@@ -28,10 +28,6 @@ struct command {
 	int (*run)(const struct ctl *, int count, char **operands);
 };
 
-/* Words for wrong usage, on stderr; returns CTL_USAGE. */
-int usage(const char *verb, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* ---- one file each ------------------------------------------------------------ */
 
 extern const struct command command_status;
@@ -75,6 +71,9 @@ struct argument {
 int arguments_read(const char *verb, const struct argument *,
     const struct argument *more, bool in_order, int argc, char **argv);
 void arguments_print(FILE *, const struct argument *);
+/* Words for wrong usage, on stderr; returns CTL_USAGE. */
+int usage(const char *verb, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* ---- host.c: asking the host ---------------------------------------------------- */
 
@@ -86,14 +85,15 @@ struct question {
 	void (*out)(void *arg, struct span); /* the answer, in parts */
 	void *arg;
 	int wait_ms;		  /* for each part; -1: as long as it takes */
-	char reason[HOST_REASON]; /* why it failed, when it did */
+	char reason[HOST_REASON]; /* why it failed, or a remark, or "" */
 };
 
 /* A question of that verb with nothing in it; the answer goes to stdout. */
 struct question question_of(enum verb);
 /* 0, or CTL_FAILED with the reason; nothing is said. */
 int host_ask(const struct ctl *, struct question *);
-/* The same, and the reason is said on stderr. */
+/* The same, and the reason is said on stderr; so is what the host remarks on
+ * an answer. */
 int host_ask_loudly(const struct ctl *, struct question *);
 /* For `out`: collects into a struct buf. */
 void host_collect(void *arg, struct span);

@@ -17,7 +17,7 @@ enum { TENANT_MOST = 63, ANSWER_MS = 40000 }; /* it gives up before we do */
 static int host_connect(const struct ctl *, struct question *);
 static int host_listen(struct question *, int fd);
 static void host_print(void *arg, struct span);
-static int failed(struct question *, const char *, ...)
+static int explain(struct question *, const char *, ...)
     __attribute__((format(printf, 2, 3)));
 
 struct question
@@ -40,11 +40,7 @@ host_ask(const struct ctl *ctl, struct question *q)
 		return CTL_FAILED;
 	if (peer_send_now(fd, MESSAGE_CONTROL, &q->control, &q->fd,
 		q->fd >= 0) != 0)
-		result = errno == EMSGSIZE ?
-		    failed(q,
-			"the question is too "
-			"long") :
-		    failed(q, "the host does not listen: %s", diag_errno());
+		result = explain(q, "cannot ask the host: %s", diag_errno());
 	else
 		result = host_listen(q, fd);
 	fd_close(&fd);
@@ -58,6 +54,8 @@ host_ask_loudly(const struct ctl *ctl, struct question *q)
 
 	if (result != 0)
 		diag_error("%s", q->reason);
+	else if (q->reason[0])
+		diag_info("%s", q->reason);
 	return result;
 }
 
@@ -93,7 +91,7 @@ host_connect(const struct ctl *ctl, struct question *q)
 	snprintf(path, sizeof(path), "%s/control.sock", ctl->run);
 	fd = fd_connect_unix(path, SOCK_SEQPACKET);
 	if (fd < 0)
-		failed(q,
+		explain(q,
 		    errno == ENOENT || errno == ECONNREFUSED ?
 			"no host answers at %s (%s); start fcgi-host, or name its "
 			"run directory by --run DIR or FCGI_HOST_RUN" :
@@ -118,7 +116,7 @@ host_listen(struct question *q, int fd)
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0)
-			return failed(q, "the host does not answer");
+			return explain(q, "the host does not answer");
 		switch (peer_receive_now(fd, ROLE_CTL, ROLE_GATEWAY, &body, fds,
 		    &fd_count)) {
 		case MESSAGE_CONTROL_OUT:
@@ -127,19 +125,14 @@ host_listen(struct question *q, int fd)
 			break;
 		case MESSAGE_CONTROL_END:
 			if (message_control_end_decode(body, &end) != 0)
-				return failed(q,
-				    "the host's answer cannot be "
-				    "read");
-			return end.failed ?
-			    failed(q, "%.*s", SPAN_ARGS(end.text)) :
-			    0;
+				return explain(q,
+				    "the host speaks another version");
+			explain(q, "%.*s", SPAN_ARGS(end.text));
+			return end.failed ? CTL_FAILED : 0;
 		default:
-			return failed(q,
-			    errno == 0 ?
-				"the host closed the connection before its answer "
-				"was complete" :
-				"the host's answer cannot be "
-				"read; it is another version");
+			return explain(q, "%s",
+			    errno == 0 ? "the host broke off its answer" :
+					 "the host speaks another version");
 		}
 	}
 }
@@ -153,7 +146,7 @@ host_print(void *arg, struct span bytes)
 }
 
 static int
-failed(struct question *q, const char *format, ...)
+explain(struct question *q, const char *format, ...)
 {
 	va_list args;
 

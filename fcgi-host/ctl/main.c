@@ -2,7 +2,6 @@
 /* main.c - fcgi-hostctl: options that every verb has, the table of verbs, and
  * --help, which is made from the same rows as the parser. */
 
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -77,20 +76,6 @@ main(int argc, char **argv)
 	if (!verb)
 		return usage(NULL, "there is no verb %s", argv[at]);
 	return verb_run(verb, argc - at, argv + at);
-}
-
-int
-usage(const char *verb, const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	diag_error("%s; fcgi-hostctl %s%s--help tells more", text,
-	    verb ? verb : "", verb ? " " : "");
-	return CTL_USAGE;
 }
 
 static const struct verb_entry *

@@ -74,7 +74,7 @@ struct tail {
 
 	struct buf out; /* read, not sent */
 	bool failed;
-	char reason[256]; /* for CONTROL_END */
+	char reason[256]; /* for CONTROL_END: why, or a remark */
 };
 
 struct recent { /* a result that is in no file */
@@ -612,6 +612,10 @@ tail_at_end(struct tail *t)
 	}
 	if (!t->follow) {
 		tail_end(t, NULL);
+		if (t->start.fd < 0)
+			snprintf(t->reason, sizeof(t->reason),
+			    "nothing is logged yet%s",
+			    t->tenant_bytes > 0 ? " for that tenant" : "");
 		return;
 	}
 	if (t->state != TAIL_WAITING)

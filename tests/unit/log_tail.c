@@ -244,6 +244,7 @@ a_tenant_without_log_has_no_lines(void **state)
 	until_ended(listener("acme", "", 10, false));
 	assert_false(failed);
 	assert_int_equal(text_bytes, 0);
+	assert_string_equal(reason, "nothing is logged yet for that tenant");
 }
 
 static void
