@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "base/version.h"
 
 #include "ctl/ctl.h"
 
@@ -34,6 +35,7 @@ static const struct verb_entry verbs[] = {
 
 static struct ctl ctl = { .run = RUN_DIRECTORY };
 static bool help;
+static bool version;
 
 static const struct argument everywhere[] = {
 	{ 0, "run", ARGUMENT_TEXT, &ctl.run, "DIR",
@@ -42,6 +44,7 @@ static const struct argument everywhere[] = {
 	{ 0, "json", ARGUMENT_FLAG, &ctl.json, NULL,
 	    "for programs" },
 	{ 'h', "help", ARGUMENT_FLAG, &help, NULL, "this text" },
+	{ 0, "version", ARGUMENT_FLAG, &version, NULL, "the version" },
 	{ 0 },
 };
 /* clang-format on */
@@ -68,6 +71,10 @@ main(int argc, char **argv)
 	at = arguments_read(NULL, everywhere, NULL, true, argc, argv);
 	if (at < 0)
 		return CTL_USAGE;
+	if (version) {
+		puts("fcgi-hostctl " FCGI_HOST_VERSION);
+		return 0;
+	}
 	if (at == argc) {
 		help_print(help ? stdout : stderr);
 		return help ? 0 : CTL_USAGE;

@@ -30,7 +30,7 @@ words_put(FILE *to, struct span text)
 int
 words_json(json_t *value)
 {
-	char *text = json_dumps(value, JSON_INDENT(2));
+	char *text = json_dumps(value, JSON_COMPACT);
 
 	json_decref(value);
 	if (!text) {

@@ -329,8 +329,10 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 		caller_put_row(caller, SPAN_NONE, SPAN_NONE, reason);
 		caller_list_on(caller);
 	} else {
-		snprintf(text, sizeof(text), "%.*s",
-		    SPAN_ARGS(span_take(reason, sizeof(text) - 1)));
+		snprintf(text, sizeof(text), "%s%s%s%.*s",
+		    caller->tenant[0] ? "tenant " : "", caller->tenant,
+		    caller->tenant[0] ? ": " : "",
+		    SPAN_ARGS(span_take(reason, sizeof(text) / 2)));
 		caller_end(caller, text);
 	}
 }
