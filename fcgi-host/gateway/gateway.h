@@ -63,7 +63,7 @@ struct stats {
 void stats_ended(struct stats *, const struct request *);
 void stats_report(const struct gateway *, struct control_facts *);
 
-/* ---- main.c: the process ----------------------------------------------------
+/* ---- gateway.c: all of it -----------------------------------------------------
  *
  *   STARTING ─(first CONFIG)─▶ SERVING ─(DRAIN)─▶ DRAINING ─▶ exit 0
  */
@@ -75,11 +75,15 @@ enum {
 	GATEWAY_CONTROL_FD = 5,
 	GATEWAY_SPOOL_FD = 6,
 	GATEWAY_SWEEP_MS = 1000,	/* what lapses is looked for so often */
+	GATEWAY_FLUSH_MS = 1000,	/* for the last records */
 };
 
 struct gateway {
 	enum gateway_state state;
 	struct loop *loop;		/* ours */
+	uid_t uid;			/* we are this user */
+	bool nowait;			/* pipes can be read without waiting,
+					 * whatever their flags say */
 	struct peer *master;		/* ours */
 	struct peer *log;		/* ours, NULL while there is none */
 	struct control *control;	/* ours */
@@ -124,6 +128,7 @@ struct gateway {
 	size_t records_bytes;
 };
 
+void gateway_init(struct gateway *);
 void gateway_configure(struct gateway *, struct span options);
 void gateway_drain(struct gateway *, uint64_t limit_ms);
 void gateway_drained(struct gateway *);		/* exits when nothing is left */
@@ -305,7 +310,9 @@ bool body_full(const struct body *);	/* wait before more is put */
  *   RUN_ON ─▶ ASKED (TERM) ─grace─▶ KILLED ─▶ CELL_KILLED ─▶ ABANDONED
  *
  * Output is not watched for the first WATCH milliseconds: most runs are over
- * by then, and all of it is read at once. */
+ * by then, and all of it is read at once, which spares four system calls and two
+ * wake-ups. A function that was seen to write more than a pipe holds well, or to
+ * run for long, is watched from the start. */
 
 enum invocation_state {
 	INVOCATION_NONE,
@@ -317,7 +324,9 @@ enum invocation_state {
 enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_CELL, STOP_ABANDONED };
 
 enum {
-	INVOCATION_WATCH_MS = 2,
+	INVOCATION_WATCH_MS = 20,
+	INVOCATION_MUCH = 32 * 1024,	/* bytes of output, and */
+	INVOCATION_LONG_MS = 100,	/* ... that mean watching */
 	INVOCATION_SLACK_MS = 50,	/* the kernel's alarm comes first */
 	INVOCATION_CONFIRM_MS = 500,	/* behind grace, then the cell ends */
 	INVOCATION_ABANDON_MS = 2000,	/* behind that, we are on our own */
@@ -358,7 +367,11 @@ enum invocation_result {
 	INVOCATION_NO_RESOURCES,	/* errno */
 };
 
+/* Whether the kernel reads pipes without waiting when asked to (6.4 does). */
+bool invocation_can_nowait(void);
 void invocation_init(struct request *);
+/* As read(2), but never waits. */
+ssize_t invocation_read(struct request *, char *to, size_t room);
 enum invocation_result invocation_start(struct request *, struct launcher *,
     const char **why);
 void invocation_watch(struct request *);
@@ -701,6 +714,7 @@ struct function {
 	uint32_t file_bytes;
 	uint32_t ticket_bytes;
 	bool listed;
+	bool watched;			/* from the start: see invocation.c */
 	char *file;			/* ours: file, then ticket */
 	char name[];
 };

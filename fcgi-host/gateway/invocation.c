@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,16 +118,18 @@ invocation_start(struct request *r, struct launcher *l, const char **why)
 
 /* Mode 0666, for programs that open /dev/stdout or /dev/stderr anew: pipes
  * belong to who made them, and the function is another user. A function can
- * also read from its stdout then, so our end must not block. */
+ * also read from its stdout then, so our reading must not wait for what was
+ * there a moment ago. */
 static int
 make_pipe(const struct cell *c, int *read_end, int *write_end)
 {
+	const struct gateway *g = c->gateway;
 	int fds[2], error;
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return -1;
-	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
-	    (c->uid != geteuid() && fchmod(fds[0], 0666) != 0)) {
+	if ((!g->nowait && fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0) ||
+	    (c->uid != g->uid && fchmod(fds[0], 0666) != 0)) {
 		error = errno;
 		fd_close(&fds[0]);
 		fd_close(&fds[1]);
@@ -136,6 +139,36 @@ make_pipe(const struct cell *c, int *read_end, int *write_end)
 	*read_end = fds[0];
 	*write_end = fds[1];
 	return 0;
+}
+
+bool
+invocation_can_nowait(void)
+{
+	char byte;
+	struct iovec part = { &byte, 1 };
+	int fds[2];
+	bool can;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return false;
+	can = preadv2(fds[0], &part, 1, -1, RWF_NOWAIT) < 0 &&
+	    errno == EAGAIN;
+	fd_close(&fds[0]);
+	fd_close(&fds[1]);
+	return can;
+}
+
+ssize_t
+invocation_read(struct request *r, char *to, size_t room)
+{
+	struct iovec part = { to, room };
+	ssize_t n;
+
+	do
+		n = r->gateway->nowait ? preadv2(r->run.out_fd, &part, 1, -1,
+		    RWF_NOWAIT) : read(r->run.out_fd, to, room);
+	while (n < 0 && errno == EINTR);
+	return n;
 }
 
 /* The parts of *start stay until the next call. */
@@ -217,6 +250,8 @@ invocation_times(struct request *r)
 	r->run.facts.time_ms = limits[LIMIT_time];
 	r->run.facts.cpu_ms = limits[LIMIT_cpu];
 	r->watch_ms = now_ms + INVOCATION_WATCH_MS;
+	if (r->function->watched)
+		invocation_watch(r);
 	r->due_ms = limits[LIMIT_time] ?
 	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS : 0;
 	r->idle_ms = limits[LIMIT_idle] ? now_ms + limits[LIMIT_idle] : 0;
@@ -297,6 +332,7 @@ errors_check(struct request *r)
 	if (ioctl(run->err_fd, FIONREAD, &bytes) != 0 || bytes == 0)
 		return;
 	loop_unwatch(r->gateway->loop, &run->err);
+	fcntl(run->err_fd, F_SETFL, O_NONBLOCK);	/* log never waits */
 	if (!access_stderr(r, &run->err_fd, over))
 		return;
 	fd_close(&run->err_fd);
@@ -345,6 +381,8 @@ invocation_ended(struct request *r, const struct message_ended *m)
 		run->strays = m->strays;
 		run->started_us = m->started_us;
 		run->max_rss_kib = m->max_rss_kib;
+		if (ran_us > INVOCATION_LONG_MS * 1000)
+			r->function->watched = true;
 		r->gateway->stats.strays += m->strays;
 	}
 	invocation_over(r);

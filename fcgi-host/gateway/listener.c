@@ -166,7 +166,7 @@ raise_fd_limit(void)
 static bool
 may_connect(const struct gateway *g, const struct fd_peer *peer)
 {
-	if (peer->uid == 0 || peer->uid == geteuid())
+	if (peer->uid == 0 || peer->uid == g->uid)
 		return true;
 	for (size_t i = 0; i < g->front_user_count; i++)
 		if (g->front_users[i] == peer->uid)

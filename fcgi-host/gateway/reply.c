@@ -89,9 +89,7 @@ reply_read(struct request *r)
 	bool over = r->run.state != INVOCATION_SENT;
 	ssize_t n;
 
-	do
-		n = read(r->run.out_fd, block, sizeof(block));
-	while (n < 0 && errno == EINTR);
+	n = invocation_read(r, block, sizeof(block));
 	if (n < 0 && errno == EAGAIN && !over)
 		return false;
 	if (n > 0) {
@@ -113,6 +111,8 @@ reply_take(struct request *r, struct span s)
 	const uint64_t *limits = r->settings->limits;
 
 	p->bytes += s.bytes;
+	if (p->bytes > INVOCATION_MUCH)
+		r->function->watched = true;
 	if (limits[LIMIT_output] && p->bytes > limits[LIMIT_output]) {
 		request_end_limit(r, END_OUTPUT_SIZE, LIMIT_output,
 		    limits[LIMIT_output]);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* gateway.c - the gateway as a whole: its configuration, the end of each batch of
+ * events, and its own end. It serves from its first CONFIG on. It starts no
+ * program and opens no file by name: what it needs came with it or comes from
+ * master. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/proc.h"
+
+#include "gateway/gateway.h"
+
+static void gateway_limits(struct gateway *);
+static void gateway_environment(struct gateway *);
+static void gateway_front_users(struct gateway *);
+static void gateway_serve(struct gateway *);
+static void gateway_settle(void *arg);
+static void gateway_give_slots(struct gateway *);
+static void gateway_sweep(void *arg);
+static void gateway_drain_over(void *arg);
+static void strings_clear(struct strings *);
+
+void
+gateway_init(struct gateway *g)
+{
+	struct list *lists[] = { &g->fronts, &g->fronts_idle,
+		&g->fronts_stuck, &g->fronts_touched, &g->requests,
+		&g->requests_spare, &g->tenants_idle, &g->functions,
+		&g->launchers_idle, &g->handovers, &g->records };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		list_init(lists[i]);
+	g->loop = loop_new();
+	g->uid = geteuid();
+	g->nowait = invocation_can_nowait();
+	g->spool_fd = GATEWAY_SPOOL_FD;
+	g->next_invocation = g->next_ask = 1;
+	g->stats.started_ms = loop_now_ms(g->loop);
+	map_init(&g->tenants);
+	admit_host_init(&g->admit, (struct admit_limits){ 0 });
+	timer_init(&g->sweep, gateway_sweep, g);
+	timer_init(&g->drain, gateway_drain_over, g);
+	if (fd_cloexec(g->spool_fd, true) != 0 ||
+	    fd_cloexec(GATEWAY_CONTROL_FD, true) != 0)
+		diag_fatal("descriptors %d and %d are for the control listener "
+		    "and the spool: %s; this program is started by fcgi-host",
+		    GATEWAY_CONTROL_FD, GATEWAY_SPOOL_FD, diag_errno());
+}
+
+/* ---- configuration ------------------------------------------------------------ */
+
+void
+gateway_configure(struct gateway *g, struct span options)
+{
+	struct config *config = config_decode(options);
+
+	if (!config)
+		diag_panic("master sent a configuration that is none");
+	config_release(&g->config);
+	settings_release(&g->settings);
+	g->config = config;
+	g->settings = settings_new(config);
+	gateway_environment(g);
+	gateway_front_users(g);
+	gateway_limits(g);
+	if (g->state == GATEWAY_STARTING)
+		gateway_serve(g);
+	else
+		hooks_configure(g);
+}
+
+/* Cells carry the options they were made with: each is replaced when it is
+ * wanted again, and what runs in it ends in peace. */
+static void
+gateway_limits(struct gateway *g)
+{
+	struct map_node *node = NULL;
+
+	g->admit.limits.slots = g->config->slots_host;
+	g->admit.limits.queue = g->config->queue_host;
+	while ((node = map_next(&g->tenants, node))) {
+		struct tenant *t = MAP_OWNER(node, struct tenant, node);
+
+		tenant_configure(t);
+		cell_leave(t->cell);
+	}
+	g->admit_again = true;
+}
+
+/* What every function has in its environment beside what is its own. */
+static void
+gateway_environment(struct gateway *g)
+{
+	const struct strings *names = &g->config->pass_environment;
+	struct strings *out = &g->environment;
+
+	strings_clear(out);
+	out->items = diag_alloc((names->count + 1) * sizeof(out->items[0]));
+	if (asprintf(&out->items[out->count++], "PATH=%s", g->config->path) < 0)
+		diag_fatal("no memory");
+	for (size_t i = 0; i < names->count; i++) {
+		const char *value = getenv(names->items[i]);
+
+		if (value && asprintf(&out->items[out->count++], "%s=%s",
+		    names->items[i], value) < 0)
+			diag_fatal("no memory");
+	}
+}
+
+static void
+strings_clear(struct strings *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->items[i]);
+	free(s->items);
+	*s = (struct strings){ 0 };
+}
+
+/* Names that this machine does not have are no error: the configuration may be
+ * for several. */
+static void
+gateway_front_users(struct gateway *g)
+{
+	const struct strings *names = &g->config->front_users;
+	gid_t gid;
+
+	free(g->front_users);
+	g->front_user_count = 0;
+	g->front_users = diag_alloc((names->count + 1) * sizeof(uid_t));
+	for (size_t i = 0; i < names->count; i++)
+		if (proc_find_user(names->items[i],
+		    &g->front_users[g->front_user_count], &gid) == 0)
+			g->front_user_count++;
+		else
+			diag_info("front.users: there is no user %s here",
+			    names->items[i]);
+}
+
+static void
+gateway_serve(struct gateway *g)
+{
+	g->state = GATEWAY_SERVING;
+	listener_open(g);
+	hooks_open(g);
+	loop_before_wait(g->loop, gateway_settle, g);
+	loop_timer_set(g->loop, &g->sweep,
+	    loop_now_ms(g->loop) + GATEWAY_SWEEP_MS);
+	if (peer_send(g->master, MESSAGE_READY, NULL, NULL, 0) != 0)
+		diag_fatal("cannot tell master: %s", diag_errno());
+}
+
+/* ---- the end of each batch ------------------------------------------------------ */
+
+/* Slots first: what they start may be answered at once. A connection that is
+ * settled may begin its next request, which may take a slot. */
+static void
+gateway_settle(void *arg)
+{
+	struct gateway *g = arg;
+	struct list *node;
+
+	for (;;) {
+		if (g->admit_again)
+			gateway_give_slots(g);
+		else if ((node = list_first(&g->fronts_touched)))
+			front_settle(LIST_OWNER(node, struct front, touched));
+		else
+			return;
+	}
+}
+
+static void
+gateway_give_slots(struct gateway *g)
+{
+	uint64_t now_us = clock_us();
+	struct admit_ticket *ticket;
+
+	g->admit_again = false;
+	while ((ticket = admit_next(&g->admit, now_us)))
+		request_granted(LIST_OWNER(ticket, struct request, ticket));
+}
+
+static void
+gateway_sweep(void *arg)
+{
+	struct gateway *g = arg;
+	uint64_t now_ms = loop_now_ms(g->loop);
+
+	launcher_sweep(g, now_ms);
+	tenant_sweep(g, now_ms);
+	front_sweep(g, now_ms);
+	loop_timer_set(g->loop, &g->sweep, now_ms + GATEWAY_SWEEP_MS);
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+void
+gateway_drain(struct gateway *g, uint64_t limit_ms)
+{
+	if (g->state != GATEWAY_SERVING)
+		exit(0);	/* nothing has begun */
+	g->state = GATEWAY_DRAINING;
+	diag_info("stopping: %zu requests have %llu ms to finish",
+	    g->request_count, (unsigned long long)limit_ms);
+	listener_close(g);
+	control_stop(g->control);
+	LIST_EACH(node, &g->fronts)
+		front_drain(LIST_OWNER(node, struct front, all));
+	loop_timer_set(g->loop, &g->drain, loop_now_ms(g->loop) + limit_ms);
+	gateway_drained(g);
+}
+
+void
+gateway_drained(struct gateway *g)
+{
+	if (g->state == GATEWAY_DRAINING && g->front_count == 0 &&
+	    g->request_count == 0)
+		loop_stop(g->loop);
+}
+
+/* What still runs ends with its cell, when our channels close. */
+static void
+gateway_drain_over(void *arg)
+{
+	struct gateway *g = arg;
+
+	diag_warn("stopping: %zu requests did not finish in time",
+	    g->request_count);
+	loop_stop(g->loop);
+}
