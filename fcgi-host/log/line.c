@@ -10,6 +10,7 @@
 
 static size_t utf8_take(struct span, uint32_t *point);
 static bool point_moves_text(uint32_t point);
+static size_t json_plain_bytes(struct span);
 static int put_hex(struct buf *, struct span);
 static int put_escaped(struct buf *, struct span, bool one_word);
 static size_t plain_bytes(struct span, bool one_word);
@@ -48,6 +49,12 @@ line_put_json(struct buf *out, struct span text)
 	int result = buf_put_byte(out, '"');
 
 	while (text.bytes > 0 && result == 0) {
+		bytes = json_plain_bytes(text);
+		if (bytes > 0) {
+			result = buf_put(out, span_take(text, bytes));
+			text = span_skip(text, bytes);
+			continue;
+		}
 		bytes = utf8_take(text, &point);
 		if (bytes == 0) {
 			result = buf_put_string(out, "\\ufffd");
@@ -176,6 +183,20 @@ plain_bytes(struct span text, bool one_word)
 		if (c >= 0x7f || (c < 0x20 && (c != '\t' || one_word)))
 			break;
 		if (one_word && c == ' ')
+			break;
+	}
+	return i;
+}
+
+static size_t
+json_plain_bytes(struct span text)
+{
+	size_t i;
+
+	for (i = 0; i < text.bytes; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
 			break;
 	}
 	return i;
