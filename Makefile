@@ -72,10 +72,11 @@ fuzzers := $(patsubst tests/fuzz/fuzz_%.c,%,\
 	$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 replays := $(fuzzers:%=$(BUILD)/replay/%)
 demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
-rogues := $(patsubst functions/rogue/%.c,$(BUILD)/rogue/%,\
-	$(wildcard functions/rogue/*.c))
+rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
+	$(wildcard functions/rogue/source/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic)
-c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c))
+c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
+	functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
 
 # ---- building ---------------------------------------------------------------
@@ -114,7 +115,7 @@ $(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
 # run in any file system.
 functions/demo/%: functions/demo/%.c | packages-build
 	$(CC) -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
-$(BUILD)/rogue/%: functions/rogue/%.c | packages-build
+$(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
 
@@ -211,7 +212,7 @@ format-check: packages-check	## complain where `make format` would change
 	clang-format --dry-run --Werror $(c_files) $(h_files)
 
 tidied := $(patsubst %.c,build/tidy/%,$(sort $(wildcard fcgi-host/*/*.c \
-	functions/*/*.c tests/fuzz/*.c)))
+	functions/*/*.c functions/*/*/*.c tests/fuzz/*.c)))
 tidy: $(tidied)	## clang-tidy over all that is not a test or benchmark
 
 build/tidy/%: %.c $(h_files) .clang-tidy | packages-build packages-check

@@ -13,6 +13,7 @@ from host import Host, seeded  # noqa: E402
 CONF = """
 drain = "5s";
 limits = { grace = "200ms"; };
+cell = { launcher_idle = "1s"; };
 """
 
 

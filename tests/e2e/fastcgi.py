@@ -169,24 +169,31 @@ class Connection:
     def reply(self, number=1):
         """Reads until END_REQUEST of this id or the end of the connection."""
         reply = Reply()
+        parts = {STDOUT: [], STDERR: []}
+        try:
+            self.read_reply(reply, number, parts)
+        finally:
+            reply.stdout = b"".join(parts[STDOUT])
+            reply.stderr = b"".join(parts[STDERR])
+        return reply
+
+    def read_reply(self, reply, number, parts):
         while True:
             one = self.record()
             if one is None:
-                return reply
+                return
             kind, its_number, content = one
             assert its_number == number, f"record {kind} of id {its_number}"
             if kind == END:
                 reply.app_status, reply.protocol_status = \
                     struct.unpack(">IB3x", content)
-                return reply
+                return
             assert kind in (STDOUT, STDERR), kind
             if not content:
                 reply.ends.append(kind)
-            elif kind == STDOUT:
-                assert STDOUT not in reply.ends, "bytes behind the end"
-                reply.stdout += content
             else:
-                reply.stderr += content
+                assert kind not in reply.ends, "bytes behind the end"
+                parts[kind].append(content)
 
     def ask(self, uri, body=b"", **more):
         self.send(request(uri, body, **more))

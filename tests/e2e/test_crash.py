@@ -144,7 +144,7 @@ def test_a_request_inside(new_host, victim, sent):
 
     def ask():
         try:
-            result.append(host.get(f"/stream/rogue/long?{steps}").status)
+            result.append(host.get(f"/fn/rogue/long?{steps}").status)
         except (Broken, http.client.HTTPException, ConnectionError):
             result.append("broken")
     thread = threading.Thread(target=ask)

@@ -34,7 +34,7 @@ class MakeRun:
         return os.pread(self.output.fileno(), 1 << 20, 0).decode()
 
     def ready(self):
-        eventually(lambda: "\nready: " in "\n" + self.text()
+        eventually(lambda: "\nready: http" in self.text()
                    or self.process.poll() is not None, "ready", 60)
         assert self.process.poll() is None, self.text()
         return self
@@ -127,7 +127,7 @@ def test_run_and_conf_are_heeded(make_run):
         run = make_run(RUN=f"{place}/run", CONF=conf)
         got = run.get("/fn/demo/slow")
         assert got.status_code == 504
-        assert "limits.time = 400 ms" in got.json()["detail"]
+        assert "limits.time = 400ms" in got.json()["detail"]
         done = subprocess.run(
             [BUILD / "fcgi-hostctl", "--run", f"{place}/run", "status"],
             capture_output=True)

@@ -214,6 +214,13 @@ do_errfill(char *arg, size_t bytes)
 }
 
 static void
+do_pad(char *arg, size_t bytes)
+{
+	(void)bytes;
+	fill(1, strtoull(arg, NULL, 0), "x");
+}
+
+static void
 do_lines(char *arg, size_t bytes) /* N header fields */
 {
 	unsigned long i, count = number(arg);
@@ -612,6 +619,7 @@ static const struct {
 	{ "lines", do_lines },
 	{ "mark", do_mark },
 	{ "out", do_out },
+	{ "pad", do_pad },
 	{ "read", do_read },
 	{ "readsome", do_readsome },
 	{ "reopen", do_reopen },
