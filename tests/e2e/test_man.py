@@ -166,3 +166,16 @@ def test_examples(page):
                 place.lighttpd(text)
             else:
                 pytest.fail(f"no such kind: {kind}")
+
+
+def test_fields_of_the_access_log():
+    page = (ROOT / "fcgi-host" / "man" / "fcgi-host.8").read_text()
+    part = page[page.index(".Ss Log files"):page.index(".Sh ENVIRONMENT")]
+    documented = {word for line in re.findall(r"\.It Li (.*)", part)
+                  for word in line.split(" ") if word != ","}
+    found = set()
+    with Host() as host:
+        for steps in ("head", "exit=3", "signal=KILL"):
+            got = host.rogue(steps, headers={"X-Request-Id": "mine"})
+            found |= set(host.access(got.request_id))
+    assert found == documented
