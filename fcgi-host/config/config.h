@@ -84,7 +84,7 @@ struct config *config_load(const char *file, uint64_t generation,
 /* The same struct in the bytes of a CONFIG message, and back: NULL when they
  * are not. config_encode_for() leaves out what other tenants are granted: a
  * cell has no business with their variables. -1: the buffer's ceiling. */
-enum { CONFIG_BYTES_MOST = 190 * 1024 }; /* config_read() refuses more */
+enum { CONFIG_BYTES_MOST = 190 * 1024 }; /* config_load() refuses more */
 int config_encode(const struct config *, struct buf *);
 int config_encode_for(const struct config *, struct span tenant, struct buf *);
 struct config *config_decode(struct span);

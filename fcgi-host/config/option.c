@@ -224,6 +224,7 @@ check_text(const struct option *row, const char *text, char *why)
 {
 	bool may_be_empty = row->text && row->text[0] == '\0';
 
+	assert(text);
 	if (text[0] == '\0' && !may_be_empty)
 		snprintf(why, OPTION_WHY_MOST, " must not be empty");
 	else if (strlen(text) > OPTION_TEXT_MOST)

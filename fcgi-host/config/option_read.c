@@ -2,8 +2,9 @@
 /* option_read.c - options from a file; the one user of libconfig. libconfig
  * knows the syntax, the rows know the meaning. Before libconfig sees a text it
  * is looked through for what version 1.5 does not say or does not survive:
- * integers above 32 bits are cut silently, \x00 disappears, a NUL hides the
- * rest of the file, and @include of a directory ends the process. */
+ * integers above 32 bits are cut silently, \x00 disappears, a NUL or a comment
+ * without an end hides the rest of the file, a text that is no part of the
+ * grammar leaks, and @include of a directory ends the process. */
 
 #include <assert.h>
 #include <errno.h>
@@ -234,7 +235,8 @@ struct scan {
 	const char *name;
 	struct span rest;
 	int line;
-	int depth; /* of @include */
+	int depth;   /* of @include */
+	char before; /* ends the last token: a sign, '"' or 'w'; 0: none */
 };
 
 static void
@@ -246,18 +248,42 @@ scan_skip(struct scan *s, size_t bytes)
 	s->rest = span_skip(s->rest, bytes);
 }
 
-/* Behind the next `end`, or to the end of the text. */
-static void
+/* Behind the next `end`; false at the end of the text. */
+static bool
 scan_behind(struct scan *s, struct span end)
 {
 	while (s->rest.bytes > 0 && !span_starts(s->rest, end))
 		scan_skip(s, 1);
+	if (s->rest.bytes == 0)
+		return false;
 	scan_skip(s, end.bytes);
+	return true;
+}
+
+static int
+scan_comment(struct scan *s)
+{
+	int line = s->line;
+
+	scan_skip(s, 2);
+	if (scan_behind(s, SPAN("*/")))
+		return 0;
+	say_at(s->file, s->name, line,
+	    "the comment that begins here has no "
+	    "end");
+	return -1;
 }
 
 static int
 scan_string(struct scan *s)
 {
+	int line = s->line;
+
+	if (!s->before || !strchr("=:,([\"", s->before)) {
+		say_at(s->file, s->name, line,
+		    "text stands where none can: is a ; or = missing?");
+		return -1;
+	}
 	scan_skip(s, 1);
 	while (s->rest.bytes > 0 && s->rest.data[0] != '"') {
 		if (span_starts_nocase(s->rest, SPAN("\\x00"))) {
@@ -266,6 +292,12 @@ scan_string(struct scan *s)
 			return -1;
 		}
 		scan_skip(s, s->rest.data[0] == '\\' ? 2 : 1);
+	}
+	if (s->rest.bytes == 0) {
+		say_at(s->file, s->name, line,
+		    "the text that begins here has "
+		    "no end");
+		return -1;
 	}
 	scan_skip(s, 1);
 	return 0;
@@ -394,25 +426,35 @@ scan_include(struct scan *s)
 static int
 scan_token(struct scan *s)
 {
-	if (span_starts(s->rest, SPAN("#")) || span_starts(s->rest, SPAN("//")))
-		scan_behind(s, SPAN("\n"));
-	else if (span_starts(s->rest, SPAN("/*")))
-		scan_behind(s, SPAN("*/"));
-	else if (s->rest.data[0] == '"')
-		return scan_string(s);
-	else if (s->rest.data[0] == '@')
-		return scan_include(s);
-	else if (is_word(s->rest.data[0]))
-		return scan_word(s);
-	else
+	char first = s->rest.data[0];
+	int result = 0;
+
+	if (first == ' ' || (first >= '\t' && first <= '\r')) {
 		scan_skip(s, 1);
-	return 0;
+	} else if (first == '#' || span_starts(s->rest, SPAN("//"))) {
+		scan_behind(s, SPAN("\n"));
+	} else if (span_starts(s->rest, SPAN("/*"))) {
+		result = scan_comment(s);
+	} else if (first == '"') {
+		result = scan_string(s);
+		s->before = '"';
+	} else if (first == '@') {
+		result = scan_include(s);
+		s->before = '\0';
+	} else if (is_word(first)) {
+		result = scan_word(s);
+		s->before = 'w';
+	} else {
+		scan_skip(s, 1);
+		s->before = first;
+	}
+	return result;
 }
 
 static int
 scan(struct option_file *f, const char *name, struct span text, int depth)
 {
-	struct scan s = { f, name, text, 1, depth };
+	struct scan s = { f, name, text, 1, depth, '\0' };
 	ptrdiff_t nul = span_find(text, '\0');
 
 	if (nul >= 0) {
