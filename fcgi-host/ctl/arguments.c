@@ -36,7 +36,7 @@ arguments_read(const char *verb, const struct argument *arguments,
 	struct rows rows = { .count = 0 };
 	int found;
 
-	strcpy(rows.shorts, in_order ? "+:" : ":");
+	snprintf(rows.shorts, sizeof(rows.shorts), in_order ? "+:" : ":");
 	rows_add(&rows, arguments);
 	if (more)
 		rows_add(&rows, more);

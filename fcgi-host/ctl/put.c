@@ -5,6 +5,7 @@
  * a request runs the old file or the new one, and neither is open for writing.
  * The tenant may change its directory meanwhile: no link in it is followed. */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -36,6 +37,7 @@ static const char *functions;
 static const char *mode_text;
 
 static int put_run(const struct ctl *, int count, char **operands);
+static char *copy_of(struct span);
 static int target_read(struct target *, const char *file, const char *to);
 static int target_open(struct target *, const struct ctl *);
 static char *functions_of_host(const struct ctl *);
@@ -118,7 +120,7 @@ target_read(struct target *t, const char *file, const char *to)
 	const char *slash = strrchr(file, '/');
 	size_t below = 0;
 
-	t->tenant = span_dup(tenant);
+	t->tenant = copy_of(tenant);
 	if (tenant_check("put", t->tenant) != 0)
 		return CTL_USAGE;
 	if (rest.bytes > 0 && rest.data[rest.bytes - 1] == '/')
@@ -131,8 +133,8 @@ target_read(struct target *t, const char *file, const char *to)
 		return usage("put", "stdin has no name; put - TENANT/NAME");
 	if (name.bytes == 0)
 		name = span_of(slash ? slash + 1 : file);
-	t->below = span_dup(span_take(rest, below));
-	t->name = span_dup(name);
+	t->below = copy_of(span_take(rest, below));
+	t->name = copy_of(name);
 	if (name.bytes == 0 || name.bytes > NAME_MOST - 32 ||
 	    name.data[0] == '.')
 		return usage("put",
@@ -140,6 +142,16 @@ target_read(struct target *t, const char *file, const char *to)
 		    "look at",
 		    t->name);
 	return 0;
+}
+
+static char *
+copy_of(struct span text)
+{
+	char *copy = span_dup(text);
+
+	if (!copy)
+		diag_fatal("no memory");
+	return copy;
 }
 
 static int
@@ -153,6 +165,7 @@ target_open(struct target *t, const struct ctl *ctl)
 	char path[2 * NAME_MOST + 2];
 	int fd;
 
+	assert(t->tenant && t->below && t->name);
 	t->functions =
 	    functions ? diag_strdup(functions) : functions_of_host(ctl);
 	if (!t->functions)

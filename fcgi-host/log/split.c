@@ -28,7 +28,7 @@ split_free(struct split *s)
 bool
 split_next(struct split *s, struct span *in, struct split_piece *piece)
 {
-	size_t held = buf_bytes(&s->partial), used;
+	size_t held = buf_bytes(&s->partial), used = 0;
 	struct span line;
 	ptrdiff_t end;
 	bool ended, found;
@@ -68,7 +68,7 @@ bool
 split_last(struct split *s, struct split_piece *piece)
 {
 	struct span line = buf_span(&s->partial);
-	size_t used;
+	size_t used = 0;
 
 	if (line.bytes == 0)
 		return false;

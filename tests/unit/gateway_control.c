@@ -396,7 +396,7 @@ a_stranger_cannot_tell_which_tenants_there_are(void **state)
 	(void)state;
 	calling = ANN;
 	call(VERB_LIST, "jo");
-	strcpy(mine, reason);
+	snprintf(mine, sizeof(mine), "%s", reason);
 	call(VERB_LIST, "nobody");
 	assert_string_equal(reason, mine);
 }

@@ -242,10 +242,10 @@ fewer_kept_files_take_effect(void **state)
 	struct files *files = files_here(10, 3);
 
 	(void)state;
-	for (char c = 'a'; c < 'f'; c++) {
+	for (int i = 0; i < 5; i++) {
 		char line[] = "123456789\n";
 
-		line[0] = c;
+		line[0] = "abcde"[i];
 		files_put(files, SPAN("acme"), span_of(line), FILES_MAKE);
 	}
 	assert_string_equal(content("tenants/acme.log.3"), "b23456789\n");

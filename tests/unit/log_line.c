@@ -42,9 +42,10 @@ static const struct text_row {
 	    "a\\xe2\\x80\\xa8b", "a\\xe2\\x80\\xa8b", "\"a\\u2028b\"" },
 	{ "text is not turned around",
 	    SPAN("\xe2\x80\xae"
-		 "cod.exe"),
-	    "\\xe2\\x80\\xaecod.exe", "\\xe2\\x80\\xaecod.exe",
-	    "\"\\u202ecod.exe\"" },
+		 "cod.exe\xe2\x80\xac"),
+	    "\\xe2\\x80\\xaecod.exe\\xe2\\x80\\xac",
+	    "\\xe2\\x80\\xaecod.exe\\xe2\\x80\\xac",
+	    "\"\\u202ecod.exe\\u202c\"" },
 	{ "a lone continuation byte is no character", SPAN("a\x80z"), "a\\x80z",
 	    "a\\x80z", "\"a\\ufffdz\"" },
 	{ "Latin-1 is no UTF-8", SPAN("\xe9t\xe9"), "\\xe9t\\xe9",
