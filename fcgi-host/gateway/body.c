@@ -37,7 +37,7 @@ body_init(struct body *b)
 {
 	*b = (struct body){ .fd = -1, .read_fd = -1, .expected = UINT64_MAX,
 	    .most = UINT64_MAX };
-	buf_init(&b->rest, FRONT_READ_BYTES);
+	buf_init(&b->rest, FRONT_READ_BYTES + BODY_STAGE_BYTES);
 	watch_init(&b->watch, NULL, NULL);
 }
 

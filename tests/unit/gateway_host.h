@@ -693,14 +693,14 @@ web_has_not(const struct web *w, const char *text)
 		fail_msg("\"%s\" in \"%s\"", text, w->text);
 }
 
-/* A GET that is answered with hello: the gateway is well. */
+/* A GET that is answered with hello. Afterwards the function is known. */
 static inline void
-web_hello(struct web *w, struct host *h)
+web_known(struct web *w, struct host *h, const char *target)
 {
 	struct start s;
 
 	web_forget(w);
-	web_get(w, "/fn/acme/hello");
+	web_get(w, target);
 	host_start(h, &s);
 	start_write(&s, "Content-Type: text/plain\n\nhello\n");
 	host_exit(h, &s, 0);
@@ -710,6 +710,14 @@ web_hello(struct web *w, struct host *h)
 	web_has(w, "Status: 200 OK\r\n");
 	web_has(w, "\r\n\r\nhello\n");
 	host_record(h, "done", 200);
+	web_forget(w);
+}
+
+/* The gateway is well. */
+static inline void
+web_hello(struct web *w, struct host *h)
+{
+	web_known(w, h, "/fn/acme/hello");
 }
 
 #endif
