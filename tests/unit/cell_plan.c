@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* If this fails, a cell is built of other steps than we think, or in an order
+ * that does not hold. Pure: nothing is mounted here. */
+
+#define _GNU_SOURCE 1
+#include "base_rows.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "cell/plan.h"
+
+#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+
+/* ---- whole plans -------------------------------------------------------------- */
+
+static const char limits[] = "limit core soft=0 hard=0\n"
+			     "limit msgqueue soft=0 hard=0\n"
+			     "limit rtprio soft=0 hard=0\n"
+			     "limit nice soft=0 hard=0\n"
+			     "limit nofile soft=256 hard=4096\n";
+
+static const char mounts[] = "private /\n"
+			     "root / size=1m,mode=755\n"
+			     "system /usr\n"
+			     "system /bin\n"
+			     "system /sbin\n"
+			     "system /lib\n"
+			     "system /lib32\n"
+			     "system /lib64\n"
+			     "system /libx32\n"
+			     "system /etc\n"
+			     "system /var/cache/fontconfig\n"
+			     "system /var/cache/ghostscript\n"
+			     "system /var/lib/ghostscript\n"
+			     "system /var/lib/aspell\n"
+			     "system /var/lib/texmf\n"
+			     "tmpfs /tmp size=67108864,mode=1777\n"
+			     "tmpfs /dev size=64k,mode=755\n"
+			     "device /dev/null\n"
+			     "device /dev/zero\n"
+			     "device /dev/full\n"
+			     "device /dev/random\n"
+			     "device /dev/urandom\n"
+			     "link /dev/fd -> /proc/self/fd\n"
+			     "link /dev/stdin -> /proc/self/fd/0\n"
+			     "link /dev/stdout -> /proc/self/fd/1\n"
+			     "link /dev/stderr -> /proc/self/fd/2\n"
+			     "link /dev/shm -> /tmp\n"
+			     "link /var/tmp -> /tmp\n"
+			     "proc /proc hidepid=2,subset=pid\n";
+
+static const char pivot[] = "pivot\n"
+			    "readonly /dev\n"
+			    "readonly /\n"
+			    "hostname acme\n";
+
+static const struct whole {
+	const char *sentence;
+	uint64_t namespaces;
+	bool root;
+	const char *directory;
+	const char *parts[8];
+} wholes[] = {
+	{ "root makes a cell for a tenant's user", NAMESPACES, true,
+	    "/srv/functions/acme",
+	    { mounts,
+		"tenant /srv/functions/acme\n"
+		"data /srv/functions/acme/data\n",
+		pivot, limits,
+		"bounding\n"
+		"user user=1001 group=1002\n"
+		"directory /srv/functions/acme\n"
+		"capabilities\n"
+		"no_new_privs\n"
+		"hidden\n"
+		"death signal=9\n"
+		"umask mask=027\n" } },
+	{ "an ordinary user's cell has a user namespace, and no change of user",
+	    NAMESPACES | CLONE_NEWUSER, false, "/home/a/functions/acme",
+	    { "ids user=1001 group=1002\n", mounts,
+		"tenant /home/a/functions/acme\n"
+		"data /home/a/functions/acme/data\n",
+		pivot, limits,
+		"bounding\n"
+		"directory /home/a/functions/acme\n"
+		"capabilities\n"
+		"no_new_privs\n"
+		"hidden\n"
+		"death signal=9\n"
+		"umask mask=027\n" } },
+	{ "without namespaces there is what is left, and it outlives master "
+	  "for as long as it takes to end its processes",
+	    0, false, "/home/a/functions/acme",
+	    { limits,
+		"no_new_privs\n"
+		"hidden\n"
+		"death signal=0\n"
+		"subreaper\n"
+		"umask mask=027\n" } },
+	{ "a probe has no tenant", NAMESPACES | CLONE_NEWUSER, false, NULL,
+	    { "ids user=1001 group=1002\n", mounts, pivot, limits,
+		"bounding\n"
+		"capabilities\n"
+		"no_new_privs\n"
+		"hidden\n"
+		"death signal=9\n"
+		"umask mask=027\n" } },
+};
+
+static const char *
+printed(const struct plan_facts *facts, const struct config *config)
+{
+	static struct buf text;
+	struct plan *plan = plan_make(facts, config);
+
+	buf_free(&text);
+	buf_init(&text, 65536);
+	plan_print(plan, &text);
+	plan_free(&plan);
+	assert_null(plan);
+	return buf_string(&text);
+}
+
+static void
+plan_is(void **state)
+{
+	const struct whole *w = *state;
+	const struct plan_facts facts = {
+		.tenant = "acme",
+		.directory = w->directory,
+		.uid = 1001,
+		.gid = 1002,
+		.namespaces = w->namespaces,
+		.root = w->root,
+	};
+	struct config *config = config_new();
+	char expected[8192] = "";
+
+	for (int i = 0; i < 8 && w->parts[i]; i++)
+		strcat(expected, w->parts[i]);
+	assert_string_equal(printed(&facts, config), expected);
+	config_release(&config);
+}
+
+/* ---- what the administrator adds -------------------------------------------------- */
+
+static char *some_paths[] = { (char *)(uintptr_t) "/srv/b/c",
+	(char *)(uintptr_t) "/srv/a", (char *)(uintptr_t) "/srv/b" };
+static char *a_path[] = { (char *)(uintptr_t) "/srv/git" };
+static char *targets[] = { (char *)(uintptr_t) "/usr/lib/cgi-bin",
+	(char *)(uintptr_t) "/opt/cgi", (char *)(uintptr_t) "/usrlocal" };
+
+static void
+assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static void
+paths_come_before_what_is_in_them(void **state)
+{
+	const struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.root = true };
+	struct config *config = config_new();
+	struct strings kept = config->cell_paths;
+
+	(void)state;
+	config->cell_paths = (struct strings){ some_paths, 3 };
+	assert_has(printed(&facts, config),
+	    "read /srv/a\nread /srv/b\nread /srv/b/c\ntenant /f/acme\n");
+	config->cell_paths = kept;
+	config_release(&config);
+}
+
+static void
+grants_are_the_tenants_own(void **state)
+{
+	struct plan_facts facts = { .tenant = "git",
+		.directory = "/f/git",
+		.namespaces = NAMESPACES,
+		.root = true };
+	struct config *config = config_new();
+	struct grant grant = {
+		.tenant = (char *)(uintptr_t) "git",
+		.read = { a_path, 1 },
+		.write = { some_paths + 1, 1 },
+	};
+
+	(void)state;
+	config->grants = &grant;
+	config->grant_count = 1;
+	assert_has(printed(&facts, config),
+	    "read /srv/git\ntenant /f/git\ndata /f/git/data\nwrite /srv/a\n"
+	    "pivot\n");
+	facts.tenant = "other";
+	assert_null(strstr(printed(&facts, config), "/srv/"));
+	config->grants = NULL;
+	config->grant_count = 0;
+	config_release(&config);
+}
+
+static void
+link_targets_are_shown_unless_they_are(void **state)
+{
+	const struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.root = true };
+	struct config *config = config_new();
+	struct strings kept = config->link_targets;
+
+	(void)state;
+	config->link_targets = (struct strings){ targets, 3 };
+	assert_has(printed(&facts, config),
+	    "subset=pid\nmaybe /opt/cgi\nmaybe /usrlocal\ntenant");
+	config->link_targets = kept;
+	config_release(&config);
+}
+
+static void
+notes_are_printed(void **state)
+{
+	struct plan_step step = { .op = PLAN_LIMIT,
+		.options = (char *)(uintptr_t) "nofile",
+		.first = 7,
+		.second = UINT64_MAX,
+		.note = "as it is" };
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 256);
+	plan_print_step(&step, &text);
+	assert_string_equal(buf_string(&text),
+	    "limit nofile soft=7 hard=unlimited (as it is)");
+	buf_free(&text);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest others[] = {
+		cmocka_unit_test(paths_come_before_what_is_in_them),
+		cmocka_unit_test(grants_are_the_tenants_own),
+		cmocka_unit_test(link_targets_are_shown_unless_they_are),
+		cmocka_unit_test(notes_are_printed),
+	};
+	int failed = RUN_ROWS(wholes, plan_is);
+
+	failed += cmocka_run_group_tests(others, NULL, NULL);
+	return failed != 0;
+}
