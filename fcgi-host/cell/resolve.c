@@ -589,7 +589,7 @@ target_allowed(const struct resolve *r, const char *path)
 	for (size_t i = 0; i < r->targets.count; i++) {
 		bytes = strlen(r->targets.items[i]);
 		if (strncmp(path, r->targets.items[i], bytes) == 0 &&
-		    path[bytes] == '/')
+		    (path[bytes] == '/' || path[bytes] == '\0'))
 			return true;
 	}
 	return false;
