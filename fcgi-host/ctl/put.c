@@ -212,7 +212,8 @@ functions_of_host(const struct ctl *ctl)
 		goto out;
 	}
 	root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, NULL);
-	found = json_string_value(json_object_get(root, "functions"));
+	found = json_string_value(json_object_get(json_object_get(root, "host"),
+	    "functions"));
 	if (found)
 		copy = diag_strdup(found);
 	else

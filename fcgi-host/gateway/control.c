@@ -374,7 +374,8 @@ fact_put(struct control_facts *facts, const char *section, const char *name,
 	json_object_set_new(object, name, value);
 }
 
-/* "gateway.pid=311" of master becomes a fact of the section gateway. */
+/* "gateway.pid=311" of master becomes a fact of the section gateway; a key
+ * without a dot is of the host: it says "log=" (where) and "log.pid=". */
 static void
 fact_line(struct control_facts *facts, struct span line)
 {
@@ -386,7 +387,7 @@ fact_line(struct control_facts *facts, struct span line)
 		return;
 	part = span_cut(&key, '.');
 	snprintf(section, sizeof(section), "%.*s",
-	    SPAN_ARGS(key.data ? part : SPAN("")));
+	    SPAN_ARGS(key.data ? part : SPAN("host")));
 	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(key.data ? key : part));
 	if (fact_is_list(name))
 		fact_append(facts, section, name, line);
@@ -408,9 +409,8 @@ static void
 fact_append(struct control_facts *facts, const char *section, const char *name,
     struct span value)
 {
-	json_t *list = section[0] ?
-	    json_object_get(json_object_get(facts->root, section), name) :
-	    json_object_get(facts->root, name);
+	json_t *list =
+	    json_object_get(json_object_get(facts->root, section), name);
 
 	if (!list)
 		fact_put(facts, section, name, list = json_array());

@@ -95,7 +95,8 @@ master_status_ask(void *arg, uint64_t ask)
 	last_ask = ask;
 	if (answer == 0 && !silent)
 		control_master_said(control, ask, false,
-		    SPAN("version=1.0\ngateway.pid=311\nlog.state=up\n"
+		    SPAN("version=1.0\nlog=/var/log\ngateway.pid=311\n"
+			 "log.state=up\n"
 			 "not_enforced=network\nenforced=users\n"
 			 "not_enforced=memory\n"));
 	return answer;
@@ -462,7 +463,7 @@ static void
 status_is_one_object_of_gateway_and_master(void **state)
 {
 	json_t *root;
-	const char *version, *ready, *odd, *first, *second, *users;
+	const char *version, *place, *ready, *odd, *first, *second, *users, *up;
 	int running, pid;
 
 	(void)state;
@@ -471,16 +472,19 @@ status_is_one_object_of_gateway_and_master(void **state)
 	root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(root);
 	assert_int_equal(json_unpack(root,
-			     "{s:s,s:{s:i},s:{s:{s:s,s:s}},"
-			     "s:{s:i},s:[s,s!],s:[s!]}",
-			     "version", &version, "requests", "running",
-			     &running, "tenants", "acme", "state", &ready,
-			     "odd", &odd, "gateway", "pid", &pid,
+			     "{s:{s:s,s:s,s:[s,s!],s:[s!]!},s:{s:i!},"
+			     "s:{s:{s:s,s:s!}!},s:{s:i!},s:{s:s!}!}",
+			     "host", "version", &version, "log", &place,
 			     "not_enforced", &first, &second, "enforced",
-			     &users),
+			     &users, "requests", "running", &running, "tenants",
+			     "acme", "state", &ready, "odd", &odd, "gateway",
+			     "pid", &pid, "log", "state", &up),
 	    0);
+	assert_string_equal(place, "/var/log");
+	assert_string_equal(up, "up");
 	assert_string_equal(first, "network");
 	assert_string_equal(second, "memory");
+	assert_string_equal(users, "users");
 	assert_int_equal(running, 3);
 	assert_int_equal(pid, 311);
 	assert_string_equal(version, "1.0");
