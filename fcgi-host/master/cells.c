@@ -87,6 +87,22 @@ cells_init(struct master *m)
 }
 
 void
+cells_free(struct master *m)
+{
+	struct map_node *node, *next;
+
+	for (node = map_next(&m->cells.tenants, NULL); node; node = next) {
+		struct tenant *t = MAP_OWNER(node, struct tenant, by_name);
+
+		next = map_next(&m->cells.tenants, node);
+		t->failures = 0;
+		tenant_release(m, t);
+	}
+	map_free(&m->cells.tenants);
+	map_free(&m->cells.by_pid);
+}
+
+void
 cells_ask(struct master *m, struct span name)
 {
 	const struct tenant *t = tenant_get(m, name);
@@ -393,8 +409,11 @@ cell_spawn(struct cell *c, int between[2], char *reason, size_t room)
 		snprintf(reason, room, "no channel: %s", diag_errno());
 		goto failed;
 	}
+	/* without a namespace that dies with it, a cell has to outlive us for
+	 * the moment it takes to kill what is in it */
 	c->pid = children_spawn(m, "fcgi-host-cell", ends[1], NULL, 0,
-	    m->namespaces, NULL, NULL, m->cell_environment, reason, room);
+	    m->namespaces, NULL, NULL, (m->namespaces & CLONE_NEWPID) != 0,
+	    m->cell_environment, reason, room);
 	fd_close(&ends[1]);
 	if (c->pid < 0) {
 		fd_close(&ends[0]);

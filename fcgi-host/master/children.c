@@ -134,7 +134,8 @@ children_gateway(struct master *m)
 pid_t
 children_spawn(struct master *m, const char *program, int channel,
     const int *more, size_t more_count, uint64_t namespaces, const uid_t *uid,
-    const gid_t *gid, char *const *envp, char *reason, size_t room)
+    const gid_t *gid, bool dies_with_us, char *const *envp, char *reason,
+    size_t room)
 {
 	int fds[PROC_FD_MOST] = { -1, STDERR_FILENO, STDERR_FILENO, channel };
 	char *argv[] = { (char *)(uintptr_t)program, NULL };
@@ -146,7 +147,7 @@ children_spawn(struct master *m, const char *program, int channel,
 		.fd_count = PEER_FIRST_FD + 1 + more_count,
 		.namespaces = namespaces,
 		.own_session = true, /* Ctrl-C is for us alone */
-		.dies_with_parent = true,
+		.dies_with_parent = dies_with_us,
 		.changes_user = m->root && uid,
 		.uid = uid ? *uid : 0,
 		.gid = gid ? *gid : 0,
@@ -240,7 +241,7 @@ child_spawn(struct child *c)
 	c->pid = children_spawn(m, row->program, ends[1],
 	    is_log ? for_log : for_gateway, is_log ? 1 : 3, 0,
 	    is_log ? &m->settled.log_uid : &m->settled.gateway_uid,
-	    is_log ? &m->settled.log_gid : &m->settled.gateway_gid,
+	    is_log ? &m->settled.log_gid : &m->settled.gateway_gid, true,
 	    m->child_environment, reason, sizeof(reason));
 	fd_close(&ends[1]);
 	if (c->pid < 0) {

@@ -180,6 +180,7 @@ struct cells {
 };
 
 void cells_init(struct master *);
+void cells_free(struct master *);		       /* when none is left */
 void cells_ask(struct master *, struct span tenant);   /* TENANT_ASK */
 void cells_check(struct master *, struct span tenant); /* TENANT_CHECK */
 void cells_kill(struct master *, struct span tenant, struct span reason);
@@ -220,7 +221,8 @@ struct peer *children_gateway(struct master *);
  * descriptors follow. */
 pid_t children_spawn(struct master *, const char *program, int channel,
     const int *fds, size_t fd_count, uint64_t namespaces, const uid_t *uid,
-    const gid_t *gid, char *const *envp, char *reason, size_t room);
+    const gid_t *gid, bool dies_with_us, char *const *envp, char *reason,
+    size_t room);
 
 /* ---- gateway_says.c: what the gateway may ask ---------------------------- */
 
@@ -272,6 +274,7 @@ void notify(const char *state);
 struct master {
 	struct arguments arguments;
 	bool root;
+	char *config_file;     /* ours, absolute */
 	struct config *config; /* ours, replaced by reload */
 	struct settled settled;
 	struct buf options; /* config_encode() of it */

@@ -15,6 +15,7 @@
 
 #include "master/master.h"
 
+static void end(struct master *);
 static void read_configuration(struct master *);
 static void prepare_process(struct master *);
 static void go_to_programs(const struct arguments *, bool root);
@@ -37,10 +38,11 @@ serve(const struct arguments *arguments)
 		.since_unix_ms = clock_unix_ms(),
 	}, *m = &whole;
 
+	umask(022);
 	read_configuration(m);
-	prepare_process(m);
 	rundir_open(&m->rundir, m->config, &m->settled, m->arguments.state,
 	    m->root);
+	prepare_process(m); /* moves to another directory */
 	registry_init(&m->registry, m->rundir.state_fd);
 	m->namespaces = probe_namespaces(m->root, m->namespaces_reason,
 	    sizeof(m->namespaces_reason));
@@ -58,10 +60,7 @@ serve(const struct arguments *arguments)
 	children_start(m);
 	loop_run(m->loop);
 
-	rundir_close(&m->rundir); /* first: a new master may start now */
-	registry_free(&m->registry);
-	loop_free(m->loop);
-	diag_info("ended");
+	end(m);
 	return m->exit_status;
 }
 
@@ -77,6 +76,22 @@ serve_child_ready(struct master *m)
 	notify("READY=1");
 }
 
+/* Nobody is left but us. */
+static void
+end(struct master *m)
+{
+	rundir_close(&m->rundir); /* first: a new master may start now */
+	cells_free(m);
+	registry_free(&m->registry);
+	loop_free(m->loop);
+	config_release(&m->config);
+	buf_free(&m->options);
+	free(m->cell_environment);
+	free(m->child_environment);
+	free(m->config_file);
+	diag_info("ended");
+}
+
 static void
 read_configuration(struct master *m)
 {
@@ -85,7 +100,8 @@ read_configuration(struct master *m)
 
 	/* for reloads, after we have moved */
 	if (a->config_file)
-		a->config_file = settle_path(a, a->config_file);
+		a->config_file = m->config_file =
+		    settle_path(a, a->config_file);
 	buf_init(&errors, 256 * 1024);
 	m->config = settle(a, m->root, 1, &m->settled, &errors);
 	if (!m->config) {
@@ -97,8 +113,6 @@ read_configuration(struct master *m)
 	buf_init(&m->options, MESSAGE_MOST);
 	if (config_encode(m->config, &m->options) != 0)
 		diag_fatal("the configuration is too large");
-	if (a->state)
-		a->state = settle_path(a, a->state);
 }
 
 static void
@@ -106,7 +120,6 @@ prepare_process(struct master *m)
 {
 	struct rlimit files;
 
-	umask(022);
 	signal(SIGPIPE, SIG_IGN); /* stdout may be closed */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
