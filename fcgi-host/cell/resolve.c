@@ -556,13 +556,20 @@ open_outside(struct resolve *r, const char *path, int flags, int *fd,
 	};
 	char link[PATH_MAX], canonical[PATH_MAX];
 	int n = snprintf(link, sizeof(link), "%s/%s", r->place.directory, path);
+	struct stat st;
 
-	if (n < 0 || (size_t)n >= sizeof(link) || !realpath(link, canonical))
+	if (n < 0 || (size_t)n >= sizeof(link))
+		say(reason, "%s: its path is too long", path);
+	else if (!realpath(link, canonical)) {
+		/* the link may be on the way there, and lead to where there is
+		 * nothing of this name */
+		if (errno == ENOENT && lstat(link, &st) != 0)
+			return PLACE_ABSENT;
 		say(reason,
 		    "%s is a symbolic link out of the tenant's "
 		    "directory to something that is not there for functions",
 		    path);
-	else if (!target_allowed(r, canonical))
+	} else if (!target_allowed(r, canonical))
 		say(reason,
 		    "%s is a symbolic link to %s, which is not in "
 		    "link_targets",

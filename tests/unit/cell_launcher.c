@@ -45,7 +45,7 @@ role_run(const char *role)
 		if (strcmp(role, "signals") == 0 &&
 		    (sigismember(&mask, signo) == 1 ||
 			(sigaction(signo, NULL, &action) == 0 &&
-			    action.sa_handler != SIG_DFL)))
+			    action.sa_handler == SIG_IGN)))
 			printf("%d ", signo);
 	return 0;
 }
