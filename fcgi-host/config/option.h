@@ -4,6 +4,7 @@
  * know the table only. Private to this folder.
  *   option.c        defaults, checks, bytes        links libc and wire only
  *   option_read.c   from a file                    the one user of libconfig
+ *   option_scan.c   what libconfig must not see
  *   option_print.c  for people */
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
@@ -143,10 +144,12 @@ size_t option_file_groups(struct option_file *, const char *path);
 void option_file_group(struct option_file *, const char *path, size_t index,
     const struct option *, size_t count, void *object);
 
-/* An error at the line of an option; without `path`, of the last group; was it
- * in the file at all? */
+/* An error at the line of an option, without `path` of the last group; at any
+ * line (0: none) of any file. Is the option in the file, were there errors? */
 void option_file_say(struct option_file *, const char *path, const char *, ...)
     __attribute__((format(printf, 3, 4)));
+void option_file_say_at(struct option_file *, const char *name, int line,
+    const char *, ...) __attribute__((format(printf, 4, 5)));
 bool option_file_has(const struct option_file *, const char *path);
 size_t option_file_errors(const struct option_file *);
 
@@ -158,6 +161,13 @@ char *option_path_from(const char *directory, const char *path);
  * and `why`: "cannot be read: ...". */
 int option_file_load(int fd, size_t most, struct buf *b,
     char why[OPTION_WHY_MOST]);
+
+/* ---- option_scan.c ---------------------------------------------------------- */
+
+/* 0, or -1 with one error said: there is something in the text, or in a file
+ * that it includes from that directory, that libconfig must not see. */
+int option_scan(struct option_file *, const char *name, struct span text,
+    const char *directory);
 
 /* ---- option_print.c ---------------------------------------------------------- */
 

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* option_read.c - options from a file; the one user of libconfig. libconfig
- * knows the syntax, the rows know the meaning. Before libconfig sees a text it
- * is looked through for what version 1.5 does not say or does not survive:
- * integers above 32 bits are cut silently, \x00 disappears, a NUL or a comment
- * without an end hides the rest of the file, a text that is no part of the
- * grammar leaks, and @include of a directory ends the process. */
+ * knows the syntax, the rows know the meaning; option_scan.c looks through a
+ * text before libconfig sees it. */
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <libconfig.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "base/fd.h"
 #include "wire/time_spec.h"
 
 #include "config/nearest.h"
@@ -27,9 +20,7 @@
 enum {
 	ERRORS_MOST = 32, /* lines; a person reads the first */
 	ERROR_BYTES_MOST = 1024,
-	SHOWN_MOST = 48,	 /* of a value that is wrong */
-	INCLUDE_DEPTH_MOST = 10, /* as libconfig's own */
-	INCLUDE_BYTES_MOST = 1024 * 1024,
+	SHOWN_MOST = 48, /* of a value that is wrong */
 	CANDIDATES_MOST = 128,
 };
 
@@ -49,11 +40,8 @@ struct option_file {
 
 static void say(struct option_file *, const config_setting_t *, const char *,
     ...) __attribute__((format(printf, 3, 4)));
-static void say_at(struct option_file *, const char *name, int line,
-    const char *, ...) __attribute__((format(printf, 4, 5)));
 static void say_list(struct option_file *, const char *name, int line,
     const char *, va_list) __attribute__((format(printf, 4, 0)));
-static int scan(struct option_file *, const char *name, struct span, int depth);
 static void read_group(struct option_file *, const config_setting_t *,
     const char *prefix);
 static void read_option(struct option_file *, const struct option *,
@@ -77,7 +65,7 @@ option_file_new(const char *name, struct span text, const char *directory,
 	f->errors = errors;
 	f->prefix = "";
 	config_init(&f->config);
-	if (scan(f, name, text, 0) != 0) {
+	if (option_scan(f, name, text, directory) != 0) {
 		option_file_free(f);
 		return NULL;
 	}
@@ -91,8 +79,9 @@ option_file_new(const char *name, struct span text, const char *directory,
 	if (!good) {
 		words = config_error_text(&f->config);
 		file = config_error_file(&f->config);
-		say_at(f, file ? file : name, config_error_line(&f->config),
-		    "%s", words ? words : "syntax error");
+		option_file_say_at(f, file ? file : name,
+		    config_error_line(&f->config), "%s",
+		    words ? words : "syntax error");
 		option_file_free(f);
 		return NULL;
 	}
@@ -188,9 +177,9 @@ say(struct option_file *f, const config_setting_t *setting, const char *format,
 	va_end(args);
 }
 
-static void
-say_at(struct option_file *f, const char *name, int line, const char *format,
-    ...)
+void
+option_file_say_at(struct option_file *f, const char *name, int line,
+    const char *format, ...)
 {
 	va_list args;
 
@@ -226,246 +215,6 @@ shown(const char *value, char text[SHOWN_MOST + 8])
 	snprintf(text, SHOWN_MOST + 8, "%.*s%s", SHOWN_MOST, value,
 	    strlen(value) > SHOWN_MOST ? "..." : "");
 	return text;
-}
-
-/* ---- looking through the text ----------------------------------------------------- */
-
-struct scan {
-	struct option_file *file;
-	const char *name;
-	struct span rest;
-	int line;
-	int depth;   /* of @include */
-	char before; /* ends the last token: a sign, '"' or 'w'; 0: none */
-};
-
-static void
-scan_skip(struct scan *s, size_t bytes)
-{
-	for (size_t i = 0; i < bytes && i < s->rest.bytes; i++)
-		if (s->rest.data[i] == '\n')
-			s->line++;
-	s->rest = span_skip(s->rest, bytes);
-}
-
-/* Behind the next `end`; false at the end of the text. */
-static bool
-scan_behind(struct scan *s, struct span end)
-{
-	while (s->rest.bytes > 0 && !span_starts(s->rest, end))
-		scan_skip(s, 1);
-	if (s->rest.bytes == 0)
-		return false;
-	scan_skip(s, end.bytes);
-	return true;
-}
-
-static int
-scan_comment(struct scan *s)
-{
-	int line = s->line;
-
-	scan_skip(s, 2);
-	if (scan_behind(s, SPAN("*/")))
-		return 0;
-	say_at(s->file, s->name, line,
-	    "the comment that begins here has no "
-	    "end");
-	return -1;
-}
-
-static int
-scan_string(struct scan *s)
-{
-	int line = s->line;
-
-	if (!s->before || !strchr("=:,([\"", s->before)) {
-		say_at(s->file, s->name, line,
-		    "text stands where none can: is a ; or = missing?");
-		return -1;
-	}
-	scan_skip(s, 1);
-	while (s->rest.bytes > 0 && s->rest.data[0] != '"') {
-		if (span_starts_nocase(s->rest, SPAN("\\x00"))) {
-			say_at(s->file, s->name, s->line,
-			    "text cannot hold a NUL (\\x00)");
-			return -1;
-		}
-		scan_skip(s, s->rest.data[0] == '\\' ? 2 : 1);
-	}
-	if (s->rest.bytes == 0) {
-		say_at(s->file, s->name, line,
-		    "the text that begins here has "
-		    "no end");
-		return -1;
-	}
-	scan_skip(s, 1);
-	return 0;
-}
-
-static bool
-is_word(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '*';
-}
-
-/* A name or a number. */
-static int
-scan_word(struct scan *s)
-{
-	struct span word = s->rest, digits;
-	uint64_t value = 0;
-	bool fits = true;
-	size_t bytes = 0;
-
-	while (bytes < word.bytes && is_word(word.data[bytes]))
-		bytes++;
-	word = digits = span_take(word, bytes);
-	scan_skip(s, bytes);
-	if (word.data[0] == '-')
-		digits = span_skip(digits, 1);
-	if (digits.bytes == 0 || digits.data[0] < '0' || digits.data[0] > '9')
-		return 0;
-	if (span_ends(digits, SPAN("L")))
-		digits.bytes--;
-	if (span_ends(digits, SPAN("L")))
-		digits.bytes--;
-	if (span_starts_nocase(digits, SPAN("0x"))) {
-		digits = span_skip(digits, 2);
-		while (digits.bytes > 0 && digits.data[0] == '0')
-			digits = span_skip(digits, 1);
-		fits = digits.bytes < 8 ||
-		    (digits.bytes == 8 && digits.data[0] < '8');
-	} else {
-		while (digits.bytes > 1 && digits.data[0] == '0')
-			digits = span_skip(digits, 1);
-		/* what is no number libconfig says itself */
-		for (size_t i = 0; i < digits.bytes; i++)
-			if (digits.data[i] < '0' || digits.data[i] > '9')
-				return 0;
-		fits = span_number(digits, INT_MAX, &value) == 0;
-	}
-	if (fits)
-		return 0;
-	say_at(s->file, s->name, s->line,
-	    "the number %.*s is above %d, the "
-	    "most a number may be; times and sizes are text with their unit",
-	    (int)(word.bytes < SHOWN_MOST ? word.bytes : SHOWN_MOST), word.data,
-	    INT_MAX);
-	return -1;
-}
-
-static int
-scan_included(struct scan *s, struct span name)
-{
-	char path[PATH_MAX], why[OPTION_WHY_MOST];
-	struct buf text;
-	int fd, result = -1;
-
-	if (name.bytes == 0 || name.data[0] == '/' ||
-	    span_find(name, '\\') >= 0) {
-		say_at(s->file, s->name, s->line,
-		    "@include takes a path "
-		    "relative to %s",
-		    s->file->directory);
-		return -1;
-	}
-	if (s->depth >= INCLUDE_DEPTH_MOST) {
-		say_at(s->file, s->name, s->line,
-		    "@include is more than %d "
-		    "deep",
-		    INCLUDE_DEPTH_MOST);
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/%.*s", s->file->directory,
-	    SPAN_ARGS(name));
-	buf_init(&text, INCLUDE_BYTES_MOST + 1);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		say_at(s->file, s->name, s->line,
-		    "@include: %s cannot be "
-		    "opened: %s",
-		    path, diag_errno());
-	else if (option_file_load(fd, INCLUDE_BYTES_MOST, &text, why) != 0)
-		say_at(s->file, s->name, s->line, "@include: %s %s", path, why);
-	else
-		result = scan(s->file, path, buf_span(&text), s->depth + 1);
-	fd_close(&fd);
-	buf_free(&text);
-	return result;
-}
-
-static int
-scan_include(struct scan *s)
-{
-	struct span rest, name;
-
-	if (!span_starts(s->rest, SPAN("@include"))) {
-		scan_skip(s, 1);
-		return 0;
-	}
-	if (!s->file->directory) {
-		say_at(s->file, s->name, s->line,
-		    "@include is not allowed in the settings of a tenant");
-		return -1;
-	}
-	scan_skip(s, strlen("@include"));
-	rest = span_trim(s->rest);
-	if (!span_starts(rest, SPAN("\"")))
-		return 0; /* libconfig will call it what it is */
-	rest = span_skip(rest, 1);
-	name = span_cut(&rest, '"');
-	if (scan_included(s, name) != 0)
-		return -1;
-	scan_behind(s, SPAN("\""));
-	scan_behind(s, SPAN("\""));
-	return 0;
-}
-
-static int
-scan_token(struct scan *s)
-{
-	char first = s->rest.data[0];
-	int result = 0;
-
-	if (first == ' ' || (first >= '\t' && first <= '\r')) {
-		scan_skip(s, 1);
-	} else if (first == '#' || span_starts(s->rest, SPAN("//"))) {
-		scan_behind(s, SPAN("\n"));
-	} else if (span_starts(s->rest, SPAN("/*"))) {
-		result = scan_comment(s);
-	} else if (first == '"') {
-		result = scan_string(s);
-		s->before = '"';
-	} else if (first == '@') {
-		result = scan_include(s);
-		s->before = '\0';
-	} else if (is_word(first)) {
-		result = scan_word(s);
-		s->before = 'w';
-	} else {
-		scan_skip(s, 1);
-		s->before = first;
-	}
-	return result;
-}
-
-static int
-scan(struct option_file *f, const char *name, struct span text, int depth)
-{
-	struct scan s = { f, name, text, 1, depth, '\0' };
-	ptrdiff_t nul = span_find(text, '\0');
-
-	if (nul >= 0) {
-		scan_skip(&s, (size_t)nul);
-		say_at(f, name, s.line, "there is a NUL in the file");
-		return -1;
-	}
-	while (s.rest.bytes > 0)
-		if (scan_token(&s) != 0)
-			return -1;
-	return 0;
 }
 
 /* ---- a file, as options -------------------------------------------------------------- */

@@ -154,9 +154,12 @@ static const struct mistake {
 	{ "a file that includes itself is found out",
 	    SPAN("@include \"loop.conf\"\n"),
 	    "loop.conf:1: @include is more than 10 deep\n" },
-	{ "nesting without end is an error of syntax",
+	{ "a text behind a comma is an item only in a list",
+	    SPAN("front = { group = \"a\", \"b\" };"),
+	    "host.conf:1: text stands where none can: is a ; or = missing?\n" },
+	{ "nesting has a bound",
 	    SPAN("a=((((((((((((((((((((((((((((((((((((((((((((((((("),
-	    "host.conf:1: syntax error\n" },
+	    "host.conf:1: brackets are nested more than 16 deep\n" },
 };
 
 static void
