@@ -35,6 +35,7 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
 	c->gateway = g;
 	c->tenant = t;
 	c->uid = (uid_t)m->uid;
+	c->heard_ms = loop_now_ms(g->loop);
 	c->directory_bytes = m->directory.bytes;
 	memcpy(c->directory, m->directory.data, m->directory.bytes);
 	list_init(&c->launchers);
@@ -180,6 +181,7 @@ cell_says(void *arg, enum message_type type, struct span body, int *fds,
 		struct message_plan plan;
 	} m;
 
+	c->heard_ms = loop_now_ms(c->gateway->loop);
 	if (c->state != CELL_SERVING)
 		return;
 	if (type == MESSAGE_RESOLVED &&
@@ -234,6 +236,20 @@ cell_plan(struct cell *c, uint64_t ask)
 	const struct message_plan_ask plan = { .ask = ask };
 
 	return peer_send(c->peer, MESSAGE_PLAN_ASK, &plan, NULL, 0);
+}
+
+/* Somebody waited in vain for limits.queue. If it was silent all that time it is
+ * stuck or stopped, and all it runs is out of anybody's control. */
+void
+cell_doubt(struct cell *c)
+{
+	struct gateway *g = c->gateway;
+
+	if (c->doubted || loop_now_ms(g->loop) - c->heard_ms <
+	    g->config->limits[LIMIT_queue])
+		return;
+	c->doubted = true;
+	master_cell_kill(g, tenant_name(c->tenant), "it does not answer");
 }
 
 /* ---- its end ------------------------------------------------------------------- */

@@ -622,7 +622,8 @@ struct cell {
 	size_t running;
 	uint32_t next_launcher;
 	uid_t uid;
-	bool answered;			/* it said something */
+	uint64_t heard_ms;		/* when it said something last */
+	bool doubted;			/* master was asked to kill it */
 	struct list resolves;		/* questions */
 	size_t resolve_count;
 	struct deferred end;
@@ -645,6 +646,7 @@ int cell_resolve(struct cell *, struct request *);	/* 0 or -1 */
 void cell_leave(struct cell *);		/* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
 void cell_fail(struct cell *, enum end, struct span reason);
+void cell_doubt(struct cell *);		/* it did not answer in time */
 void cell_settle(struct cell *);	/* a run of it is over */
 int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation,
     int signo);

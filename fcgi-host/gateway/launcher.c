@@ -19,6 +19,7 @@ static void launcher_says(void *arg, enum message_type, struct span body,
 static void launcher_gone(void *arg, const char *reason, bool unread);
 static void launcher_ended(struct launcher *, const struct message_ended *);
 static struct launcher *launcher_numbered(struct cell *, uint32_t);
+static void launcher_none(struct cell *, const char *why);
 static void launcher_end(void *arg);
 
 /* ---- its life --------------------------------------------------------------- */
@@ -95,6 +96,8 @@ launcher_came(struct cell *c, const struct message_launcher *m, int *fd)
 		diag_warn("no launcher for tenant %s: %s; the next request "
 		    "asks again", c->tenant->name, diag_errno());
 		launcher_close(&l);
+		if (c->launcher_count == 0)
+			launcher_none(c, diag_errno());
 		return;
 	}
 	c->gateway->stats.launchers++;
@@ -103,6 +106,15 @@ launcher_came(struct cell *c, const struct message_launcher *m, int *fd)
 	*fd = -1;
 	launcher_move(l, LAUNCHER_IDLE);
 	launcher_give(l);
+}
+
+/* With others at work those who wait will have theirs; now there is nobody. */
+static void
+launcher_none(struct cell *c, const char *why)
+{
+	while (!list_empty(&c->wanting))
+		request_end(LIST_OWNER(list_first(&c->wanting),
+		    struct request, waiting), END_MACHINE, span_of(why));
 }
 
 static struct launcher *

@@ -28,12 +28,14 @@ static void request_admit(struct request *);
 static void request_busy(struct request *, enum admit_answer);
 static void request_start(struct request *);
 static void request_again(struct request *);
+static void request_patience(struct request *);
 static void request_resolve(struct request *);
 static void request_not_started(struct request *);
 static void request_hold_back(struct request *, uint64_t now_ms);
 static void request_unwait(struct request *);
 static void request_due(void *arg);
 static void request_overdue(struct request *);
+static void request_unanswered(struct request *);
 static void request_give_slot(struct request *);
 static void request_reason(struct request *, enum end);
 static void request_ending(struct request *);
@@ -505,8 +507,20 @@ request_start(struct request *r)
 			return;
 		}
 	}
+	request_patience(r);
 	request_wait(r, WAITS_LAUNCHER, &cell->wanting);
 	launcher_want(cell);
+}
+
+/* Nobody is waited for longer than for a slot. */
+static void
+request_patience(struct request *r)
+{
+	if (r->due_ms != 0)
+		return;
+	r->due_ms = loop_now_ms(r->gateway->loop) +
+	    r->gateway->config->limits[LIMIT_queue];
+	request_timer(r);
 }
 
 /* Asks the cell what the name is now; for the cell itself first. */
@@ -515,11 +529,7 @@ request_resolve(struct request *r)
 {
 	struct cell *cell = r->tenant->cell;
 
-	if (r->due_ms == 0) {
-		r->due_ms = loop_now_ms(r->gateway->loop) +
-		    r->gateway->config->limits[LIMIT_queue];
-		request_timer(r);
-	}
+	request_patience(r);
 	if (!cell) {
 		request_wait(r, WAITS_CELL, &r->tenant->waiting);
 		tenant_want_cell(r->tenant);
@@ -815,8 +825,7 @@ request_overdue(struct request *r)
 			request_end_limit(r, END_UPLOAD_TIME, LIMIT_upload,
 			    limits[LIMIT_upload]);
 		else
-			request_end(r, END_CELL_GONE,
-			    SPAN("they did not answer"));
+			request_unanswered(r);
 		break;
 	case REQUEST_WAITING:
 		r->retry_after_s = admit_retry_after(&r->function->admit);
@@ -824,7 +833,7 @@ request_overdue(struct request *r)
 		    limits[LIMIT_queue]);
 		break;
 	case REQUEST_STARTING:
-		request_end(r, END_CELL_GONE, SPAN("they did not answer"));
+		request_unanswered(r);
 		break;
 	case REQUEST_RUNNING:
 	case REQUEST_REPLYING:
@@ -834,6 +843,16 @@ request_overdue(struct request *r)
 	case REQUEST_GONE:
 		break;
 	}
+}
+
+/* Master or the cell did not do what was asked of it. A cell that says nothing
+ * at all is in nobody's interest. */
+static void
+request_unanswered(struct request *r)
+{
+	if (r->tenant->cell)
+		cell_doubt(r->tenant->cell);
+	request_end(r, END_CELL_GONE, SPAN("they did not answer"));
 }
 
 /* ---- the end ---------------------------------------------------------------------- */

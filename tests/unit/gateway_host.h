@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/proc.h"
 #include "gateway/gateway.h"
 
 enum {
@@ -149,6 +150,7 @@ host_open(struct host *h, void (*tweak)(struct config *))
 	char spool[96];
 	struct event e;
 
+	signal(SIGPIPE, SIG_IGN);
 	memset(h, 0, sizeof(*h));
 	h->log = -1;
 	h->config = config_new();

@@ -1,0 +1,990 @@
+/* SPDX-License-Identifier: MIT */
+/* If this fails, a request is started wrongly, twice or never, waits where it
+ * should not, or is lost when a process of the host, a file or a configuration
+ * changes under it. */
+#include "gateway_host.h"
+
+static struct host host;
+static struct web web;
+
+static void
+small(struct config *c)
+{
+	c->slots_host = 4;
+	c->slots_tenant = 4;
+	c->slots_share = 100;
+	c->slots_function = 2;
+	c->queue_function = 2;
+	c->queue_tenant = 3;
+	c->queue_host = 8;
+	c->limits[LIMIT_grace] = 50;
+	c->limits[LIMIT_queue] = 300;
+	c->launcher_idle = 100;
+	c->cell_idle = 1000;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	host_open(&host, small);
+	web_open(&web, &host);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	web_close(&web);
+	host_close(&host);
+	return 0;
+}
+
+static void
+answer(struct start *s)
+{
+	start_write(s, "Content-Type: text/plain\n\nhello\n");
+	host_exit(&host, s, 0);
+}
+
+static void
+hello_comes(struct web *w)
+{
+	web_end(w);
+	assert_true(w->ended);
+	web_has(w, "hello\n");
+	web_forget(w);
+}
+
+/* The fakes answer whatever they are asked until the web server has this. */
+static void
+refused(const char *target, const char *status, const char *says,
+    const char *end)
+{
+	struct event e;
+
+	web_get(&web, target);
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	assert_int_equal(host.access.end.bytes, strlen(end));
+	assert_memory_equal(host.access.end.data, end, strlen(end));
+	web_end(&web);
+	web_has(&web, status);
+	web_has(&web, says);
+	web_forget(&web);
+	assert_int_equal(host.heard[MESSAGE_START], 0);
+}
+
+/* ---- what a target means ------------------------------------------------------- */
+
+static void
+targets(void **state)
+{
+	(void)state;
+	refused("/fn/acme", "Status: 404 ", "no-function", "no-function");
+	refused("/other", "Status: 404 ", "no-function", "no-function");
+	refused("/fn/acme/a%00b", "Status: 400 ", "bad-request",
+	    "bad-request");
+	refused("/fn/acme/..%2f", "Status: 400 ", "bad-request",
+	    "bad-request");
+	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 0);
+	host.tenant_none = true;
+	refused("/fn/acme/hello", "Status: 404 ", "no-tenant", "no-tenant");
+	host.tenant_none = false;
+	host.tenant_refused = "its owner is nobody";
+	refused("/fn/acme/hello", "Status: 503 ", "its owner is nobody",
+	    "tenant-refused");
+	host.tenant_refused = NULL;
+	host.outcome = RESOLVED_NONE;
+	refused("/fn/acme/hello", "Status: 404 ", "no function acme/hello",
+	    "no-function");
+	host.outcome = RESOLVED_REFUSED;
+	host.reason = "it is not executable";
+	refused("/fn/acme/hello", "Status: 503 ", "it is not executable",
+	    "refused");
+	host.outcome = RESOLVED_FOUND;
+	/* nothing of that was remembered */
+	web_hello(&web, &host);
+	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 3);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 3);
+}
+
+static void
+settings_count(void **state)
+{
+	char *methods[] = { strdup("GET"), strdup("HEAD") };
+	const char *post[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/hello", NULL };
+	char *args[] = { strdup("-x"), strdup("two words") };
+	struct start s;
+
+	(void)state;
+	host.settings = settings_new(host.config);
+	host.settings->methods.items = calloc(2, sizeof(char *));
+	memcpy(host.settings->methods.items, methods, sizeof(methods));
+	host.settings->methods.count = 2;
+	host.settings->args.items = calloc(2, sizeof(char *));
+	memcpy(host.settings->args.items, args, sizeof(args));
+	host.settings->args.count = 2;
+	host.settings->limits[LIMIT_time] = 1234;
+	host.settings->limits[LIMIT_cpu] = 1500;
+	host.settings->limits[LIMIT_memory] = 1 << 20;
+	host.settings->limits[LIMIT_files] = 17;
+	host.settings->limits[LIMIT_processes] = 3;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_int_equal(s.time_us, 1234000);
+	assert_int_equal(s.message.cpu_s, 2);
+	assert_int_equal(s.message.memory_bytes, 1 << 20);
+	assert_int_equal(s.message.files, 17);
+	assert_int_equal(s.message.processes, 3);
+	assert_int_equal(s.message.args.bytes, 13);
+	assert_memory_equal(s.message.args.data, "-x\0two words", 13);
+	assert_memory_equal(s.message.ticket.data, "ticket", 6);
+	assert_string_equal(start_env(&s, "SCRIPT_FILENAME"),
+	    "/srv/acme/hello");
+	assert_non_null(start_env(&s, "FN_DEADLINE_MS"));
+	assert_int_equal(strlen(start_env(&s, "TRACEPARENT")), 55);
+	assert_non_null(start_env(&s, "PATH"));
+	answer(&s);
+	hello_comes(&web);
+	web_begin(&web, 1, true, post);
+	web_body(&web, 1, SPAN_NONE);
+	web_flush(&web);
+	web_end(&web);
+	web_has(&web, "Status: 405 ");
+	web_has(&web, "Allow: GET, HEAD\r\n");
+}
+
+/* The file's name works too, without a second look at it. */
+static void
+by_its_file(void **state)
+{
+	struct start s;
+
+	(void)state;
+	host.name = "report";
+	web_known(&web, &host, "/fn/acme/report.py");
+	web_known(&web, &host, "/fn/acme/report.py");
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);
+	web_get(&web, "/fn/acme/report");
+	host_start(&host, &s);
+	assert_string_equal(start_env(&s, "FN_NAME"), "report");
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);
+	/* another extension is another question */
+	host.outcome = RESOLVED_NONE;
+	host.heard[MESSAGE_START] = 0;
+	refused("/fn/acme/report.sh", "Status: 404 ", "", "no-function");
+	host.outcome = RESOLVED_FOUND;
+	web_known(&web, &host, "/fn/acme/report");
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
+}
+
+static void
+asked_once(void **state)
+{
+	struct web more[3];
+	struct event e;
+	struct message_resolve ask;
+	struct start s;
+
+	(void)state;
+	host.silent = true;
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_RESOLVE, &e);
+	message_resolve_decode(e.body, &ask);
+	for (int i = 0; i < 3; i++) {
+		web_open(&more[i], &host);
+		web_get(&more[i], "/fn/acme/hello");
+		/* answered behind it: so it has been read */
+		fcgi_put_begin(&more[i].send, 2, FCGI_FILTER, true);
+		web_flush(&more[i]);
+		web_end(&more[i]);
+	}
+	ask.name = SPAN("hello");
+	host_resolved(&host, e.index, &ask);
+	for (int i = 0; i < 4; i++) {
+		host_start(&host, &s);
+		answer(&s);
+	}
+	hello_comes(&web);
+	for (int i = 0; i < 3; i++) {
+		hello_comes(&more[i]);
+		web_close(&more[i]);
+	}
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);
+	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 1);
+}
+
+/* ---- how a start may fail -------------------------------------------------------- */
+
+static void
+not_started(struct start *s, enum ended how, int error, enum proc_step step)
+{
+	host_ended(&host, s, (struct message_ended){ .how = how,
+	    .error = (uint32_t)error, .step = step });
+}
+
+static void
+changed(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	not_started(&s, ENDED_STALE, 0, 0);
+	host_start(&host, &s);
+	answer(&s);
+	hello_comes(&web);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
+	host_record(&host, "done", 200);
+}
+
+static void
+removed(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host.outcome = RESOLVED_NONE;
+	not_started(&s, ENDED_STALE, 0, 0);
+	host_record(&host, "no-function", 404);
+	web_end(&web);
+	web_has(&web, "Status: 404 ");
+	host.outcome = RESOLVED_FOUND;
+	web_hello(&web, &host);
+}
+
+static void
+being_written(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	for (int i = 0; i < 3; i++) {
+		host_start(&host, &s);
+		not_started(&s, ENDED_NOT_STARTED, ETXTBSY, PROC_EXECVE);
+	}
+	host_start(&host, &s);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+}
+
+static void
+written_for_long(void **state)
+{
+	struct event e;
+	struct message_start m;
+	struct message_ended ended = { .how = ENDED_NOT_STARTED,
+		.error = ETXTBSY, .step = PROC_EXECVE };
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	do {
+		host_event(&host, &e);
+		if (e.type == MESSAGE_START) {
+			message_start_decode(e.body, &m);
+			ended.invocation = m.invocation;
+			host_send(&host, host.launchers[e.index].fd,
+			    MESSAGE_ENDED, &ended, NULL, 0);
+		}
+		host_react(&host, &e);
+	} while (e.type != MESSAGE_ACCESS);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+	web_has(&web, "limits.queue");
+	web_hello(&web, &host);
+}
+
+static void
+cannot_start(void **state)
+{
+	static const struct { int error; const char *status, *end; } rows[] = {
+		{ EACCES, "Status: 502 ", "not-started" },
+		{ ENOEXEC, "Status: 502 ", "not-started" },
+		{ ENOMEM, "Status: 503 ", "machine" },
+		{ EAGAIN, "Status: 503 ", "machine" },
+	};
+	struct start s;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		web_forget(&web);
+		web_get(&web, "/fn/acme/hello");
+		host_start(&host, &s);
+		not_started(&s, ENDED_NOT_STARTED, rows[i].error, PROC_EXECVE);
+		web_end(&web);
+		web_has(&web, rows[i].status);
+		host_record(&host, rows[i].end,
+		    rows[i].status[8] == '5' && rows[i].status[10] == '2' ?
+		    502 : 503);
+	}
+	web_hello(&web, &host);
+}
+
+/* ---- launchers ---------------------------------------------------------------------- */
+
+static void
+launcher_dies(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_launcher_dies(&host, s.launcher);
+	start_close(&s);
+	web_end(&web);
+	web_has(&web, "Status: 502 ");
+	web_has(&web, "launcher-gone");
+	host_record(&host, "launcher-gone", 502);
+	web_hello(&web, &host);
+}
+
+static void
+launcher_dies_in_the_middle(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\nhalf");
+	web_until(&web, "half");
+	host_launcher_dies(&host, s.launcher);
+	start_close(&s);
+	web_end(&web);
+	assert_false(web.ended);
+	host_record(&host, "launcher-gone", 200);
+}
+
+/* It died without reading START: nothing was run, another may run it. */
+static void
+launcher_dies_before_reading(void **state)
+{
+	struct start s;
+	struct pollfd p;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	p = (struct pollfd){ .fd = host.launchers[0].fd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	host_launcher_dies(&host, 0);
+	host_start(&host, &s);
+	assert_int_equal(s.launcher, 1);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+}
+
+static void
+no_launcher(void **state)
+{
+	struct event e;
+
+	(void)state;
+	host.no_launcher = true;
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+	host.no_launcher = false;
+	web_hello(&web, &host);
+}
+
+/* Idle launchers end, then idle cells; both come again. */
+static void
+idle(void **state)
+{
+	struct pollfd p;
+	char byte;
+
+	(void)state;
+	web_hello(&web, &host);
+	p = (struct pollfd){ .fd = host.launchers[0].fd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
+	p.fd = host.cells[0];
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
+	web_hello(&web, &host);
+	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 2);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);	/* still known */
+}
+
+/* ---- time ------------------------------------------------------------------------------ */
+
+/* TERM, grace, KILL, confirmation, the cell, and on without it. */
+static void
+every_step_to_the_end(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	host.settings = settings_new(host.config);
+	host.settings->limits[LIMIT_time] = 20;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_expect(&host, MESSAGE_STOP, &e);
+	assert_int_equal(host.stop.signal, SIGTERM);
+	assert_int_equal(host.stop.invocation, s.invocation);
+	host_expect(&host, MESSAGE_STOP, &e);
+	assert_int_equal(host.stop.signal, SIGKILL);
+	host_expect(&host, MESSAGE_CELL_KILL, &e);
+	web_end(&web);
+	web_has(&web, "Status: 504 ");
+	web_has(&web, "limits.time = 20");
+	host_record(&host, "time", 504);
+	start_close(&s);
+	web_hello(&web, &host);
+}
+
+/* Who catches the alarm may finish, and is believed. */
+static void
+finishes_in_grace(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	host.settings = settings_new(host.config);
+	host.settings->limits[LIMIT_time] = 20;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_expect(&host, MESSAGE_STOP, &e);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+}
+
+static void
+ends_in_grace_without_a_word(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	host.settings = settings_new(host.config);
+	host.settings->limits[LIMIT_time] = 20;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_expect(&host, MESSAGE_STOP, &e);
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	web_has(&web, "Status: 504 ");
+	host_record(&host, "time", 504);
+}
+
+/* ---- slots ------------------------------------------------------------------------------ */
+
+static void
+slots_and_queue(void **state)
+{
+	struct web webs[5];
+	struct start first, second, s;
+
+	(void)state;
+	web_hello(&web, &host);
+	for (int i = 0; i < 5; i++) {
+		web_open(&webs[i], &host);
+		web_get(&webs[i], "/fn/acme/hello");
+	}
+	/* two run, two wait, one is turned away; which is not ours to say */
+	host_start(&host, &first);
+	host_start(&host, &second);
+	answer(&first);
+	host_start(&host, &s);
+	answer(&second);
+	host_start(&host, &first);
+	answer(&s);
+	answer(&first);
+	unsigned full = 0;
+	for (int i = 0; i < 5; i++) {
+		web_end(&webs[i]);
+		if (strstr(webs[i].text, "Status: 503 ")) {
+			web_has(&webs[i], "Retry-After: ");
+			web_has(&webs[i], "queue.function = 2");
+			full++;
+		} else
+			web_has(&webs[i], "hello");
+		web_close(&webs[i]);
+	}
+	assert_int_equal(full, 1);
+	assert_true(host.launcher_count <= 2);
+}
+
+static void
+waited_too_long(void **state)
+{
+	struct web webs[3];
+	struct start a, b;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		web_open(&webs[i], &host);
+	web_get(&webs[0], "/fn/acme/hello");
+	host_start(&host, &a);
+	web_get(&webs[1], "/fn/acme/hello");
+	host_start(&host, &b);
+	web_get(&webs[2], "/fn/acme/hello");
+	web_end(&webs[2]);
+	web_has(&webs[2], "Status: 503 ");
+	web_has(&webs[2], "limits.queue");
+	web_has(&webs[2], "Retry-After: ");
+	answer(&a);
+	answer(&b);
+	hello_comes(&webs[0]);
+	hello_comes(&webs[1]);
+	for (int i = 0; i < 3; i++)
+		web_close(&webs[i]);
+}
+
+/* Whoever waits and goes away leaves nothing behind. */
+static void
+gone_while_waiting(void **state)
+{
+	struct web other, third;
+	struct start a, b;
+
+	(void)state;
+	web_open(&other, &host);
+	web_open(&third, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &a);
+	web_get(&other, "/fn/acme/hello");
+	host_start(&host, &b);
+	web_get(&third, "/fn/acme/hello");
+	web_close(&third);
+	host_record(&host, "client-gone", 0);
+	answer(&a);
+	answer(&b);
+	hello_comes(&web);
+	hello_comes(&other);
+	web_close(&other);
+	assert_int_equal(host.heard[MESSAGE_START], 2);
+}
+
+static void
+switched_off(void **state)
+{
+	(void)state;
+	host.settings = settings_new(host.config);
+	host.settings->concurrency = 0;
+	refused("/fn/acme/hello", "Status: 503 ", "switched off",
+	    "switched-off");
+}
+
+/* ---- cells -------------------------------------------------------------------------------- */
+
+static void
+cell_dies(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	fd_close(&host.cells[0]);
+	host_launcher_dies(&host, s.launcher);
+	start_close(&s);
+	web_end(&web);
+	assert_true(web.ended);
+	assert_true(strstr(web.text, "Status: 502 ") ||
+	    strstr(web.text, "Status: 503 "));
+	web_forget(&web);
+	struct event e;
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	web_hello(&web, &host);
+	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 2);
+}
+
+/* Only asked, nothing started: the next cell is asked the same. */
+static void
+cell_dies_while_asked(void **state)
+{
+	struct event e;
+	struct start s;
+
+	(void)state;
+	host.silent = true;
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_RESOLVE, &e);
+	host.silent = false;
+	fd_close(&host.cells[0]);
+	host_start(&host, &s);
+	answer(&s);
+	hello_comes(&web);
+	assert_int_equal(host.cell_count, 2);
+}
+
+static void
+cell_dies_again_and_again(void **state)
+{
+	struct event e;
+
+	(void)state;
+	host.silent = true;
+	web_get(&web, "/fn/acme/hello");
+	for (int i = 0; i < 3; i++) {
+		host_expect(&host, MESSAGE_RESOLVE, &e);
+		fd_close(&host.cells[i]);
+	}
+	host_record(&host, "cell-gone", 503);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+}
+
+static void
+cell_is_silent(void **state)
+{
+	(void)state;
+	host.silent = true;
+	refused("/fn/acme/hello", "Status: 503 ", "did not answer",
+	    "cell-gone");
+	assert_int_equal(host.heard[MESSAGE_CELL_KILL], 1);
+	fd_close(&host.cells[0]);		/* master does */
+	host.silent = false;
+	web_hello(&web, &host);
+}
+
+static void
+cell_could_not_be_made(void **state)
+{
+	struct message_tenant_none none = { .tenant = SPAN("acme"),
+		.refused = 1, .reason = SPAN("mount: no such path /x") };
+	struct event e;
+
+	(void)state;
+	host.silent = true;
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_RESOLVE, &e);
+	host_send(&host, host.master, MESSAGE_TENANT_NONE, &none, NULL, 0);
+	host_record(&host, "tenant-refused", 503);
+	web_end(&web);
+	web_has(&web, "no such path /x");
+	host.silent = false;
+	web_hello(&web, &host);
+}
+
+static void
+directory_moved(void **state)
+{
+	struct event e;
+	struct message_resolve ask;
+	struct start s;
+
+	(void)state;
+	host.silent = true;
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_RESOLVE, &e);
+	message_resolve_decode(e.body, &ask);
+	ask.name = SPAN("hello");
+	host.silent = false;
+	host.outcome = RESOLVED_MOVED;
+	host_resolved(&host, 0, &ask);
+	host.outcome = RESOLVED_FOUND;
+	host_start(&host, &s);
+	assert_int_equal(host.cell_count, 2);
+	answer(&s);
+	hello_comes(&web);
+}
+
+/* ---- configuration, log, end ----------------------------------------------------------------- */
+
+/* What runs ends in its old cell; what comes starts in a new one. */
+static void
+reload(void **state)
+{
+	struct start old, new;
+	struct web other;
+	struct pollfd p;
+	char byte;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &old);
+	host.config->generation = 2;
+	host.config->limits[LIMIT_time] = 7000;
+	host_configure(&host);
+	web_open(&other, &host);
+	web_get(&other, "/fn/acme/hello");
+	do
+		host_start(&host, &new);
+	while (0);
+	assert_int_equal(host.cell_count, 2);
+	assert_int_equal(new.time_us, 7000000);
+	answer(&new);
+	hello_comes(&other);
+	answer(&old);
+	hello_comes(&web);
+	p = (struct pollfd){ .fd = host.cells[0], .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
+	web_hello(&web, &host);
+	web_close(&other);
+	assert_int_equal(host.cell_count, 2);
+}
+
+static void
+stderr_is_handed_over(void **state)
+{
+	struct start s;
+	struct event e;
+	struct message_stderr m;
+	char text[16];
+	int fd;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_int_equal(write(s.err, "oops", 4), 4);
+	host_expect(&host, MESSAGE_STDERR, &e);
+	message_stderr_decode(e.body, &m);
+	assert_memory_equal(m.tenant.data, "acme", 4);
+	assert_memory_equal(m.function.data, "hello", 5);
+	fd = e.fds[0];
+	assert_int_equal(read(fd, text, sizeof(text)), 4);
+	assert_int_equal(read(fd, text, sizeof(text)), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+	answer(&s);
+	hello_comes(&web);
+	/* at the very end, when nothing was watched yet */
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_int_equal(write(s.err, "late", 4), 4);
+	answer(&s);
+	host_expect(&host, MESSAGE_STDERR, &e);
+	close(e.fds[0]);
+	hello_comes(&web);
+	/* who is silent costs the log nothing */
+	web_hello(&web, &host);
+	assert_int_equal(host.heard[MESSAGE_STDERR], 2);
+}
+
+/* Without a log requests go on; their records, and a stderr, wait. */
+static void
+log_restarts(void **state)
+{
+	struct start s;
+	struct event e;
+	int fd;
+
+	(void)state;
+	web_hello(&web, &host);
+	fd_close(&host.log);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_int_equal(write(s.err, "kept", 4), 4);
+	answer(&s);
+	hello_comes(&web);
+	/* one that runs while there is none */
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_int_equal(write(s.err, "noise", 5), 5);
+	start_write(&s, "Content-Type: text/plain\n\nbefore");
+	web_until(&web, "before");
+	host_wire_log(&host);
+	host_expect(&host, MESSAGE_STDERR, &e);
+	fd = e.fds[0];
+	host_expect(&host, MESSAGE_STDERR, &e);
+	close(fd);
+	close(e.fds[0]);
+	start_write(&s, "hello\n");
+	host_exit(&host, &s, 0);
+	hello_comes(&web);
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	if (host.heard[MESSAGE_ACCESS] < 3)
+		host_expect(&host, MESSAGE_ACCESS, &e);
+	assert_int_equal(host.heard[MESSAGE_ACCESS], 3);
+}
+
+static void
+drain(void **state)
+{
+	struct message_drain m = { .limit_ms = 10000 };
+	struct start s;
+	struct web other;
+	int status;
+
+	(void)state;
+	web_open(&other, &host);		/* idle: closed at once */
+	web_hello(&other, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_send(&host, host.master, MESSAGE_DRAIN, &m, NULL, 0);
+	assert_false(web_read(&other));
+	web_close(&other);
+	answer(&s);
+	hello_comes(&web);
+	assert_false(web_read(&web));		/* though KEEP_CONN */
+	assert_int_equal(waitpid(host.pid, &status, 0), host.pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	web_close(&web);
+	host_forget(&host);
+	setup(NULL);
+}
+
+static void
+drain_is_limited(void **state)
+{
+	struct message_drain m = { .limit_ms = 50 };
+	struct start s;
+	int status;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_send(&host, host.master, MESSAGE_DRAIN, &m, NULL, 0);
+	assert_int_equal(waitpid(host.pid, &status, 0), host.pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	start_close(&s);
+	web_close(&web);
+	host_forget(&host);
+	setup(NULL);
+}
+
+/* ---- a storm -------------------------------------------------------------------------------- */
+
+/* What a run does that may have nobody to write to. */
+static void
+storm_writes(const struct start *s, const char *text)
+{
+	ssize_t n = write(s->out, text, strlen(text));
+
+	assert_true(n > 0 || errno == EPIPE);
+}
+
+static void
+storm_ends(struct start *s, unsigned how)
+{
+	if (how == 0)
+		host_killed(&host, s, SIGSEGV, 10);
+	else if (how == 1)
+		host_exit(&host, s, 1);
+	else if (how == 2)
+		not_started(s, ENDED_NOT_STARTED, EACCES, PROC_EXECVE);
+	else {
+		host_launcher_dies(&host, s->launcher);
+		start_close(s);
+		/* its place is for the next */
+		if (s->launcher + 1 == host.launcher_count)
+			host.launcher_count--;
+	}
+}
+
+/* Clients that come and go at every moment, functions that end in every way:
+ * afterwards nothing is left, and the gateway is well. A client that is gone
+ * early may never have been seen. */
+static void
+storm(void **state)
+{
+	enum { ROUNDS = 400 };
+	uint64_t seed = rows_seed();
+	size_t before;
+
+	(void)state;
+	web_hello(&web, &host);
+	before = host_fds(&host);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct web w;
+		static struct start s;
+		struct event e;
+		unsigned gone = (unsigned)rows_random(&seed, 5);
+
+		web_open(&w, &host);
+		web_get(&w, "/fn/acme/hello");
+		host_start(&host, &s);
+		if (gone == 0)
+			web_close(&w);
+		storm_writes(&s, "Content-Type: a/b\n");
+		if (gone == 1)
+			web_close(&w);
+		if (rows_random(&seed, 2))
+			storm_writes(&s, "\nbody");
+		if (gone == 2)
+			web_close(&w);
+		storm_ends(&s, (unsigned)rows_random(&seed, 4));
+		host_expect(&host, MESSAGE_ACCESS, &e);
+		if (gone > 2) {
+			web_end(&w);
+			assert_true(w.ended);
+			web_close(&w);
+		}
+	}
+	web_hello(&web, &host);
+	/* those of connections that close go a moment later */
+	for (uint64_t until = clock_ms() + PATIENCE_MS;
+	    host_fds(&host) > before + 1 && clock_ms() < until;)
+		poll(NULL, 0, 1);
+	assert_true(host_fds(&host) <= before + 1);
+}
+
+int
+main(void)
+{
+#define TEST(words, function) \
+	{ words, function, setup, teardown, NULL }
+	const struct CMUnitTest tests[] = {
+		TEST("a target names a tenant and a function, or nothing",
+		    targets),
+		TEST("settings arrive in START", settings_count),
+		TEST("a function is called by its file's name too", by_its_file),
+		TEST("the same question is asked once", asked_once),
+		TEST("a changed file is resolved again", changed),
+		TEST("a removed file is 404", removed),
+		TEST("a file being written is waited for", being_written),
+		TEST("a file written for long is 503", written_for_long),
+		TEST("what cannot start is told apart", cannot_start),
+		TEST("a launcher that dies is a 502", launcher_dies),
+		TEST("a launcher that dies in mid-reply breaks it",
+		    launcher_dies_in_the_middle),
+		TEST("a launcher that dies before it read loses nothing",
+		    launcher_dies_before_reading),
+		TEST("no launcher to be had is 503", no_launcher),
+		TEST("idle launchers and cells end and come again", idle),
+		TEST("T1: every step to the end of a run",
+		    every_step_to_the_end),
+		TEST("T1: who finishes within grace is believed",
+		    finishes_in_grace),
+		TEST("T1: who ends within grace without a word is 504",
+		    ends_in_grace_without_a_word),
+		TEST("as many run as slots, as many wait as may",
+		    slots_and_queue),
+		TEST("who waits for limits.queue is told so", waited_too_long),
+		TEST("who goes while waiting leaves nothing",
+		    gone_while_waiting),
+		TEST("concurrency 0 switches off", switched_off),
+		TEST("a cell that dies takes its runs with it", cell_dies),
+		TEST("a cell that dies while asked costs nobody",
+		    cell_dies_while_asked),
+		TEST("a cell that dies again and again is an answer",
+		    cell_dies_again_and_again),
+		TEST("a cell that does not answer is one too", cell_is_silent),
+		TEST("a cell that could not be made says why",
+		    cell_could_not_be_made),
+		TEST("a directory that moved gets a new cell",
+		    directory_moved),
+		TEST("a new configuration loses no request", reload),
+		TEST("stderr goes to the log, from its first byte",
+		    stderr_is_handed_over),
+		TEST("a log that restarts gets what waited", log_restarts),
+		TEST("draining finishes what is there", drain),
+		TEST("draining has a limit", drain_is_limited),
+		TEST("after a storm nothing is left", storm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
