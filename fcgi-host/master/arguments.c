@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/version.h"
+
+#include "config/nearest.h"
 
 #include "master/master.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, HELP_LEFT = 24, HELP_WIDTH = 80 };
 
 static void print_help(struct buf *);
 static void print_version(struct buf *);
@@ -63,7 +66,6 @@ static const struct row rows[] = {
 	    .print = config_print_man },
 	{ "help", 'h', NULL, "this text", .print = print_help },
 	{ "version", 0, NULL, "the version", .print = print_version },
-	{ PROBE_OPTION, 0, NULL, NULL, .task = TASK_PROBE },
 };
 /* clang-format on */
 
@@ -71,7 +73,10 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static void apply(struct arguments *, const struct row *, const char *text);
 static const struct row *row_of(int letter, int index);
-static void usage(const char *, const char *) __attribute__((noreturn));
+static void unknown(const char *argument) __attribute__((noreturn));
+static void usage(const char *problem, const char *argument)
+    __attribute__((noreturn));
+static void print_wrapped(struct buf *, const char *sentence);
 
 void
 arguments_read(struct arguments *a, int argc, char **argv)
@@ -100,8 +105,7 @@ arguments_read(struct arguments *a, int argc, char **argv)
 		if (c == ':')
 			usage("needs an argument", argv[optind - 1]);
 		if (c == '?')
-			usage("is not an option, or not clear",
-			    argv[optind - 1]);
+			unknown(argv[optind - 1]);
 		apply(a, row_of(c, index), optarg);
 	}
 	if (optind < argc)
@@ -136,6 +140,28 @@ row_of(int letter, int index)
 	diag_panic("option %d has no row", letter);
 }
 
+/* Also one that is short for several, or has an argument it does not take. */
+static void
+unknown(const char *argument)
+{
+	const char *names[ROWS], *near;
+
+	for (int i = 0; i < ROWS; i++)
+		names[i] = rows[i].name;
+	near = nearest(argument + strspn(argument, "-"), names, ROWS);
+	if (near)
+		fprintf(stderr,
+		    "fcgi-host: %s is no option; did you mean "
+		    "--%s? See fcgi-host --help\n",
+		    argument, near);
+	else
+		fprintf(stderr,
+		    "fcgi-host: %s is no option; see fcgi-host "
+		    "--help\n",
+		    argument);
+	exit(EXIT_USAGE);
+}
+
 static void
 usage(const char *problem, const char *argument)
 {
@@ -167,19 +193,38 @@ print_help(struct buf *out)
 	    "its functions run as, if fcgi-host is started by root.\n"
 	    "\n"
 	    "It stays in the foreground. HUP reads the configuration again, "
-	    "USR1 opens the log\nfiles again, TERM or INT lets requests "
-	    "finish and ends, a second one ends now.\nfcgi-hostctl asks a "
+	    "USR1 opens the\nlog files again, TERM or INT lets requests "
+	    "finish and ends, a second one ends\nnow. fcgi-hostctl asks a "
 	    "running host what it does.\n"
 	    "\n");
 	for (int i = 0; i < ROWS; i++) {
 		const struct row *r = &rows[i];
 		char left[40];
 
-		if (!r->sentence)
-			continue;
 		snprintf(left, sizeof(left), "%c%c --%s %s",
 		    r->letter ? '-' : ' ', r->letter ? r->letter : ' ', r->name,
 		    r->takes ? r->takes : "");
-		buf_printf(out, "  %-22s %s\n", left, r->sentence);
+		buf_printf(out, "  %-*s", HELP_LEFT - 2, left);
+		print_wrapped(out, r->sentence);
 	}
+}
+
+/* In the right column, word by word; the left one is written. */
+static void
+print_wrapped(struct buf *out, const char *sentence)
+{
+	struct span rest = span_of(sentence);
+	size_t used = HELP_LEFT;
+
+	while (rest.data) {
+		struct span word = span_cut(&rest, ' ');
+
+		if (used + 1 + word.bytes > HELP_WIDTH) {
+			buf_printf(out, "\n%*s", HELP_LEFT, "");
+			used = HELP_LEFT;
+		}
+		buf_printf(out, " %.*s", SPAN_ARGS(word));
+		used += 1 + word.bytes;
+	}
+	buf_put_byte(out, '\n');
 }

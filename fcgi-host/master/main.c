@@ -11,6 +11,7 @@
 
 #include "master/master.h"
 
+static int run(const struct arguments *);
 static int print(void (*)(struct buf *));
 static int check(const struct arguments *);
 
@@ -18,6 +19,7 @@ int
 main(int argc, char **argv)
 {
 	struct arguments arguments;
+	int status;
 
 	diag_init("fcgi-host");
 	if (fd_fill_standard() != 0)
@@ -25,18 +27,24 @@ main(int argc, char **argv)
 	arguments_read(&arguments, argc, argv);
 	diag_verbose(arguments.verbose);
 
-	switch (arguments.task) {
+	status = run(&arguments);
+	free(arguments.directory);
+	return status;
+}
+
+static int
+run(const struct arguments *a)
+{
+	switch (a->task) {
 	case TASK_PRINT:
-		return print(arguments.print);
-	case TASK_PROBE:
-		return probe_child();
+		return print(a->print);
 	case TASK_CHECK:
 	case TASK_NGINX:
-		return check(&arguments);
+		return check(a);
 	case TASK_SERVE:
-		return serve(&arguments);
+		return serve(a);
 	}
-	diag_panic("task %d has no row", (int)arguments.task);
+	diag_panic("task %d has no row", (int)a->task);
 }
 
 static int
@@ -55,23 +63,25 @@ print(void (*what)(struct buf *))
 static int
 check(const struct arguments *a)
 {
+	int out = STDOUT_FILENO, status = EXIT_SUCCESS;
 	struct settled settled;
-	struct buf text;
 	struct config *c;
+	struct buf text;
 
 	buf_init(&text, 256 * 1024);
 	c = settle(a, geteuid() == 0, 1, &settled, &text);
 	if (!c) {
-		fd_write_all(STDERR_FILENO, buf_span(&text));
-		return EXIT_FAILURE;
-	}
-	if (a->task == TASK_NGINX)
+		out = STDERR_FILENO;
+		status = EXIT_FAILURE;
+	} else if (a->task == TASK_NGINX) {
 		nginx_print(c, &text);
-	else
+	} else {
 		buf_printf(&text, "%s: the configuration is good\n",
 		    a->config_file ? a->config_file : "defaults");
-	fd_write_all(STDOUT_FILENO, buf_span(&text));
+	}
+	if (fd_write_all(out, buf_span(&text)) != 0)
+		status = EXIT_FAILURE;
 	config_release(&c);
 	buf_free(&text);
-	return EXIT_SUCCESS;
+	return status;
 }

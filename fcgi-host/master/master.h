@@ -18,8 +18,6 @@
 
 #include "master/supervise.h"
 
-#define FCGI_HOST_VERSION "0.1"
-
 struct master;
 
 /* ---- arguments.c: the command line --------------------------------------- */
@@ -29,7 +27,6 @@ enum task {
 	TASK_CHECK, /* -n */
 	TASK_NGINX, /* -n --nginx */
 	TASK_PRINT, /* help and the like: `print` writes it */
-	TASK_PROBE, /* see probe.c */
 };
 
 struct arguments {
@@ -251,9 +248,7 @@ void stop_step(struct master *);   /* somebody ended: go on, or be over */
 /* ---- probe.c: what this kernel lets us do -------------------------------- */
 
 /* Namespaces that cells can have here: CLONE_NEW... or 0 with a sentence. */
-#define PROBE_OPTION "probe-namespaces"
-uint64_t probe_namespaces(bool root, char *reason, size_t room);
-int probe_child(void); /* the other half of it: TASK_PROBE's main */
+uint64_t probe_namespaces(const struct master *, char *reason, size_t room);
 
 /* One line each for all that is, or is not, enforced: `each` gets the key
  * "enforced" or "not_enforced" and a sentence. */

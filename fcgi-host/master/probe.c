@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* probe.c - what this kernel lets us do, found out by doing it: this program
- * is started once more the way a cell will be, and mounts a new /proc. What
- * cannot be is said in words, at start and in `status`. */
+/* probe.c - what this kernel lets us do, found out by doing it: the program of
+ * a cell is started the way a cell will be, and walks its plan without a
+ * tenant. What cannot be is said in words, at start and in `status`. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/proc.h"
 
 #include "master/master.h"
 
-enum { PROBE_NO_MOUNTS = 3, PROBE_NO_PROC = 4 };
+#define CELL_PROGRAM "fcgi-host-cell"
 
 enum {
 	CELL_NAMESPACES =
@@ -30,6 +31,8 @@ struct promise {
 	const char *enforced;
 	const char *not_enforced;
 };
+
+static void read_words(int fd, char *text, size_t room);
 
 /* clang-format off */
 static const struct promise promises[] = {
@@ -63,60 +66,46 @@ static const struct promise promises[] = {
 /* clang-format on */
 
 uint64_t
-probe_namespaces(bool root, char *reason, size_t room)
+probe_namespaces(const struct master *m, char *reason, size_t room)
 {
-	char *argv[] = { (char *)(uintptr_t) "fcgi-host",
-		(char *)(uintptr_t) "--" PROBE_OPTION, NULL };
-	const int fds[] = { -1, -1, STDERR_FILENO };
+	char *argv[] = { (char *)(uintptr_t)CELL_PROGRAM,
+		(char *)(uintptr_t) "--probe", NULL };
+	int fds[] = { -1, -1, -1 }, words[2];
 	struct proc_plan plan = {
-		.path = "/proc/self/exe",
+		.path = CELL_PROGRAM,
 		.argv = argv,
-		.envp = environ,
+		.envp = m->cell_environment,
 		.fds = fds,
 		.fd_count = 3,
-		.namespaces = CELL_NAMESPACES | (root ? 0 : CLONE_NEWUSER),
+		.namespaces = CELL_NAMESPACES | (m->root ? 0 : CLONE_NEWUSER),
 		.dies_with_parent = true,
 	};
-	struct proc_started started = proc_start(&plan);
-	char text[32];
+	struct proc_started started;
 	int status;
 
-	reason[0] = '\0';
+	if (pipe2(words, O_CLOEXEC) != 0)
+		diag_fatal("no pipe: %s", diag_errno());
+	fds[2] = words[1];
+	started = proc_start(&plan);
+	fd_close(&words[1]);
 	if (started.pid < 0) {
 		errno = started.error;
-		snprintf(reason, room,
-		    "the system refuses namespaces (%s: "
-		    "%s)",
+		snprintf(reason, room, "the system refuses namespaces (%s: %s)",
 		    proc_step_name(started.step), diag_errno());
+		fd_close(&words[0]);
 		return 0;
 	}
+	read_words(words[0], reason, room);
+	fd_close(&words[0]);
 	while (waitpid(started.pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (status == 0)
+	if (status == 0) {
+		reason[0] = '\0';
 		return plan.namespaces;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == PROBE_NO_MOUNTS)
-		snprintf(reason, room, "the system refuses mounts of our own");
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == PROBE_NO_PROC)
-		snprintf(reason, room,
-		    "the system refuses a new /proc, as in "
-		    "most containers");
-	else
-		snprintf(reason, room, "trying namespaces ended with %s",
-		    proc_status_words(status, text));
+	}
+	if (!reason[0])
+		proc_status_words(status, reason);
 	return 0;
-}
-
-/* In the new namespaces; nothing of it is seen outside. */
-int
-probe_child(void)
-{
-	if (getpid() != 1 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-		return PROBE_NO_MOUNTS;
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		NULL) != 0)
-		return PROBE_NO_PROC;
-	return EXIT_SUCCESS;
 }
 
 void
@@ -134,10 +123,24 @@ probe_list(const struct master *m,
 		if (kept)
 			each(arg, "enforced", p->enforced);
 		else if (p->namespace) {
-			snprintf(text, sizeof(text), "%s, since %s",
+			snprintf(text, sizeof(text),
+			    "%s, since a cell cannot be shut in here: %s",
 			    p->not_enforced, m->namespaces_reason);
 			each(arg, "not_enforced", text);
 		} else
 			each(arg, "not_enforced", p->not_enforced);
 	}
+}
+
+/* The one sentence it says when it fails, without the line's end. */
+static void
+read_words(int fd, char *text, size_t room)
+{
+	size_t used = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + used, room - 1 - used)) > 0)
+		used += (size_t)n;
+	text[used] = '\0';
+	text[strcspn(text, "\n")] = '\0';
 }

@@ -44,7 +44,7 @@ serve(const struct arguments *arguments)
 	    m->root);
 	prepare_process(m); /* moves to another directory */
 	registry_init(&m->registry, m->rundir.state_fd);
-	m->namespaces = probe_namespaces(m->root, m->namespaces_reason,
+	m->namespaces = probe_namespaces(m, m->namespaces_reason,
 	    sizeof(m->namespaces_reason));
 	probe_list(m, say_not_enforced, NULL);
 

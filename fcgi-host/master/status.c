@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/version.h"
+
 #include "master/master.h"
 
 static void print_child(const struct child *, struct buf *);
