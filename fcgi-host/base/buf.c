@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 
-enum { BUF_ROOM_LEAST = 256 };	/* the first allocation: a short line fits */
+enum { BUF_ROOM_LEAST = 256 }; /* the first allocation: a short line fits */
 
 static void buf_compact(struct buf *);
 static int buf_grow(struct buf *, size_t room);
@@ -100,8 +100,8 @@ buf_vprintf(struct buf *b, const char *format, va_list args)
 	    b->data ? b->room - b->end + 1 : 0, format, args);
 	if (bytes >= 0 && (!b->data || (size_t)bytes > b->room - b->end)) {
 		to = buf_reserve(b, (size_t)bytes);
-		bytes = to ? vsnprintf(to, (size_t)bytes + 1, format, again)
-		    : -1;
+		bytes =
+		    to ? vsnprintf(to, (size_t)bytes + 1, format, again) : -1;
 	}
 	va_end(again);
 	if (bytes < 0)

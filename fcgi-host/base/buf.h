@@ -10,15 +10,15 @@
 #include "base/span.h"
 
 struct buf {
-	char *data;		/* ours, NULL while empty */
-	size_t start;		/* first byte not yet taken */
-	size_t end;		/* behind the last byte written */
-	size_t room;		/* bytes allocated */
-	size_t ceiling;		/* most bytes it may hold at once */
+	char *data;	/* ours, NULL while empty */
+	size_t start;	/* first byte not yet taken */
+	size_t end;	/* behind the last byte written */
+	size_t room;	/* bytes allocated */
+	size_t ceiling; /* most bytes it may hold at once */
 };
 
 void buf_init(struct buf *, size_t ceiling);
-void buf_free(struct buf *);		/* gives memory back; usable again */
+void buf_free(struct buf *); /* gives memory back; usable again */
 
 static inline size_t
 buf_bytes(const struct buf *b)
@@ -46,9 +46,9 @@ int buf_printf(struct buf *, const char *, ...)
 int buf_vprintf(struct buf *, const char *, va_list)
     __attribute__((format(printf, 2, 0)));
 
-void buf_taken(struct buf *, size_t bytes);	/* drops them from the front */
-void buf_clear(struct buf *);			/* drops all, keeps memory */
-void buf_shrink(struct buf *);			/* frees memory when empty */
+void buf_taken(struct buf *, size_t bytes); /* drops them from the front */
+void buf_clear(struct buf *);		    /* drops all, keeps memory */
+void buf_shrink(struct buf *);		    /* frees memory when empty */
 
 /* The contents as a string, NUL-terminated for as long as nothing is written;
  * "" when empty, NULL without memory. */

@@ -51,12 +51,13 @@ void
 clock_iso(uint64_t unix_ms, char text[25])
 {
 	uint64_t ms = unix_ms % 1000, s = unix_ms / 1000;
-	uint64_t days = s / 86400 + 719468;	/* since 0000-03-01 */
+	uint64_t days = s / 86400 + 719468; /* since 0000-03-01 */
 	uint64_t era_day = days % 146097;
-	uint64_t year = (era_day - era_day / 1460 + era_day / 36524 -
-	    era_day / 146096) / 365;
+	uint64_t year =
+	    (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) /
+	    365;
 	uint64_t year_day = era_day - (365 * year + year / 4 - year / 100);
-	uint64_t month = (5 * year_day + 2) / 153;	/* 0 is March */
+	uint64_t month = (5 * year_day + 2) / 153; /* 0 is March */
 
 	year += days / 146097 * 400 + (month >= 10);
 	text = put_digits(text, year, 4, '-');

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-enum { REPEAT_MS = 10000 };	/* a flood shows one line in this time */
+enum { REPEAT_MS = 10000 }; /* a flood shows one line in this time */
 
 static const char *name = "fcgi-host";
 static bool verbose;
@@ -24,8 +24,8 @@ static bool verbose;
 static struct {
 	char line[DIAG_LINE_MOST];
 	size_t bytes;
-	uint64_t since_ms;	/* when it was printed */
-	unsigned repeats;	/* and how often not printed after that */
+	uint64_t since_ms; /* when it was printed */
+	unsigned repeats;  /* and how often not printed after that */
 } last;
 
 static void diag_say(const char *severity, const char *, va_list)
@@ -47,13 +47,13 @@ diag_verbose(int on)
 }
 
 /* The five and diag_debug differ in one word and in how they end. */
-#define SAY(severity)					\
-	do {						\
-		va_list args;				\
-							\
-		va_start(args, format);			\
-		diag_say((severity), format, args);	\
-		va_end(args);				\
+#define SAY(severity)                               \
+	do {                                        \
+		va_list args;                       \
+                                                    \
+		va_start(args, format);             \
+		diag_say((severity), format, args); \
+		va_end(args);                       \
 	} while (0)
 
 void

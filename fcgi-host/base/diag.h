@@ -14,7 +14,7 @@ enum { DIAG_LINE_MOST = 2048 };
 
 /* Every line begins "name: severity: ". Borrowed, a literal. */
 void diag_init(const char *process_name);
-void diag_verbose(int on);			/* shows diag_debug() */
+void diag_verbose(int on); /* shows diag_debug() */
 
 void diag_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
 void diag_info(const char *, ...) __attribute__((format(printf, 1, 2)));
@@ -30,7 +30,7 @@ const char *diag_errno(void);
 
 /* Memory of our own that the process cannot go on without: never NULL. Not
  * for anything whose size a peer chooses. */
-void *diag_alloc(size_t bytes);			/* zeroed */
+void *diag_alloc(size_t bytes); /* zeroed */
 char *diag_strdup(const char *);
 
 #endif

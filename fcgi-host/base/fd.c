@@ -15,7 +15,7 @@
 
 #include "base/fd.h"
 
-union control {			/* aligned for the first header */
+union control { /* aligned for the first header */
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(FD_PASS_MOST * sizeof(int))];
 };
@@ -34,7 +34,7 @@ fd_close(int *fd)
 
 	if (*fd < 0)
 		return;
-	close(*fd);	/* Linux has let go of it even when this is EINTR */
+	close(*fd); /* Linux has let go of it even when this is EINTR */
 	*fd = -1;
 	errno = kept_errno;
 }
@@ -107,8 +107,7 @@ fd_send(int socket, struct span s, const int *fds, size_t fd_count)
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
 		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds,
-		    fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
 		message.msg_control = &control;
 		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
 	}
@@ -124,8 +123,10 @@ fd_receive(int socket, char *data, size_t room, int *fds, size_t *fd_count)
 	struct iovec part = { data, room };
 	union control control;
 	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n;
 
@@ -198,8 +199,8 @@ fd_connect_unix(const char *path, int type)
 	if (unix_address(&address, path) != 0 || (fd = unix_socket(type)) < 0)
 		return -1;
 	do
-		result = connect(fd, (struct sockaddr *)&address,
-		    sizeof(address));
+		result =
+		    connect(fd, (struct sockaddr *)&address, sizeof(address));
 	while (result != 0 && errno == EINTR);
 	if (result != 0)
 		fd_close(&fd);
@@ -287,7 +288,7 @@ listen_under(int socket, const char *directory, int dir_fd,
 	size_t room = sizeof(address.sun_path);
 
 	if ((size_t)snprintf(address.sun_path, room, "%s%s", directory,
-	    temporary) >= room)
+		temporary) >= room)
 		snprintf(address.sun_path, room, "/proc/self/fd/%d/%s", dir_fd,
 		    temporary);
 	unlinkat(dir_fd, temporary, 0);

@@ -10,12 +10,12 @@
 
 #include "base/span.h"
 
-enum { FD_PASS_MOST = 8 };	/* descriptors in one message */
+enum { FD_PASS_MOST = 8 }; /* descriptors in one message */
 
-void fd_close(int *fd);			/* closes and sets -1; keeps errno */
-int fd_nonblock(int fd, bool on);	/* 0 or -1 */
-int fd_cloexec(int fd, bool on);	/* 0 or -1 */
-int fd_write_all(int fd, struct span);	/* blocking; 0 or -1 */
+void fd_close(int *fd);		       /* closes and sets -1; keeps errno */
+int fd_nonblock(int fd, bool on);      /* 0 or -1 */
+int fd_cloexec(int fd, bool on);       /* 0 or -1 */
+int fd_write_all(int fd, struct span); /* blocking; 0 or -1 */
 
 /* Descriptors 0, 1 and 2 are open (on /dev/null when they were not): called
  * first in every main, so that nothing of ours ever gets a number below 3. */
@@ -37,7 +37,7 @@ ssize_t fd_send(int socket, struct span, const int *fds, size_t fd_count);
 ssize_t fd_receive(int socket, char *data, size_t room, int *fds,
     size_t *fd_count);
 
-int fd_channel(int ends[2]);	/* SOCK_SEQPACKET pair, both non-blocking */
+int fd_channel(int ends[2]); /* SOCK_SEQPACKET pair, both non-blocking */
 
 /* A Unix socket at `path`, listening, bound to a temporary name and renamed,
  * so that the path is never half there. mode and gid (-1: leave) are set
@@ -46,9 +46,13 @@ int fd_channel(int ends[2]);	/* SOCK_SEQPACKET pair, both non-blocking */
  * backlog is EAGAIN; who gives a listener to a program that blocks in accept
  * clears the flag first. */
 int fd_listen_unix(const char *path, int type, mode_t mode, gid_t gid);
-int fd_connect_unix(const char *path, int type);	/* -1 with errno */
+int fd_connect_unix(const char *path, int type); /* -1 with errno */
 
-struct fd_peer { pid_t pid; uid_t uid; gid_t gid; };
-int fd_peer_of(int socket, struct fd_peer *);	/* SO_PEERCRED; 0 or -1 */
+struct fd_peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+};
+int fd_peer_of(int socket, struct fd_peer *); /* SO_PEERCRED; 0 or -1 */
 
 #endif

@@ -8,20 +8,20 @@
 
 struct heap_node {
 	uint64_t key;
-	size_t place;		/* 1-based index in the heap, 0 = not in it */
+	size_t place; /* 1-based index in the heap, 0 = not in it */
 };
 
 struct heap {
-	struct heap_node **nodes;	/* ours; nodes[0] unused */
+	struct heap_node **nodes; /* ours; nodes[0] unused */
 	size_t count;
 	size_t room;
 };
 
 void heap_init(struct heap *);
 void heap_free(struct heap *);
-int heap_add(struct heap *, struct heap_node *, uint64_t key);	/* 0 or -1 */
+int heap_add(struct heap *, struct heap_node *, uint64_t key); /* 0 or -1 */
 void heap_move(struct heap *, struct heap_node *, uint64_t key);
-void heap_remove(struct heap *, struct heap_node *);	/* harmless if out */
-struct heap_node *heap_least(const struct heap *);	/* NULL when empty */
+void heap_remove(struct heap *, struct heap_node *); /* harmless if out */
+struct heap_node *heap_least(const struct heap *);   /* NULL when empty */
 
 #endif

@@ -13,11 +13,11 @@ struct list {
 };
 
 #define LIST_OWNER(node, type, member) \
-	((type *)(void *)((char *)(node) - offsetof(type, member)))
+	((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* The body may remove `node`, nothing else of the list. */
-#define LIST_EACH(node, head)                                              \
-	for (struct list *node = (head)->next, *node##_next = node->next;  \
+#define LIST_EACH(node, head)                                             \
+	for (struct list *node = (head)->next, *node##_next = node->next; \
 	     node != (head); node = node##_next, node##_next = node->next)
 
 static inline void

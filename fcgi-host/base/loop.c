@@ -20,22 +20,22 @@
 #include "base/loop.h"
 
 enum {
-	BATCH_MOST = 128,	/* events a wait; more come with the next */
-	SIGNALS_MOST = 8,	/* signals a read; likewise */
+	BATCH_MOST = 128, /* events a wait; more come with the next */
+	SIGNALS_MOST = 8, /* signals a read; likewise */
 };
 
 struct loop {
-	int epoll_fd;		/* ours */
-	uint64_t batch;		/* number of the running or last one */
+	int epoll_fd;	/* ours */
+	uint64_t batch; /* number of the running or last one */
 	uint64_t now_ms;
 	bool running;
-	bool stir;		/* do not sleep: work may have come up outside
+	bool stir; /* do not sleep: work may have come up outside
 				 * of a batch */
-	bool reap;		/* children may have died */
+	bool reap; /* children may have died */
 	struct heap timers;
 	struct list deferred;
 
-	struct watch signals;	/* the signalfd, ours */
+	struct watch signals; /* the signalfd, ours */
 	sigset_t caught;
 	sigset_t start_mask;
 	struct {
@@ -174,8 +174,8 @@ loop_unwatch(struct loop *l, struct watch *w)
 	if (w->fd < 0)
 		return;
 	if (loop_control(l, EPOLL_CTL_DEL, w) != 0)
-		diag_panic("descriptor %d was closed while watched: %s",
-		    w->fd, diag_errno());
+		diag_panic("descriptor %d was closed while watched: %s", w->fd,
+		    diag_errno());
 	w->fd = -1;
 }
 
@@ -205,7 +205,7 @@ void
 loop_defer(struct loop *l, struct deferred *d, loop_fn *callback, void *arg)
 {
 	if (d->node.next)
-		return;		/* already on its way */
+		return; /* already on its way */
 	d->callback = callback;
 	d->arg = arg;
 	list_add_last(&l->deferred, &d->node);
@@ -226,7 +226,7 @@ loop_on_child(struct loop *l, loop_child_fn *callback, void *arg)
 	l->on_child = callback;
 	l->child_arg = arg;
 	loop_catch(l, SIGCHLD);
-	l->reap = true;		/* some may have died before we listened */
+	l->reap = true; /* some may have died before we listened */
 }
 
 void
@@ -234,7 +234,7 @@ loop_before_wait(struct loop *l, loop_fn *callback, void *arg)
 {
 	l->before_wait = callback;
 	l->before_wait_arg = arg;
-	l->stir = true;		/* what it would have done is waiting already */
+	l->stir = true; /* what it would have done is waiting already */
 }
 
 const sigset_t *
@@ -270,12 +270,12 @@ loop_dispatch(struct loop *l, int count)
 		unsigned events = 0;
 
 		if (w->fd < 0 || w->batch == l->batch)
-			continue;	/* taken off, or another one by now */
+			continue; /* taken off, or another one by now */
 		if (ready & EPOLLIN)
 			events |= LOOP_READ;
 		if (ready & EPOLLOUT)
 			events |= LOOP_WRITE;
-		events &= w->events;	/* changed during the batch */
+		events &= w->events; /* changed during the batch */
 		if (ready & (EPOLLHUP | EPOLLERR))
 			events |= LOOP_HANGUP | (w->events ? LOOP_READ : 0);
 		if (events != 0)
@@ -328,8 +328,8 @@ loop_run_deferred(struct loop *l)
 	while ((node = list_first(&l->deferred))) {
 		d = LIST_OWNER(node, struct deferred, node);
 		list_remove(node);
-		node->next = NULL;	/* may be deferred again */
-		d->callback(d->arg);	/* usually the end of d */
+		node->next = NULL;   /* may be deferred again */
+		d->callback(d->arg); /* usually the end of d */
 	}
 }
 
@@ -346,8 +346,9 @@ loop_catch(struct loop *l, int signo)
 	sigaddset(&one, signo);
 	sigprocmask(SIG_BLOCK, &one, NULL);
 	fd = signalfd(l->signals.fd, &l->caught, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0 || (l->signals.fd < 0 &&
-	    loop_watch(l, &l->signals, fd, LOOP_READ) != 0))
+	if (fd < 0 ||
+	    (l->signals.fd < 0 &&
+		loop_watch(l, &l->signals, fd, LOOP_READ) != 0))
 		diag_fatal("cannot listen for signals: %s", diag_errno());
 }
 
@@ -366,8 +367,8 @@ loop_read_signals(void *arg, unsigned events)
 		if (signo == SIGCHLD)
 			l->reap = true;
 		else
-			l->on_signal[signo].callback(
-			    l->on_signal[signo].arg, signo);
+			l->on_signal[signo].callback(l->on_signal[signo].arg,
+			    signo);
 	}
 }
 

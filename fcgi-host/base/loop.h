@@ -16,7 +16,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 
-struct loop;		/* opaque */
+struct loop; /* opaque */
 struct rusage;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
@@ -31,40 +31,40 @@ typedef void loop_signal_fn(void *arg, int signo);
 typedef void loop_child_fn(void *arg, pid_t, int wait_status,
     const struct rusage *);
 
-struct watch {			/* embedded in its owner */
-	int fd;			/* borrowed from the owner; -1 = not watched */
+struct watch {	/* embedded in its owner */
+	int fd; /* borrowed from the owner; -1 = not watched */
 	unsigned events;
-	uint64_t batch;		/* when it was put on: older events are stale */
+	uint64_t batch; /* when it was put on: older events are stale */
 	loop_watch_fn *callback;
 	void *arg;
 };
 
-struct timer {			/* embedded in its owner */
-	struct heap_node node;	/* key = due, ms */
+struct timer {		       /* embedded in its owner */
+	struct heap_node node; /* key = due, ms */
 	loop_fn *callback;
 	void *arg;
 };
 
-struct deferred {		/* embedded, zeroed, in what is to be freed */
+struct deferred { /* embedded, zeroed, in what is to be freed */
 	struct list node;
 	loop_fn *callback;
 	void *arg;
 };
 
-struct loop *loop_new(void);	/* fatal when the machine refuses */
+struct loop *loop_new(void); /* fatal when the machine refuses */
 void loop_free(struct loop *);
-void loop_run(struct loop *);	/* until loop_stop() */
+void loop_run(struct loop *); /* until loop_stop() */
 void loop_stop(struct loop *);
 /* One batch, waiting wait_ms at most; -1 is without limit. */
 void loop_once(struct loop *, int64_t wait_ms);
 
-uint64_t loop_now_ms(const struct loop *);	/* monotonic, one value a batch */
+uint64_t loop_now_ms(const struct loop *); /* monotonic, one value a batch */
 
 void watch_init(struct watch *, loop_watch_fn *, void *arg);
 int loop_watch(struct loop *, struct watch *, int fd, unsigned events);
 /* Costs nothing when the events are the same. */
 void loop_change(struct loop *, struct watch *, unsigned events);
-void loop_unwatch(struct loop *, struct watch *);	/* before close(fd) */
+void loop_unwatch(struct loop *, struct watch *); /* before close(fd) */
 
 void timer_init(struct timer *, loop_fn *, void *arg);
 void loop_timer_set(struct loop *, struct timer *, uint64_t at_ms);

@@ -121,8 +121,8 @@ map_grow(struct map *m)
 	struct map grown = *m;
 	struct map_node *node, **slot;
 
-	grown.bucket_count = m->bucket_count ? m->bucket_count * 2
-	    : MAP_BUCKETS_LEAST;
+	grown.bucket_count =
+	    m->bucket_count ? m->bucket_count * 2 : MAP_BUCKETS_LEAST;
 	grown.buckets = calloc(grown.bucket_count, sizeof(*grown.buckets));
 	if (!grown.buckets)
 		return -1;
@@ -176,10 +176,10 @@ static uint64_t
 siphash(const uint64_t seed[2], struct span s)
 {
 	uint64_t v[4] = {
-		seed[0] ^ UINT64_C(0x736f6d6570736575),	/* "somepseu" */
-		seed[1] ^ UINT64_C(0x646f72616e646f6d),	/* "dorandom" */
-		seed[0] ^ UINT64_C(0x6c7967656e657261),	/* "lygenera" */
-		seed[1] ^ UINT64_C(0x7465646279746573),	/* "tedbytes" */
+		seed[0] ^ UINT64_C(0x736f6d6570736575), /* "somepseu" */
+		seed[1] ^ UINT64_C(0x646f72616e646f6d), /* "dorandom" */
+		seed[0] ^ UINT64_C(0x6c7967656e657261), /* "lygenera" */
+		seed[1] ^ UINT64_C(0x7465646279746573), /* "tedbytes" */
 	};
 	uint64_t word, last = (uint64_t)s.bytes << 56;
 

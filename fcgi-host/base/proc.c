@@ -29,9 +29,9 @@
 #include "base/proc.h"
 
 enum {
-	CHILD_STACK_BYTES = 16 * 1024,	/* measured use: 312 bytes, 3.5 KiB
+	CHILD_STACK_BYTES = 16 * 1024, /* measured use: 312 bytes, 3.5 KiB
 					 * when symbols are bound on the way */
-	CHILDREN_AT_ONCE = 256,		/* killed per look at /proc */
+	CHILDREN_AT_ONCE = 256,	       /* killed per look at /proc */
 	KERNEL_SIGSET_BYTES = 8,
 	SIGNAL_MOST = 64,
 };
@@ -42,9 +42,9 @@ enum {
 /* What the child inherits by the shared memory, and how it reports. */
 struct launch {
 	const struct proc_plan *plan;
-	uint64_t reset;			/* bit s - 1: signal s */
+	uint64_t reset; /* bit s - 1: signal s */
 	pid_t parent;
-	char uid_map[48];		/* of a user namespace */
+	char uid_map[48]; /* of a user namespace */
 	char gid_map[48];
 	volatile enum proc_step step;
 	volatile int error;
@@ -116,8 +116,7 @@ proc_start(const struct proc_plan *plan)
 	started.step = launch.step;
 	started.error = launch.error;
 	if (started.step != PROC_STARTED) {
-		while (waitpid(started.pid, NULL, __WALL) < 0 &&
-		    errno == EINTR)
+		while (waitpid(started.pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
 		started.pid = -1;
 	}
@@ -135,8 +134,8 @@ launch_prepare(const struct launch *launch)
 	if ((plan->namespaces & CLONE_NEWUSER) &&
 	    launch_own_namespace(launch) != 0)
 		return PROC_USER;
-	if (plan->own_session ? setsid() < 0
-	    : plan->own_group && setpgid(0, 0) != 0)
+	if (plan->own_session ? setsid() < 0 :
+				plan->own_group && setpgid(0, 0) != 0)
 		return PROC_SESSION;
 	if (launch_descriptors(plan) != 0)
 		return PROC_DESCRIPTORS;
@@ -214,8 +213,8 @@ launch_keep_capabilities(void)
 	if (syscall(SYS_capset, &header, sets) != 0)
 		return -1;
 	/* EINVAL: behind the last one this kernel knows */
-	for (unsigned long c = 0; prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
-	    c, 0, 0) == 0; c++)
+	for (unsigned long c = 0;
+	     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) == 0; c++)
 		;
 	return errno == EINVAL ? 0 : -1;
 }
@@ -249,8 +248,8 @@ launch_descriptors(const struct proc_plan *plan)
 	for (int i = 0; i < count; i++) {
 		if (from[i] < 0)
 			close(i);
-		else if (from[i] == i ? fcntl(i, F_SETFD, 0) < 0
-		    : dup2(from[i], i) < 0)
+		else if (from[i] == i ? fcntl(i, F_SETFD, 0) < 0 :
+					dup2(from[i], i) < 0)
 			return -1;
 	}
 	/* the standard ones of this process are not close-on-exec */
@@ -267,7 +266,7 @@ launch_limits(const struct proc_plan *plan)
 		struct rlimit limit = { l->soft, l->hard };
 
 		if (prlimit(0, (__rlimit_resource_t)l->resource, &limit,
-		    NULL) != 0)
+			NULL) != 0)
 			return -1;
 	}
 	return 0;
@@ -283,9 +282,10 @@ launch_user(const struct launch *launch)
 	uid_t uid = plan->uid;
 	gid_t gid = plan->gid;
 
-	if (plan->changes_user && (syscall(SYS_setgroups, 0, NULL) != 0 ||
-	    syscall(SYS_setresgid, gid, gid, gid) != 0 ||
-	    syscall(SYS_setresuid, uid, uid, uid) != 0))
+	if (plan->changes_user &&
+	    (syscall(SYS_setgroups, 0, NULL) != 0 ||
+		syscall(SYS_setresgid, gid, gid, gid) != 0 ||
+		syscall(SYS_setresuid, uid, uid, uid) != 0))
 		return -1;
 	if (!plan->dies_with_parent)
 		return 0;
@@ -467,8 +467,8 @@ proc_kill_children(const pid_t *keep, size_t keep_count, uint64_t deadline_ms,
 
 	do {
 		/* the usual answer, ECHILD, costs one system call */
-		while (keep_count == 0 && (pid = waitpid(-1, &status,
-		    WNOHANG | __WALL)) != 0) {
+		while (keep_count == 0 &&
+		    (pid = waitpid(-1, &status, WNOHANG | __WALL)) != 0) {
 			if (pid > 0 && on_reaped)
 				on_reaped(arg, pid, status);
 			else if (pid < 0 && errno == ECHILD)
@@ -477,8 +477,8 @@ proc_kill_children(const pid_t *keep, size_t keep_count, uint64_t deadline_ms,
 		found = proc_children(pids, CHILDREN_AT_ONCE);
 		if (found < 0)
 			return -1;
-		stored = found < CHILDREN_AT_ONCE ? (size_t)found
-		    : (size_t)CHILDREN_AT_ONCE;
+		stored = found < CHILDREN_AT_ONCE ? (size_t)found :
+						    (size_t)CHILDREN_AT_ONCE;
 		killed = 0;
 		for (size_t i = 0; i < stored; i++)
 			if (!pid_among(pids[i], keep, keep_count)) {
@@ -572,8 +572,10 @@ child_wait(pid_t pid, uint64_t deadline_ms, int *status)
 		uint64_t left_ms = deadline_ms - now_ms;
 
 		/* without a pidfd (no such call, none free): a look each ms */
-		poll(&dead, 1, dead.fd < 0 ? 1
-		    : left_ms < 60000 ? (int)left_ms : 60000);
+		poll(&dead, 1,
+		    dead.fd < 0		? 1 :
+			left_ms < 60000 ? (int)left_ms :
+					  60000);
 		reaped = waitpid(pid, status, WNOHANG | __WALL);
 	}
 	fd_close(&dead.fd);

@@ -16,7 +16,7 @@
 enum { PROC_FD_MOST = 12, PROC_LIMIT_MOST = 10 };
 
 struct proc_limit {
-	int resource;		/* RLIMIT_... */
+	int resource; /* RLIMIT_... */
 	rlim_t soft;
 	rlim_t hard;
 };
@@ -26,26 +26,26 @@ struct proc_plan {
 	const char *path;
 	char *const *argv;
 	char *const *envp;
-	const char *directory;		/* NULL: stay */
-	const int *fds;			/* fds[i] becomes descriptor i; -1: none */
-	size_t fd_count;		/* all others are close-on-exec already */
-	uint64_t namespaces;		/* CLONE_NEW... or 0; then not vfork-only */
-	bool own_session;		/* setsid: own group, no terminal */
-	bool own_group;			/* setpgid alone: costs nothing, where a
+	const char *directory; /* NULL: stay */
+	const int *fds;	       /* fds[i] becomes descriptor i; -1: none */
+	size_t fd_count;       /* all others are close-on-exec already */
+	uint64_t namespaces;   /* CLONE_NEW... or 0; then not vfork-only */
+	bool own_session;      /* setsid: own group, no terminal */
+	bool own_group;	       /* setpgid alone: costs nothing, where a
 					 * session costs 9 us (autogroup) */
-	bool dies_with_parent;		/* PR_SET_PDEATHSIG SIGKILL */
-	bool changes_user;		/* to uid, gid, no further groups */
+	bool dies_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
+	bool changes_user;     /* to uid, gid, no further groups */
 	uid_t uid;
 	gid_t gid;
-	uint64_t alarm_us;		/* ITIMER_REAL armed before execve; 0: no */
+	uint64_t alarm_us; /* ITIMER_REAL armed before execve; 0: no */
 	struct proc_limit limits[PROC_LIMIT_MOST];
 	size_t limit_count;
 };
 
-enum proc_step {		/* where starting failed */
+enum proc_step { /* where starting failed */
 	PROC_STARTED,
 	PROC_CLONE,
-	PROC_SESSION,			/* or group */
+	PROC_SESSION, /* or group */
 	PROC_DESCRIPTORS,
 	PROC_LIMIT,
 	PROC_USER,
@@ -55,9 +55,9 @@ enum proc_step {		/* where starting failed */
 const char *proc_step_name(enum proc_step);
 
 struct proc_started {
-	pid_t pid;		/* -1 when it failed */
-	enum proc_step step;	/* where */
-	int error;		/* errno there */
+	pid_t pid;	     /* -1 when it failed */
+	enum proc_step step; /* where */
+	int error;	     /* errno there */
 };
 
 /* vfork semantics: returns after the child's execve or failure. A child that
@@ -73,9 +73,9 @@ void proc_signals_changed(void);
  * set, verified, no way back. 0 or -1 with errno. */
 int proc_become(uid_t, gid_t);
 
-int proc_die_with_parent(void);	/* again after a change of user; 0 or -1 */
+int proc_die_with_parent(void); /* again after a change of user; 0 or -1 */
 int proc_no_new_privs(void);
-int proc_subreaper(void);	/* orphans of ours come to us */
+int proc_subreaper(void); /* orphans of ours come to us */
 
 /* A name or "uid" or "uid:gid", numeric without an entry in passwd too. 0, or
  * -1 when there is no such user. Reads the system's user database. */
@@ -91,11 +91,11 @@ ssize_t proc_children(pid_t *pids, size_t room);
  * we are subreaper or pid 1. 0: none left; -1: time is up. on_reaped may be
  * NULL. */
 int proc_kill_children(const pid_t *keep, size_t keep_count,
-    uint64_t deadline_ms,
-    void (*on_reaped)(void *arg, pid_t, int status), void *arg);
+    uint64_t deadline_ms, void (*on_reaped)(void *arg, pid_t, int status),
+    void *arg);
 
 /* "exit 3", "signal SEGV": words for a wait status. */
 const char *proc_status_words(int wait_status, char text[32]);
-const char *proc_signal_name(int signo);	/* "SEGV"; "?" when unknown */
+const char *proc_signal_name(int signo); /* "SEGV"; "?" when unknown */
 
 #endif

@@ -58,7 +58,7 @@ span_skip(struct span s, size_t bytes)
 {
 	if (bytes > s.bytes)
 		bytes = s.bytes;
-	if (bytes == 0)		/* NULL + 0 is undefined, too */
+	if (bytes == 0) /* NULL + 0 is undefined, too */
 		return s;
 	return span_make(s.data + bytes, s.bytes - bytes);
 }

@@ -17,7 +17,7 @@ struct span {
 
 #define SPAN(literal) ((struct span){ "" literal, sizeof(literal) - 1 })
 #define SPAN_NONE ((struct span){ NULL, 0 })
-#define SPAN_ARGS(s) (int)(s).bytes, (s).data	/* for "%.*s" */
+#define SPAN_ARGS(s) (int)(s).bytes, (s).data /* for "%.*s" */
 
 static inline struct span
 span_of(const char *string)
@@ -38,14 +38,14 @@ span_equal(struct span a, struct span b)
 	    (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
 
-bool span_equal_nocase(struct span, struct span);	/* ASCII only */
+bool span_equal_nocase(struct span, struct span); /* ASCII only */
 bool span_starts(struct span, struct span prefix);
 bool span_starts_nocase(struct span, struct span prefix);
 bool span_ends(struct span, struct span suffix);
-struct span span_skip(struct span, size_t bytes);	/* at most all of it */
-struct span span_take(struct span, size_t bytes);	/* at most all of it */
-struct span span_trim(struct span);			/* blanks and tabs */
-ptrdiff_t span_find(struct span, char);		/* index, or -1 */
+struct span span_skip(struct span, size_t bytes); /* at most all of it */
+struct span span_take(struct span, size_t bytes); /* at most all of it */
+struct span span_trim(struct span);		  /* blanks and tabs */
+ptrdiff_t span_find(struct span, char);		  /* index, or -1 */
 
 /* Cuts *rest at the first separator: returns what stands before it and moves
  * *rest behind it; without one returns all of *rest and leaves SPAN_NONE. */
@@ -55,6 +55,6 @@ struct span span_cut(struct span *rest, char separator);
  * or above most. */
 int span_number(struct span, uint64_t most, uint64_t *value);
 
-char *span_dup(struct span);	/* NUL-terminated copy, caller frees */
+char *span_dup(struct span); /* NUL-terminated copy, caller frees */
 
 #endif

@@ -35,8 +35,8 @@ static uint64_t cost_of(const struct admit_tenant *);
 void
 admit_host_init(struct admit_host *host, struct admit_limits limits)
 {
-	*host = (struct admit_host){ .limits = limits,
-	    .quantum_us = QUANTUM_US };
+	*host =
+	    (struct admit_host){ .limits = limits, .quantum_us = QUANTUM_US };
 	list_init(&host->active);
 }
 
@@ -44,8 +44,10 @@ void
 admit_tenant_init(struct admit_tenant *tenant, struct admit_host *host,
     struct admit_limits limits)
 {
-	*tenant = (struct admit_tenant){ .host = host, .limits = limits,
-	    .weight = 1, .typical_us = TYPICAL_FIRST_US };
+	*tenant = (struct admit_tenant){ .host = host,
+		.limits = limits,
+		.weight = 1,
+		.typical_us = TYPICAL_FIRST_US };
 	list_init(&tenant->turn);
 	list_init(&tenant->active);
 }
@@ -54,8 +56,8 @@ void
 admit_function_init(struct admit_function *function,
     struct admit_tenant *tenant, struct admit_limits limits)
 {
-	*function = (struct admit_function){ .tenant = tenant,
-	    .limits = limits };
+	*function =
+	    (struct admit_function){ .tenant = tenant, .limits = limits };
 	list_init(&function->turn);
 	list_init(&function->queue);
 }
@@ -156,8 +158,8 @@ admit_give(struct admit_ticket *ticket, uint64_t now_us)
 {
 	struct admit_function *function = ticket->function;
 	struct admit_tenant *tenant = function->tenant;
-	uint64_t used = now_us > ticket->granted_us ?
-	    now_us - ticket->granted_us : 0;
+	uint64_t used =
+	    now_us > ticket->granted_us ? now_us - ticket->granted_us : 0;
 
 	assert(ticket->state == ADMIT_HOLDING);
 	function->running--;
@@ -166,8 +168,8 @@ admit_give(struct admit_ticket *ticket, uint64_t now_us)
 	ticket->state = ADMIT_OUT;
 
 	tenant->deficit_us += (int64_t)ticket->charged_us;
-	tenant->deficit_us -= (int64_t)(used < DEBT_MOST_US ? used :
-	    DEBT_MOST_US);
+	tenant->deficit_us -=
+	    (int64_t)(used < DEBT_MOST_US ? used : DEBT_MOST_US);
 	if (tenant->deficit_us < -DEBT_MOST_US)
 		tenant->deficit_us = -DEBT_MOST_US;
 	tenant->typical_us += used / 8;
@@ -183,8 +185,8 @@ admit_retry_after(const struct admit_function *function)
 {
 	const struct admit_tenant *tenant = function->tenant;
 	uint64_t slots = function->limits.slots ? function->limits.slots : 1;
-	uint64_t seconds = (function->waiting + 1) * tenant->typical_us /
-	    slots / 1000000 + 1;
+	uint64_t seconds =
+	    (function->waiting + 1) * tenant->typical_us / slots / 1000000 + 1;
 
 	return seconds > 30 ? 30 : (unsigned)seconds;
 }

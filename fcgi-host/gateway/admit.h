@@ -26,48 +26,48 @@ struct admit_host {
 	struct admit_limits limits;
 	uint64_t running;
 	uint64_t waiting;
-	struct list active;	/* tenants with somebody waiting, in turn */
-	uint64_t quantum_us;	/* slot time a tenant earns per round */
+	struct list active;  /* tenants with somebody waiting, in turn */
+	uint64_t quantum_us; /* slot time a tenant earns per round */
 };
 
 struct admit_tenant {
-	struct admit_host *host;	/* outlives us */
+	struct admit_host *host; /* outlives us */
 	struct admit_limits limits;
 	uint64_t running;
 	uint64_t waiting;
-	uint64_t weight;		/* 1 unless given; share of the host */
-	int64_t deficit_us;		/* slot time it may still use */
-	uint64_t typical_us;		/* smoothed slot time of an invocation */
-	struct list turn;		/* in host->active while waiting > 0 */
-	struct list active;		/* functions with somebody waiting */
+	uint64_t weight;     /* 1 unless given; share of the host */
+	int64_t deficit_us;  /* slot time it may still use */
+	uint64_t typical_us; /* smoothed slot time of an invocation */
+	struct list turn;    /* in host->active while waiting > 0 */
+	struct list active;  /* functions with somebody waiting */
 };
 
 struct admit_function {
-	struct admit_tenant *tenant;	/* outlives us */
-	struct admit_limits limits;	/* slots 0: switched off */
+	struct admit_tenant *tenant; /* outlives us */
+	struct admit_limits limits;  /* slots 0: switched off */
 	uint64_t running;
 	uint64_t waiting;
-	struct list turn;		/* in tenant->active while waiting > 0 */
-	struct list queue;		/* of admit_ticket, first come first */
+	struct list turn;  /* in tenant->active while waiting > 0 */
+	struct list queue; /* of admit_ticket, first come first */
 };
 
 enum admit_state { ADMIT_OUT, ADMIT_WAITING, ADMIT_HOLDING };
 
-struct admit_ticket {		/* embedded in a request */
+struct admit_ticket { /* embedded in a request */
 	enum admit_state state;
-	struct admit_function *function;	/* while not OUT */
+	struct admit_function *function; /* while not OUT */
 	struct list queue;
 	uint64_t granted_us;
-	uint64_t charged_us;	/* taken from the tenant's deficit at grant */
+	uint64_t charged_us; /* taken from the tenant's deficit at grant */
 };
 
 enum admit_answer {
 	ADMIT_GRANTED,
 	ADMIT_QUEUED,
-	ADMIT_FULL_FUNCTION,	/* its queue is full: 503, queue.function */
-	ADMIT_FULL_TENANT,	/* queue.tenant */
-	ADMIT_FULL_HOST,	/* queue.host */
-	ADMIT_SWITCHED_OFF,	/* concurrency = 0 */
+	ADMIT_FULL_FUNCTION, /* its queue is full: 503, queue.function */
+	ADMIT_FULL_TENANT,   /* queue.tenant */
+	ADMIT_FULL_HOST,     /* queue.host */
+	ADMIT_SWITCHED_OFF,  /* concurrency = 0 */
 };
 
 void admit_host_init(struct admit_host *, struct admit_limits);
@@ -85,7 +85,7 @@ enum admit_answer admit_ask(struct admit_ticket *, struct admit_function *,
 /* The next waiting ticket that may run now; it holds its slot on return. NULL:
  * nobody can. Call until NULL after each admit_give or change of limits. */
 struct admit_ticket *admit_next(struct admit_host *, uint64_t now_us);
-void admit_leave(struct admit_ticket *);	/* stops waiting; harmless OUT */
+void admit_leave(struct admit_ticket *); /* stops waiting; harmless OUT */
 /* The slot is free again; the tenant is charged what it really used. */
 void admit_give(struct admit_ticket *, uint64_t now_us);
 

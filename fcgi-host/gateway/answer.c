@@ -53,17 +53,18 @@ answer_write(struct buf *out, const struct answer_facts *facts)
 	failed = answer_detail(&detail, facts) ||
 	    (html ? body_html : body_json)(&body, facts, buf_span(&detail)) ||
 	    buf_printf(out, "Status: %u %s\r\n", row->status,
-	    http_reason(row->status)) ||
-	    buf_printf(out, "Content-Type: %s\r\n", html ?
-	    "text/html; charset=utf-8" : "application/problem+json") ||
+		http_reason(row->status)) ||
+	    buf_printf(out, "Content-Type: %s\r\n",
+		html ? "text/html; charset=utf-8" :
+		       "application/problem+json") ||
 	    buf_printf(out, "Content-Length: %zu\r\n", buf_bytes(&body)) ||
 	    buf_put_string(out, "Cache-Control: no-store\r\n") ||
 	    buf_printf(out, "X-Request-Id: %.*s\r\n",
-	    SPAN_ARGS(facts->request_id)) ||
-	    (facts->retry_after_s > 0 && buf_printf(out,
-	    "Retry-After: %u\r\n", facts->retry_after_s)) ||
-	    (facts->allow.bytes > 0 && buf_printf(out, "Allow: %.*s\r\n",
-	    SPAN_ARGS(facts->allow))) ||
+		SPAN_ARGS(facts->request_id)) ||
+	    (facts->retry_after_s > 0 &&
+		buf_printf(out, "Retry-After: %u\r\n", facts->retry_after_s)) ||
+	    (facts->allow.bytes > 0 &&
+		buf_printf(out, "Allow: %.*s\r\n", SPAN_ARGS(facts->allow))) ||
 	    buf_put_string(out, "\r\n") ||
 	    (!facts->head && buf_put(out, buf_span(&body)));
 	buf_free(&detail);
@@ -151,8 +152,8 @@ put_named(struct buf *out, struct span name, const struct answer_facts *facts)
 		return -1;
 	if (span_equal(name, SPAN("tenant")))
 		return 0;
-	return buf_put_byte(out, '/') || put_words(out, facts->function) ?
-	    -1 : 0;
+	return buf_put_byte(out, '/') || put_words(out, facts->function) ? -1 :
+									   0;
 }
 
 /* Control bytes and what is not ASCII become '?', so that the sentence may go
@@ -170,18 +171,20 @@ put_words(struct buf *out, struct span words)
 }
 
 static int
-body_json(struct buf *out, const struct answer_facts *facts,
-    struct span detail)
+body_json(struct buf *out, const struct answer_facts *facts, struct span detail)
 {
 	const struct end_row *row = &rows[facts->end];
 
-	return buf_printf(out, "{\"type\":\"urn:fcgi-host:end:%s\","
-	    "\"title\":\"%s\",\"status\":%u,\"detail\":\"", row->name,
-	    row->title, row->status) ||
-	    put_json(out, detail) ||
-	    buf_put_string(out, "\",\"instance\":\"") ||
-	    put_json(out, facts->request_id) ||
-	    buf_put_string(out, "\"}\n") ? -1 : 0;
+	return buf_printf(out,
+		   "{\"type\":\"urn:fcgi-host:end:%s\","
+		   "\"title\":\"%s\",\"status\":%u,\"detail\":\"",
+		   row->name, row->title, row->status) ||
+		put_json(out, detail) ||
+		buf_put_string(out, "\",\"instance\":\"") ||
+		put_json(out, facts->request_id) ||
+		buf_put_string(out, "\"}\n") ?
+	    -1 :
+	    0;
 }
 
 static int
@@ -199,27 +202,29 @@ put_json(struct buf *out, struct span text)
 }
 
 static int
-body_html(struct buf *out, const struct answer_facts *facts,
-    struct span detail)
+body_html(struct buf *out, const struct answer_facts *facts, struct span detail)
 {
 	const struct end_row *row = &rows[facts->end];
 
-	return buf_printf(out, "<!doctype html>\n"
-	    "<html lang=\"en\"><meta charset=\"utf-8\">\n"
-	    "<meta name=\"viewport\" content=\"width=device-width\">\n"
-	    "<title>%u %s</title>\n<style>\n"
-	    "body{font:1rem/1.5 system-ui,sans-serif;margin:15vh auto;"
-	    "max-width:34rem;padding:0 1.5rem;color:#223;background:#fafafc}\n"
-	    "h1{font-size:1.6rem;margin:0}h1 span{color:#a33}"
-	    "p{margin:1rem 0}small{color:#667}\n"
-	    "@media(prefers-color-scheme:dark){"
-	    "body{background:#16181d;color:#dde}h1 span{color:#f88}}\n"
-	    "</style>\n<h1><span>%u</span> %s</h1>\n<p>",
-	    row->status, row->title, row->status, row->title) ||
-	    put_html(out, detail) ||
-	    buf_put_string(out, ".</p>\n<small>Request ") ||
-	    put_html(out, facts->request_id) ||
-	    buf_put_string(out, "</small>\n</html>\n") ? -1 : 0;
+	return buf_printf(out,
+		   "<!doctype html>\n"
+		   "<html lang=\"en\"><meta charset=\"utf-8\">\n"
+		   "<meta name=\"viewport\" content=\"width=device-width\">\n"
+		   "<title>%u %s</title>\n<style>\n"
+		   "body{font:1rem/1.5 system-ui,sans-serif;margin:15vh auto;"
+		   "max-width:34rem;padding:0 1.5rem;color:#223;background:#fafafc}\n"
+		   "h1{font-size:1.6rem;margin:0}h1 span{color:#a33}"
+		   "p{margin:1rem 0}small{color:#667}\n"
+		   "@media(prefers-color-scheme:dark){"
+		   "body{background:#16181d;color:#dde}h1 span{color:#f88}}\n"
+		   "</style>\n<h1><span>%u</span> %s</h1>\n<p>",
+		   row->status, row->title, row->status, row->title) ||
+		put_html(out, detail) ||
+		buf_put_string(out, ".</p>\n<small>Request ") ||
+		put_html(out, facts->request_id) ||
+		buf_put_string(out, "</small>\n</html>\n") ?
+	    -1 :
+	    0;
 }
 
 static int

@@ -8,8 +8,13 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-enum end_fault { FAULT_NOBODY, FAULT_CLIENT, FAULT_FUNCTION, FAULT_OPERATOR,
-	FAULT_HOST };
+enum end_fault {
+	FAULT_NOBODY,
+	FAULT_CLIENT,
+	FAULT_FUNCTION,
+	FAULT_OPERATOR,
+	FAULT_HOST
+};
 
 enum end {
 #define END(NAME, name, status, fault, title, detail) END_##NAME,
@@ -30,15 +35,15 @@ const struct end_row *end_row(enum end);
 struct answer_facts {
 	enum end end;
 	struct span tenant;
-	struct span function;	/* "acme/slow" is made of both */
-	struct span limit;	/* name of the setting */
-	struct span value;	/* its value in words */
+	struct span function; /* "acme/slow" is made of both */
+	struct span limit;    /* name of the setting */
+	struct span value;    /* its value in words */
 	struct span what;
 	struct span request_id;
 	struct span method;
 	struct span accept;	/* HTTP_ACCEPT */
 	struct span allow;	/* Allow: of a 405 */
-	unsigned retry_after_s;	/* 0: no Retry-After */
+	unsigned retry_after_s; /* 0: no Retry-After */
 	bool head;		/* header only */
 };
 

@@ -11,16 +11,25 @@
 
 /* What the web server may say about connection and client, as it is. */
 static const struct span server_names[] = {
-	SPAN("HTTPS"), SPAN("REMOTE_PORT"), SPAN("REQUEST_SCHEME"),
-	SPAN("REQUEST_URI"), SPAN("SERVER_ADDR"), SPAN("SERVER_PORT"),
+	SPAN("HTTPS"),
+	SPAN("REMOTE_PORT"),
+	SPAN("REQUEST_SCHEME"),
+	SPAN("REQUEST_URI"),
+	SPAN("SERVER_ADDR"),
+	SPAN("SERVER_PORT"),
 };
 
 /* Request header fields that are not the function's business: hop by hop (RFC
  * 9110 section 7.6.1), said elsewhere (R10, R12), or a known trap: httpoxy. */
 static const struct span client_denied[] = {
-	SPAN("CONNECTION"), SPAN("CONTENT_LENGTH"), SPAN("CONTENT_TYPE"),
-	SPAN("KEEP_ALIVE"), SPAN("TE"), SPAN("TRAILER"),
-	SPAN("TRANSFER_ENCODING"), SPAN("UPGRADE"),
+	SPAN("CONNECTION"),
+	SPAN("CONTENT_LENGTH"),
+	SPAN("CONTENT_TYPE"),
+	SPAN("KEEP_ALIVE"),
+	SPAN("TE"),
+	SPAN("TRAILER"),
+	SPAN("TRANSFER_ENCODING"),
+	SPAN("UPGRADE"),
 };
 
 struct writer {
@@ -128,8 +137,8 @@ path_variables(struct writer *w, const struct environment_facts *facts)
 static void
 body_variables(struct writer *w, const struct environment_facts *facts)
 {
-	struct span type = request_params_get(facts->params,
-	    SPAN("CONTENT_TYPE"));
+	struct span type =
+	    request_params_get(facts->params, SPAN("CONTENT_TYPE"));
 
 	if (facts->has_body && facts->body_length_known)
 		put_number(w, SPAN("CONTENT_LENGTH"), facts->body_bytes);
@@ -144,14 +153,13 @@ server_variables(struct writer *w, const struct environment_facts *facts)
 	struct span address = request_params_get(params, SPAN("REMOTE_ADDR"));
 	struct span host = request_params_get(params, SPAN("REMOTE_HOST"));
 	struct span name = request_params_get(params, SPAN("SERVER_NAME"));
-	struct span protocol = request_params_get(params,
-	    SPAN("SERVER_PROTOCOL"));
+	struct span protocol =
+	    request_params_get(params, SPAN("SERVER_PROTOCOL"));
 	struct span auth = request_params_get(params, SPAN("AUTH_TYPE"));
 	struct span user = request_params_get(params, SPAN("REMOTE_USER"));
 
 	for (size_t i = 0; i < ELEMENTS(server_names); i++) {
-		struct span value = request_params_get(params,
-		    server_names[i]);
+		struct span value = request_params_get(params, server_names[i]);
 
 		if (value.bytes > 0)
 			put(w, server_names[i], value);
@@ -186,7 +194,7 @@ client_variables(struct writer *w, const struct environment_facts *facts)
 
 		if (!span_starts(name, SPAN("HTTP_")) ||
 		    !client_name_passes(span_skip(name, 5),
-		    facts->settings->pass_authorization))
+			facts->settings->pass_authorization))
 			continue;
 		for (size_t j = 0; j < i && !seen; j++)
 			seen = span_equal(params->pairs[j].name, name);
@@ -209,7 +217,7 @@ client_name_passes(struct span header, bool authorization)
 		char c = header.data[i];
 
 		if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		    c == '_'))
+			c == '_'))
 			return false;
 	}
 	return true;
@@ -218,12 +226,11 @@ client_name_passes(struct span header, bool authorization)
 /* Repeated fields become one value (R15); cookies have a separator of their
  * own (RFC 6265 section 5.4). */
 static void
-put_header(struct writer *w, const struct request_params *params,
-    size_t first)
+put_header(struct writer *w, const struct request_params *params, size_t first)
 {
 	struct span name = params->pairs[first].name;
-	struct span comma = span_equal(name, SPAN("HTTP_COOKIE")) ?
-	    SPAN("; ") : SPAN(", ");
+	struct span comma =
+	    span_equal(name, SPAN("HTTP_COOKIE")) ? SPAN("; ") : SPAN(", ");
 	size_t before = buf_bytes(w->out);
 
 	w->failed |= buf_put(w->out, name) || buf_put_byte(w->out, '=') ||
@@ -245,8 +252,8 @@ put_header(struct writer *w, const struct request_params *params,
 static void
 setting_variables(struct writer *w, const struct environment_facts *facts)
 {
-	const struct strings *lists[] = { &facts->settings->env,
-		facts->granted, facts->host };
+	const struct strings *lists[] = { &facts->settings->env, facts->granted,
+		facts->host };
 
 	for (size_t i = 0; i < ELEMENTS(lists); i++) {
 		for (size_t j = 0; lists[i] && j < lists[i]->count; j++) {
@@ -296,8 +303,8 @@ put_joined(struct writer *w, struct span name, struct span a, struct span b,
 
 	if (w->failed)
 		return;
-	at = bytes <= ENVIRONMENT_VALUE_MOST ? buf_reserve(w->out, bytes) :
-	    NULL;
+	at =
+	    bytes <= ENVIRONMENT_VALUE_MOST ? buf_reserve(w->out, bytes) : NULL;
 	if (!at) {
 		w->failed = true;
 		w->why = bytes > ENVIRONMENT_VALUE_MOST ?
@@ -329,8 +336,7 @@ put_number(struct writer *w, struct span name, uint64_t number)
 /* "00-" trace id (32 hexadecimal digits) "-" span id (16) "-" flags (2): W3C
  * Trace Context, version 00. */
 void
-trace_parent_next(struct span incoming, const uint8_t random[24],
-    char text[56])
+trace_parent_next(struct span incoming, const uint8_t random[24], char text[56])
 {
 	static const char digits[] = "0123456789abcdef";
 	struct span trace = span_take(span_skip(incoming, 3), 32);

@@ -12,8 +12,8 @@
 #include "wire/params.h"
 
 enum {
-	ENVIRONMENT_MOST = 128 * 1024,	/* all of it */
-	ENVIRONMENT_VALUE_MOST = 64 * 1024,	/* one variable */
+	ENVIRONMENT_MOST = 128 * 1024,	    /* all of it */
+	ENVIRONMENT_VALUE_MOST = 64 * 1024, /* one variable */
 };
 
 /* The request's parameters as the web server sent them, the last of a
@@ -31,22 +31,22 @@ struct span request_params_get(const struct request_params *, struct span name);
 struct environment_facts {
 	const struct request_params *params;
 	const struct route *route;
-	struct span method;		/* GET after a local redirect */
+	struct span method; /* GET after a local redirect */
 	bool has_body;
-	uint64_t body_bytes;		/* CONTENT_LENGTH (R10, R11) */
-	bool body_length_known;		/* false: a streamed, chunked one */
-	struct span directory;		/* the tenant's */
-	struct span file;		/* executable, relative to it */
+	uint64_t body_bytes;	/* CONTENT_LENGTH (R10, R11) */
+	bool body_length_known; /* false: a streamed, chunked one */
+	struct span directory;	/* the tenant's */
+	struct span file;	/* executable, relative to it */
 	struct span request_id;
 	struct span function_name;
-	uint64_t deadline_unix_ms;	/* 0: none */
+	uint64_t deadline_unix_ms; /* 0: none */
 	struct span trace_parent;
 	struct span server_software;
 	const struct settings *settings;
-	const struct strings *granted;	/* administrator's, NULL: none */
-	const struct strings *host;	/* NAME=value for every function */
-	unsigned redirects;		/* local redirects before this one */
-	struct span redirect_url;	/* path that was asked first */
+	const struct strings *granted; /* administrator's, NULL: none */
+	const struct strings *host;    /* NAME=value for every function */
+	unsigned redirects;	       /* local redirects before this one */
+	struct span redirect_url;      /* path that was asked first */
 	unsigned redirect_status;
 };
 

@@ -32,7 +32,7 @@ client_request_id_valid(struct span id)
 		char c = id.data[i];
 
 		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-		    (c >= 'a' && c <= 'z') || memchr("._:/+=@-", c, 8)))
+			(c >= 'a' && c <= 'z') || memchr("._:/+=@-", c, 8)))
 			return false;
 	}
 	return true;

@@ -10,25 +10,25 @@
 
 enum {
 	ROUTE_TENANT_MOST = 63,
-	ROUTE_FUNCTION_MOST = 127,	/* name with extensions, as asked */
+	ROUTE_FUNCTION_MOST = 127, /* name with extensions, as asked */
 	ROUTE_TARGET_MOST = 16 * 1024,
 };
 
 enum route_result {
 	ROUTE_FOUND,
-	ROUTE_BAD_TARGET,	/* 400: *why says what is wrong with it */
-	ROUTE_NOT_OURS,		/* 404: outside the prefix, or no tenant named */
-	ROUTE_NO_FUNCTION,	/* 404: nothing behind the tenant */
-	ROUTE_BAD_NAME,		/* 404: no tenant or function can have this name */
+	ROUTE_BAD_TARGET,  /* 400: *why says what is wrong with it */
+	ROUTE_NOT_OURS,	   /* 404: outside the prefix, or no tenant named */
+	ROUTE_NO_FUNCTION, /* 404: nothing behind the tenant */
+	ROUTE_BAD_NAME,	   /* 404: no tenant or function can have this name */
 };
 
 /* Spans point into the target (query) or into the buf of decoded bytes. */
 struct route {
 	struct span tenant;
-	struct span function;	/* as asked: "report" or "report.py" */
-	struct span script_name;	/* decoded, with prefix */
-	struct span path_info;	/* decoded, empty when there is none */
-	struct span query;	/* not decoded, empty when there is none */
+	struct span function;	 /* as asked: "report" or "report.py" */
+	struct span script_name; /* decoded, with prefix */
+	struct span path_info;	 /* decoded, empty when there is none */
+	struct span query;	 /* not decoded, empty when there is none */
 };
 
 /* target: REQUEST_URI as the client sent it. prefix: what the web server's
@@ -38,7 +38,7 @@ struct route {
 enum route_result route_find(struct span target, struct span prefix,
     struct span tenant, struct buf *decoded, struct route *, const char **why);
 
-bool route_tenant_name(struct span);	/* could a tenant be called so */
-bool route_function_name(struct span);	/* could a function be asked so */
+bool route_tenant_name(struct span);   /* could a tenant be called so */
+bool route_function_name(struct span); /* could a function be asked so */
 
 #endif

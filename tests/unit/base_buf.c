@@ -9,9 +9,9 @@
 struct ceiling_row {
 	const char *sentence;
 	size_t ceiling;
-	size_t held;		/* put in first */
-	size_t taken;		/* then taken from the front */
-	size_t more;		/* then put */
+	size_t held;  /* put in first */
+	size_t taken; /* then taken from the front */
+	size_t more;  /* then put */
 	int result;
 };
 
@@ -113,8 +113,8 @@ random_use_matches_a_model(void **state)
 	(void)state;
 	buf_init(&b, MODEL_CEILING);
 	for (int step = 0; step < MODEL_STEPS; step++) {
-		bytes = rows_random(&seed, rows_random(&seed, 10) ? 400
-		    : MODEL_CEILING + 2);
+		bytes = rows_random(&seed,
+		    rows_random(&seed, 10) ? 400 : MODEL_CEILING + 2);
 		switch (rows_random(&seed, 5)) {
 		case 0:
 		case 1:

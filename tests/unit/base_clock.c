@@ -46,8 +46,7 @@ every_day_is_what_libc_says(void **state)
 	for (time_t s = 0; s < (time_t)86400 * 366 * 500; s += 86400 - 61) {
 		clock_iso((uint64_t)s * 1000, ours);
 		gmtime_r(&s, &tm);
-		strftime(theirs, sizeof(theirs), "%Y-%m-%dT%H:%M:%S.000Z",
-		    &tm);
+		strftime(theirs, sizeof(theirs), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
 		assert_string_equal(ours, theirs);
 	}
 }
@@ -75,6 +74,5 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	return RUN_ROWS(isos, iso) +
-	    cmocka_run_group_tests(others, NULL, NULL);
+	return RUN_ROWS(isos, iso) + cmocka_run_group_tests(others, NULL, NULL);
 }

@@ -38,7 +38,7 @@ capture(void **state)
 	dup2(ends[1], 2);
 	close(ends[1]);
 	reader = ends[0];
-	fake_ms += 60000;	/* nothing said before counts as a repeat */
+	fake_ms += 60000; /* nothing said before counts as a repeat */
 	diag_init("gateway");
 	return 0;
 }
@@ -95,7 +95,8 @@ control_bytes_are_escaped(void **state)
 {
 	(void)state;
 	diag_info("path=%s", "/a\nlog: info: forged\x1b[2J\x7f\ttab\xc3\xa4");
-	assert_string_equal(said(), "gateway: info: path=/a\\x0alog: info: "
+	assert_string_equal(said(),
+	    "gateway: info: path=/a\\x0alog: info: "
 	    "forged\\x1b[2J\\x7f\\x09tab\xc3\xa4\n");
 }
 
@@ -164,8 +165,7 @@ errno_survives_a_line(void **state)
 	errno = ETXTBSY;
 	diag_error("execve: %s", diag_errno());
 	assert_int_equal(errno, ETXTBSY);
-	assert_string_equal(said(),
-	    "gateway: error: execve: Text file busy\n");
+	assert_string_equal(said(), "gateway: error: execve: Text file busy\n");
 	errno = 4711;
 	assert_string_equal(diag_errno(), "unknown error");
 	errno = 0;
@@ -229,17 +229,18 @@ memory_of_our_own_is_zeroed(void **state)
 	free(copy);
 }
 
-#define SAID(sentence, function) \
-	{ .name = (sentence), .test_func = (function), \
-	  .setup_func = capture, .teardown_func = release }
+#define SAID(sentence, function)                                \
+	{                                                       \
+		.name = (sentence), .test_func = (function),    \
+		.setup_func = capture, .teardown_func = release \
+	}
 
 static const struct CMUnitTest tests[] = {
 	SAID("a line names process and severity",
 	    a_line_names_process_and_severity),
 	SAID("debug is silent until asked for",
 	    debug_is_silent_until_asked_for),
-	SAID("control bytes of others are escaped",
-	    control_bytes_are_escaped),
+	SAID("control bytes of others are escaped", control_bytes_are_escaped),
 	SAID("equal lines in a row are counted, not printed",
 	    equal_lines_are_counted),
 	SAID("after ten seconds a repeat is said again",

@@ -41,10 +41,10 @@ static const struct pass_row passes[] = {
 	{ "eight descriptors arrive", 5, FD_PASS_MOST, 64, FD_PASS_MOST, 5 },
 	{ "a message that fills its room arrives", 64, 1, 64, 1, 64 },
 	{ "64 KiB arrive in one piece", 65536, 3, 65536, 3, 65536 },
-	{ "a message that is cut is refused, its descriptors closed", 65, 2,
-	    64, 8, -1 },
-	{ "more descriptors than expected are refused and closed", 5, 3, 64,
-	    2, -1 },
+	{ "a message that is cut is refused, its descriptors closed", 65, 2, 64,
+	    8, -1 },
+	{ "more descriptors than expected are refused and closed", 5, 3, 64, 2,
+	    -1 },
 	{ "descriptors where none are expected are refused and closed", 5, 1,
 	    64, 0, -1 },
 };
@@ -65,10 +65,12 @@ pass(void **state)
 		assert_int_equal(write(fds[i], &i, sizeof(i)), sizeof(i));
 	}
 	assert_int_equal(fd_send(ends[0], span_make(sent, row->bytes), fds,
-	    row->fd_count), row->bytes);
+			     row->fd_count),
+	    row->bytes);
 	before = open_descriptors();
 	assert_int_equal(fd_receive(ends[1], received, row->room, got,
-	    &got_count), row->result);
+			     &got_count),
+	    row->result);
 	if (row->result < 0) {
 		assert_int_equal(errno, EMSGSIZE);
 		assert_int_equal(got_count, 0);
@@ -78,8 +80,7 @@ pass(void **state)
 		assert_memory_equal(received, sent, row->bytes);
 	}
 	for (size_t i = 0; i < got_count; i++) {
-		assert_int_equal(pread(got[i], mark, sizeof(i), 0),
-		    sizeof(i));
+		assert_int_equal(pread(got[i], mark, sizeof(i), 0), sizeof(i));
 		assert_memory_equal(mark, &i, sizeof(i));
 		assert_int_equal(fcntl(got[i], F_GETFD), FD_CLOEXEC);
 		fd_close(&got[i]);
@@ -151,10 +152,10 @@ descriptors_on_an_empty_message_are_closed(void **state)
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET,
-	    SCM_RIGHTS } };
+	} control = { .header = {
+			  CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct msghdr message = { .msg_control = &control,
-	    .msg_controllen = sizeof(control) };
+		.msg_controllen = sizeof(control) };
 	int ends[2], got[4], one = memfd_create("x", MFD_CLOEXEC);
 	size_t count = 4, before;
 	char data[8];
@@ -226,8 +227,8 @@ all_is_written_to_a_slow_reader(void **state)
 	}
 	fd_close(&ends[0]);
 	assert_int_equal(fd_nonblock(ends[1], true), 0);
-	assert_int_equal(fd_write_all(ends[1],
-	    span_make(data, sizeof(data))), 0);
+	assert_int_equal(fd_write_all(ends[1], span_make(data, sizeof(data))),
+	    0);
 	fd_close(&ends[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -430,9 +431,12 @@ the_peer_is_who_made_the_pair(void **state)
 	fd_close(&ends[1]);
 }
 
-#define IN_DIRECTORY(sentence, function) \
-	{ .name = (sentence), .test_func = (function), \
-	  .setup_func = make_directory, .teardown_func = remove_directory }
+#define IN_DIRECTORY(sentence, function)                     \
+	{                                                    \
+		.name = (sentence), .test_func = (function), \
+		.setup_func = make_directory,                \
+		.teardown_func = remove_directory            \
+	}
 
 static const struct CMUnitTest others[] = {
 	{ .name = "an empty channel is EAGAIN, a closed one is the end",
@@ -452,8 +456,7 @@ static const struct CMUnitTest others[] = {
 	    .test_func = standard_descriptors_are_filled },
 	IN_DIRECTORY("listening replaces the path in one step",
 	    listening_replaces_the_path_in_one_step),
-	IN_DIRECTORY("sequenced packets work too",
-	    sequenced_packets_work_too),
+	IN_DIRECTORY("sequenced packets work too", sequenced_packets_work_too),
 	IN_DIRECTORY("a path of 107 bytes works, 108 are too long",
 	    a_path_of_107_bytes_works_and_108_are_too_long),
 	IN_DIRECTORY("a listener that fails leaves nothing behind",

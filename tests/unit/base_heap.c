@@ -46,7 +46,7 @@ random_use_matches_a_model(void **state)
 	for (int step = 0; step < STEPS; step++) {
 		struct heap_node *n = &nodes[rows_random(&seed, NODES)];
 
-		key = rows_random(&seed, 1000);		/* many are equal */
+		key = rows_random(&seed, 1000); /* many are equal */
 		if (n->place == 0)
 			assert_int_equal(heap_add(&h, n, key), 0);
 		else if (rows_random(&seed, 2))

@@ -52,12 +52,12 @@ tell(const char *word)
 	    word);
 }
 
-struct end {			/* a pipe's reading end under watch */
+struct end { /* a pipe's reading end under watch */
 	struct watch watch;
 	int reader;
 	int writer;
 	const char *name;
-	unsigned events;	/* of the last call */
+	unsigned events; /* of the last call */
 	unsigned calls;
 	struct end *other;
 };
@@ -81,11 +81,9 @@ end_open(struct end *e, const char *name, loop_watch_fn *callback)
 	int ends[2];
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	*e = (struct end){ .reader = ends[0], .writer = ends[1],
-	    .name = name };
+	*e = (struct end){ .reader = ends[0], .writer = ends[1], .name = name };
 	watch_init(&e->watch, callback, e);
-	assert_int_equal(loop_watch(loop, &e->watch, e->reader, LOOP_READ),
-	    0);
+	assert_int_equal(loop_watch(loop, &e->watch, e->reader, LOOP_READ), 0);
 }
 
 static void
@@ -157,8 +155,7 @@ replace_the_other(void *arg, unsigned events)
 	end_called(arg, events);
 	loop_unwatch(loop, &other->watch);
 	assert_int_equal(dup3(spare[0], number, O_CLOEXEC), number);
-	assert_int_equal(loop_watch(loop, &other->watch, number, LOOP_READ),
-	    0);
+	assert_int_equal(loop_watch(loop, &other->watch, number, LOOP_READ), 0);
 }
 
 static void
@@ -271,8 +268,8 @@ ready_to_write_is_told_when_asked_for(void **state)
 	assert_int_equal(fd_channel(ends), 0);
 	a = (struct end){ .name = "a" };
 	watch_init(&w, end_called, &a);
-	assert_int_equal(loop_watch(loop, &w, ends[0],
-	    LOOP_READ | LOOP_WRITE), 0);
+	assert_int_equal(loop_watch(loop, &w, ends[0], LOOP_READ | LOOP_WRITE),
+	    0);
 	loop_once(loop, 0);
 	assert_int_equal(a.events, LOOP_WRITE);
 	assert_int_equal(fd_send(ends[1], SPAN("x"), NULL, 0), 1);
@@ -299,7 +296,7 @@ a_descriptor_that_lives_on_elsewhere_is_forgotten(void **state)
 	fd_close(&a.reader);
 	loop_once(loop, 0);
 	assert_int_equal(a.calls, 0);
-	loop_unwatch(loop, &a.watch);		/* twice is harmless */
+	loop_unwatch(loop, &a.watch); /* twice is harmless */
 	fd_close(&elsewhere);
 	fd_close(&a.writer);
 }
@@ -342,8 +339,7 @@ dead_child(int code)
 	if (pid == 0)
 		_exit(code);
 	assert_true(pid > 0);
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT),
-	    0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	return pid;
 }
 
@@ -429,7 +425,7 @@ timers_run_by_due_time(void **state)
 	loop_timer_set(loop, &one, 5040);
 	loop_timer_set(loop, &never, 5001);
 	loop_timer_set(loop, &two, 5020);
-	loop_timer_set(loop, &one, 5010);	/* moved */
+	loop_timer_set(loop, &one, 5010); /* moved */
 	assert_true(timer_armed(&never));
 	loop_timer_clear(loop, &never);
 	loop_timer_clear(loop, &never);
@@ -523,7 +519,7 @@ deferred_work_runs_once(void **state)
 	loop_defer(loop, &deferred, defer_another, (void *)"outer");
 	loop_defer(loop, &deferred, say, (void *)"twice");
 	assert_string_equal(story, "");
-	loop_once(loop, -1);		/* does not sleep over it */
+	loop_once(loop, -1); /* does not sleep over it */
 	assert_string_equal(story, "outer inner");
 	loop_once(loop, 0);
 	assert_string_equal(story, "outer inner");
@@ -551,7 +547,7 @@ object_free(void *arg)
 static void
 object_ends(void *arg, unsigned events)
 {
-	struct object *o = arg;		/* end is its first member */
+	struct object *o = arg; /* end is its first member */
 
 	(void)events;
 	tell("ends");
@@ -586,7 +582,7 @@ signals_come_as_calls(void **state)
 	loop_on_signal(loop, SIGHUP, say_signal, NULL);
 	loop_on_signal(loop, SIGHUP, say_signal, NULL);
 	raise(SIGTERM);
-	raise(SIGTERM);		/* merges */
+	raise(SIGTERM); /* merges */
 	loop_once(loop, 0);
 	assert_string_equal(story, "TERM");
 	raise(SIGHUP);
@@ -720,9 +716,11 @@ more_events_than_fit_a_batch_all_come(void **state)
 	assert_int_equal(calls, COUNT(ends));
 }
 
-#define WITH_LOOP(sentence, function) \
-	{ .name = (sentence), .test_func = (function), \
-	  .setup_func = set_up, .teardown_func = tear_down }
+#define WITH_LOOP(sentence, function)                            \
+	{                                                        \
+		.name = (sentence), .test_func = (function),     \
+		.setup_func = set_up, .teardown_func = tear_down \
+	}
 
 static const struct CMUnitTest tests[] = {
 	WITH_LOOP("a watch taken off hears nothing more of the batch",

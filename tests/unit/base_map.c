@@ -111,7 +111,8 @@ all_can_be_removed_while_walking(void **state)
 	for (size_t i = 0; i < ENTRIES; i++) {
 		snprintf(entries[i].name, sizeof(entries[i].name), "%zu", i);
 		assert_int_equal(map_add(&m, &entries[i].node,
-		    span_of(entries[i].name)), 0);
+				     span_of(entries[i].name)),
+		    0);
 	}
 	for (n = map_next(&m, NULL); n; n = next) {
 		next = map_next(&m, n);
@@ -119,7 +120,7 @@ all_can_be_removed_while_walking(void **state)
 	}
 	assert_int_equal(m.count, 0);
 	assert_null(map_next(&m, NULL));
-	map_remove(&m, &entries[0].node);	/* harmless */
+	map_remove(&m, &entries[0].node); /* harmless */
 	map_free(&m);
 }
 

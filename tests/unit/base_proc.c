@@ -24,7 +24,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 
-enum { PATIENCE_MS = 20000 };	/* a hang fails, a slow machine does not */
+enum { PATIENCE_MS = 20000 }; /* a hang fails, a slow machine does not */
 
 static char self[] = "/proc/self/exe";
 static char *no_env[] = { NULL };
@@ -69,8 +69,7 @@ show_limit(void)
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
-	printf("%ju/%ju", (uintmax_t)limit.rlim_cur,
-	    (uintmax_t)limit.rlim_max);
+	printf("%ju/%ju", (uintmax_t)limit.rlim_cur, (uintmax_t)limit.rlim_max);
 }
 
 static void
@@ -96,8 +95,7 @@ show_user(void)
 
 	getresuid(&r, &e, &s);
 	getresgid(&rg, &eg, &sg);
-	printf("%u %u %u/%u %u %u/%d", r, e, s, rg, eg, sg,
-	    getgroups(0, NULL));
+	printf("%u %u %u/%u %u %u/%d", r, e, s, rg, eg, sg, getgroups(0, NULL));
 }
 
 static void
@@ -153,8 +151,7 @@ play(const char *name)
 static struct proc_plan
 plan_of(char **argv)
 {
-	return (struct proc_plan){ .path = self, .argv = argv,
-	    .envp = no_env };
+	return (struct proc_plan){ .path = self, .argv = argv, .envp = no_env };
 }
 
 /* The wait status of a child, or a failed test when it takes too long. */
@@ -221,29 +218,30 @@ static char *one_arg[] = { self, NULL };
 
 static const struct failure_row failures[] = {
 	{ "namespaces that contradict each other fail at clone",
-	    { RUNS, .namespaces = CLONE_NEWNS | CLONE_FS },
-	    PROC_CLONE, EINVAL },
+	    { RUNS, .namespaces = CLONE_NEWNS | CLONE_FS }, PROC_CLONE,
+	    EINVAL },
 	{ "a descriptor that is not open fails at descriptors",
-	    { RUNS, .fds = no_such_fd, .fd_count = 4 },
-	    PROC_DESCRIPTORS, EBADF },
+	    { RUNS, .fds = no_such_fd, .fd_count = 4 }, PROC_DESCRIPTORS,
+	    EBADF },
 	{ "a soft limit above the hard one fails at limit",
-	    { RUNS, .limits = { { RLIMIT_NOFILE, 10, 5 } },
-	    .limit_count = 1 }, PROC_LIMIT, EINVAL },
+	    { RUNS, .limits = { { RLIMIT_NOFILE, 10, 5 } }, .limit_count = 1 },
+	    PROC_LIMIT, EINVAL },
 	{ "a limit that does not exist fails at limit",
 	    { RUNS, .limits = { { RLIMIT_NOFILE, 10, 10 }, { 99, 1, 1 } },
-	    .limit_count = 2 }, PROC_LIMIT, EINVAL },
+		.limit_count = 2 },
+	    PROC_LIMIT, EINVAL },
 	{ "a directory that is not there fails at directory",
-	    { RUNS, .directory = "/nonexistent/here" },
-	    PROC_DIRECTORY, ENOENT },
+	    { RUNS, .directory = "/nonexistent/here" }, PROC_DIRECTORY,
+	    ENOENT },
 	{ "a directory that is a file fails at directory",
-	    { RUNS, .directory = "/proc/self/status" },
-	    PROC_DIRECTORY, ENOTDIR },
+	    { RUNS, .directory = "/proc/self/status" }, PROC_DIRECTORY,
+	    ENOTDIR },
 	{ "a program that is not there fails at execve",
-	    { .path = "/nonexistent/program", .argv = one_arg,
-	    .envp = no_env }, PROC_EXECVE, ENOENT },
+	    { .path = "/nonexistent/program", .argv = one_arg, .envp = no_env },
+	    PROC_EXECVE, ENOENT },
 	{ "a program that is a directory fails at execve",
-	    { .path = "/", .argv = one_arg, .envp = no_env },
-	    PROC_EXECVE, EACCES },
+	    { .path = "/", .argv = one_arg, .envp = no_env }, PROC_EXECVE,
+	    EACCES },
 };
 
 static void
@@ -276,8 +274,8 @@ static const struct script_row scripts[] = {
 	    "echo hello\n", 0755, false, ENOEXEC },
 	{ "a script whose interpreter is missing is ENOENT",
 	    "#!/nonexistent/perl\n", 0755, false, ENOENT },
-	{ "a script with DOS line ends is ENOENT", "#!/bin/sh\r\n", 0755,
-	    false, ENOENT },
+	{ "a script with DOS line ends is ENOENT", "#!/bin/sh\r\n", 0755, false,
+	    ENOENT },
 	{ "a file that may not be executed is EACCES", "#!/bin/sh\n", 0644,
 	    false, EACCES },
 	{ "a program that is still being written is ETXTBSY", "#!/bin/sh\n",
@@ -313,7 +311,7 @@ static void
 a_user_one_may_not_become_fails_at_user(void **state)
 {
 	struct proc_plan plan = { RUNS, .changes_user = true, .uid = 12345,
-	    .gid = 12345 };
+		.gid = 12345 };
 	struct proc_started started;
 
 	(void)state;
@@ -321,7 +319,7 @@ a_user_one_may_not_become_fails_at_user(void **state)
 		plan.namespaces = CLONE_NEWUSER;
 	started = proc_start(&plan);
 	if (started.step == PROC_CLONE)
-		skip();		/* this machine has no user namespaces */
+		skip(); /* this machine has no user namespaces */
 	assert_string_equal(proc_step_name(started.step), "user");
 	assert_int_equal(started.error, EPERM);
 }
@@ -341,16 +339,15 @@ mark(int size)
 
 struct fds_row {
 	const char *sentence;
-	int from[PROC_FD_MOST];		/* 100 + n: mark n, made high; other
+	int from[PROC_FD_MOST]; /* 100 + n: mark n, made high; other
 					 * numbers as they are in the parent */
 	size_t count;
-	const char *told;		/* descriptor 1 is the output, size 0 */
+	const char *told; /* descriptor 1 is the output, size 0 */
 };
 
 /* In the parent of these, 0, 3, 4 and 5 are marks of sizes 10, 13, 14, 15. */
 static const struct fds_row fd_rows[] = {
-	{ "three descriptors are three", { 107, 1, 108 }, 3,
-	    "0:7 1:0 2:8 " },
+	{ "three descriptors are three", { 107, 1, 108 }, 3, "0:7 1:0 2:8 " },
 	{ "two are two, and 2 is closed", { 107, 1 }, 2, "0:7 1:0 " },
 	{ "none is a hole", { -1, 1, -1, 107 }, 4, "1:0 3:7 " },
 	{ "two may change places", { 0, 1, -1, 4, 3 }, 5,
@@ -373,7 +370,7 @@ static const struct fds_row fd_rows[] = {
 static int
 fds_arranged(const struct fds_row *row, int out)
 {
-	char *argv[] = { self, (char *)(uintptr_t)"fds", NULL };
+	char *argv[] = { self, (char *)(uintptr_t) "fds", NULL };
 	struct proc_plan plan = plan_of(argv);
 	struct proc_started started;
 	int from[PROC_FD_MOST], low, status;
@@ -386,8 +383,8 @@ fds_arranged(const struct fds_row *row, int out)
 		if (fd == 1 || fd == 2)
 			continue;
 		low = mark(10 + fd);
-		if (low != fd && (dup3(low, fd, O_CLOEXEC) != fd ||
-		    close(low) != 0))
+		if (low != fd &&
+		    (dup3(low, fd, O_CLOEXEC) != fd || close(low) != 0))
 			return 2;
 	}
 	for (size_t i = 0; i < row->count; i++) {
@@ -401,8 +398,7 @@ fds_arranged(const struct fds_row *row, int out)
 	plan.fds = from;
 	plan.fd_count = row->count;
 	started = proc_start(&plan);
-	if (started.pid < 0 ||
-	    waitpid(started.pid, &status, 0) != started.pid)
+	if (started.pid < 0 || waitpid(started.pid, &status, 0) != started.pid)
 		return 3;
 	return status == 0 ? 0 : 4;
 }
@@ -479,27 +475,35 @@ a_child_has_default_signals_and_an_empty_mask(void **state)
 static void
 a_child_has_what_its_plan_says(void **state)
 {
-	char *env[] = { (char *)(uintptr_t)"A=1", (char *)(uintptr_t)"B=",
-	    NULL };
+	char *env[] = { (char *)(uintptr_t) "A=1",
+		(char *)(uintptr_t) "B=", NULL };
 
 	(void)state;
 	assert_string_equal(told_by("session",
-	    &(struct proc_plan){ .own_session = true }), "1 1");
+				&(struct proc_plan){ .own_session = true }),
+	    "1 1");
 	assert_string_equal(told_by("session",
-	    &(struct proc_plan){ .own_group = true }), "0 1");
+				&(struct proc_plan){ .own_group = true }),
+	    "0 1");
 	assert_string_equal(told_by("session", &(struct proc_plan){ 0 }),
 	    "0 0");
 	assert_string_equal(told_by("directory",
-	    &(struct proc_plan){ .directory = "/usr" }), "/usr");
-	assert_string_equal(told_by("limit", &(struct proc_plan){
-	    .limits = { { RLIMIT_NOFILE, 100, 200 } }, .limit_count = 1 }),
+				&(struct proc_plan){ .directory = "/usr" }),
+	    "/usr");
+	assert_string_equal(told_by("limit",
+				&(struct proc_plan){
+				    .limits = { { RLIMIT_NOFILE, 100, 200 } },
+				    .limit_count = 1 }),
 	    "100/200");
 	assert_string_equal(told_by("environment",
-	    &(struct proc_plan){ .envp = env }), "A=1;B=;");
+				&(struct proc_plan){ .envp = env }),
+	    "A=1;B=;");
 	assert_string_equal(told_by("environment", &(struct proc_plan){ 0 }),
 	    "");
-	assert_string_equal(told_by("death-signal", &(struct proc_plan){
-	    .dies_with_parent = true }), "9");
+	assert_string_equal(told_by("death-signal",
+				&(struct proc_plan){
+				    .dies_with_parent = true }),
+	    "9");
 	assert_string_equal(told_by("death-signal", &(struct proc_plan){ 0 }),
 	    "0");
 }
@@ -507,23 +511,26 @@ a_child_has_what_its_plan_says(void **state)
 static void
 root_starts_as_another_user(void **state)
 {
-	struct proc_plan plan = { .changes_user = true, .uid = 12345,
-	    .gid = 23456 };
+	struct proc_plan plan = {
+		.changes_user = true, .uid = 12345, .gid = 23456
+	};
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
 	assert_string_equal(told_by("user", &plan),
 	    "12345 12345 12345/23456 23456 23456/0");
-	plan = (struct proc_plan){ .changes_user = true, .uid = 12345,
-	    .gid = 23456, .dies_with_parent = true };
+	plan = (struct proc_plan){ .changes_user = true,
+		.uid = 12345,
+		.gid = 23456,
+		.dies_with_parent = true };
 	assert_string_equal(told_by("death-signal", &plan), "9");
 }
 
 static void
 namespaces_are_entered(void **state)
 {
-	char *argv[] = { self, (char *)(uintptr_t)"nothing", NULL };
+	char *argv[] = { self, (char *)(uintptr_t) "nothing", NULL };
 	struct proc_plan plan = plan_of(argv);
 	struct proc_started started;
 
@@ -534,7 +541,7 @@ namespaces_are_entered(void **state)
 	plan.own_session = true;
 	started = proc_start(&plan);
 	if (started.step == PROC_CLONE && started.error != EINVAL)
-		skip();		/* not allowed here */
+		skip(); /* not allowed here */
 	assert_string_equal(proc_step_name(started.step), "started");
 	assert_int_equal(status_of(started.pid), 0);
 }
@@ -542,7 +549,7 @@ namespaces_are_entered(void **state)
 static void
 an_alarm_survives_execve_and_kills(void **state)
 {
-	char *argv[] = { self, (char *)(uintptr_t)"wait", NULL };
+	char *argv[] = { self, (char *)(uintptr_t) "wait", NULL };
 	struct proc_plan plan = plan_of(argv);
 	struct proc_started started;
 	sigset_t alarm_only, before;
@@ -570,7 +577,7 @@ an_alarm_survives_execve_and_kills(void **state)
 static void
 a_child_dies_with_its_parent(void **state)
 {
-	char *argv[] = { self, (char *)(uintptr_t)"wait", NULL };
+	char *argv[] = { self, (char *)(uintptr_t) "wait", NULL };
 	struct proc_plan plan = plan_of(argv);
 	struct pollfd gone = { .events = POLLIN };
 	int ends[2];
@@ -684,8 +691,7 @@ a_grandchild_that_hid_in_its_own_session_is_killed(void **state)
 		_exit(0);
 	}
 	wait_for_byte();
-	assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), NULL, NULL),
-	    0);
+	assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), NULL, NULL), 0);
 	assert_all_gone();
 }
 
@@ -694,7 +700,7 @@ grow(int depth)
 {
 	while (depth-- > 0)
 		if (fork() == 0)
-			continue;	/* parent and child both go on */
+			continue; /* parent and child both go on */
 	if (write(holder[1], "r", 1) != 1)
 		_exit(1);
 	wait_forever();
@@ -709,8 +715,7 @@ a_tree_of_processes_is_killed(void **state)
 		grow(5);
 	/* while most of them are still to come */
 	wait_for_byte();
-	assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), NULL, NULL),
-	    0);
+	assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), NULL, NULL), 0);
 	assert_all_gone();
 }
 
@@ -740,7 +745,8 @@ processes_that_run_away_are_caught(void **state)
 				run_away(20000, own_sessions);
 			}
 		assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), NULL,
-		    NULL), 0);
+				     NULL),
+		    0);
 		assert_all_gone();
 	}
 }
@@ -776,14 +782,16 @@ the_kept_are_kept(void **state)
 	kill(keep[1], SIGKILL);
 	waitid(P_PID, (id_t)keep[1], &info, WEXITED | WNOWAIT);
 	assert_int_equal(proc_kill_children(keep, 2, soon_ms(), count_reaped,
-	    &reaped_count), 0);
+			     &reaped_count),
+	    0);
 	assert_int_equal(reaped_count, 2);
 	assert_int_equal(waitpid(other, NULL, WNOHANG), -1);
 	assert_int_equal(waitpid(dead, NULL, WNOHANG), -1);
 	assert_int_equal(waitpid(keep[0], NULL, WNOHANG), 0);
 	assert_int_equal(waitpid(keep[1], NULL, WNOHANG), keep[1]);
 	assert_int_equal(proc_kill_children(NULL, 0, soon_ms(), count_reaped,
-	    &reaped_count), 0);
+			     &reaped_count),
+	    0);
 	assert_int_equal(reaped_count, 3);
 	assert_int_equal(WTERMSIG(reaped_status), SIGKILL);
 }
@@ -801,8 +809,8 @@ the_group_of_a_kept_one_is_spared(void **state)
 	keep = fork();
 	if (keep == 0) {
 		setsid();
-		other = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0,
-		    0, 0, 0);
+		other = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0,
+		    0, 0);
 		if (other != 0 && write(said[1], "r", 1) != 1)
 			_exit(1);
 		wait_forever();
@@ -810,7 +818,8 @@ the_group_of_a_kept_one_is_spared(void **state)
 	assert_int_equal(read(said[0], &byte, 1), 1);
 	reaped_count = 0;
 	assert_int_equal(proc_kill_children(&keep, 1, soon_ms(), count_reaped,
-	    &reaped_count), 0);
+			     &reaped_count),
+	    0);
 	assert_int_equal(reaped_count, 1);
 	/* dies of this, so nothing worse was on its way */
 	kill(keep, SIGTERM);
@@ -887,9 +896,10 @@ becoming_another_user_is_for_good(void **state)
 
 		if (geteuid() != 0)
 			_exit(proc_become(12345, 12345) == -1 &&
-			    errno == EPERM ? 0 : 1);
-		if (setgroups(2, groups) != 0 ||
-		    proc_become(12345, 23456) != 0)
+				    errno == EPERM ?
+				0 :
+				1);
+		if (setgroups(2, groups) != 0 || proc_become(12345, 23456) != 0)
 			_exit(2);
 		if (getuid() != 12345 || geteuid() != 12345 ||
 		    getgid() != 23456 || getgroups(0, NULL) != 0)
@@ -910,7 +920,9 @@ no_new_privileges_stays_on(void **state)
 	(void)state;
 	if (pid == 0)
 		_exit(proc_no_new_privs() == 0 &&
-		    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 1);
+			    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ?
+			0 :
+			1);
 	assert_int_equal(status_of(pid), 0);
 }
 
@@ -931,8 +943,7 @@ static const struct user_row users[] = {
 	{ "a name may have a group", "root:77", 0, 0, 77 },
 	{ "a group may have a name", "12345:root", 0, 12345, 0 },
 	{ "a name nobody has is no user", "nobody-has-this-name", -1, 0, 0 },
-	{ "a group nobody has is no group", "root:nobody-has-this", -1, 0,
-	    0 },
+	{ "a group nobody has is no group", "root:nobody-has-this", -1, 0, 0 },
 	{ "nothing is no user", "", -1, 0, 0 },
 	{ "a group alone is no user", ":0", -1, 0, 0 },
 	{ "a user with an empty group is none", "0:", -1, 0, 0 },
@@ -1042,7 +1053,7 @@ main(int argc, char **argv)
 {
 	if (argc > 1)
 		return play(argv[1]);
-	if (fd_cloexec_from(3) != 0)	/* what the caller's shell left us */
+	if (fd_cloexec_from(3) != 0) /* what the caller's shell left us */
 		return 1;
 	return RUN_ROWS(failures, failure) + RUN_ROWS(scripts, script) +
 	    RUN_ROWS(fd_rows, descriptors) + RUN_ROWS(users, user) +

@@ -48,8 +48,9 @@ static inline uint64_t
 rows_seed(void)
 {
 	const char *given = getenv("FCGI_HOST_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 10)
-	    : (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
+	uint64_t seed = given ?
+	    strtoull(given, NULL, 10) :
+	    (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
 
 	print_message("FCGI_HOST_SEED=%llu\n", (unsigned long long)seed);
 	return seed ? seed : 1;

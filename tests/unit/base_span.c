@@ -35,7 +35,10 @@ static const struct number_row numbers[] = {
 	{ "a blank before is refused", SPAN(" 1"), 9, -1, 0 },
 	{ "a blank behind is refused", SPAN("1 "), 9, -1, 0 },
 	{ "hexadecimal is refused", SPAN("0x1"), 9, -1, 0 },
-	{ "a NUL inside is refused", SPAN("1\0" "2"), 99, -1, 0 },
+	{ "a NUL inside is refused",
+	    SPAN("1\0"
+		 "2"),
+	    99, -1, 0 },
 	{ "a byte above 127 is refused", SPAN("\xb1"), 99, -1, 0 },
 };
 
@@ -51,7 +54,11 @@ number(void **state)
 }
 
 enum relation {
-	EQUAL = 1, EQUAL_NOCASE = 2, STARTS = 4, STARTS_NOCASE = 8, ENDS = 16,
+	EQUAL = 1,
+	EQUAL_NOCASE = 2,
+	STARTS = 4,
+	STARTS_NOCASE = 8,
+	ENDS = 16,
 };
 
 struct compare_row {
@@ -104,8 +111,7 @@ static const struct cut_row cuts[] = {
 	{ "a separator makes two", "a/b", { "a", "b" } },
 	{ "one at the end leaves an empty last part", "a/", { "a", "" } },
 	{ "one at the front leaves an empty first part", "/a", { "", "a" } },
-	{ "two in a row leave an empty one between", "a//b",
-	    { "a", "", "b" } },
+	{ "two in a row leave an empty one between", "a//b", { "a", "", "b" } },
 	{ "an empty text is one empty part", "", { "" } },
 };
 
@@ -203,7 +209,7 @@ lists_keep_order_and_survive_removal(void **state)
 
 		assert_int_equal(item->value, seen++);
 		list_remove(node);
-		list_remove(node);	/* twice is harmless */
+		list_remove(node); /* twice is harmless */
 	}
 	assert_int_equal(seen, 4);
 	assert_true(list_empty(&head));

@@ -33,24 +33,24 @@ static const struct bound_row {
 	enum admit_answer last;
 	uint64_t running, waiting;
 } bounds[] = {
-	{ "a free slot is granted at once",
-	    { 9, 9 }, { 9, 9 }, { 9, 9 }, 1, ADMIT_GRANTED, 1, 0 },
-	{ "the function's slots are the limit",
-	    { 9, 9 }, { 9, 9 }, { 2, 9 }, 3, ADMIT_QUEUED, 2, 1 },
-	{ "the tenant's slots are the limit",
-	    { 9, 9 }, { 2, 9 }, { 9, 9 }, 3, ADMIT_QUEUED, 2, 1 },
-	{ "the host's slots are the limit",
-	    { 2, 9 }, { 9, 9 }, { 9, 9 }, 3, ADMIT_QUEUED, 2, 1 },
-	{ "the function's queue is bounded",
-	    { 9, 9 }, { 9, 9 }, { 1, 2 }, 4, ADMIT_FULL_FUNCTION, 1, 2 },
-	{ "the tenant's queue is bounded",
-	    { 9, 9 }, { 9, 2 }, { 1, 9 }, 4, ADMIT_FULL_TENANT, 1, 2 },
-	{ "the host's queue is bounded",
-	    { 9, 2 }, { 9, 9 }, { 1, 9 }, 4, ADMIT_FULL_HOST, 1, 2 },
-	{ "a queue of nothing refuses at once",
-	    { 9, 9 }, { 9, 9 }, { 1, 0 }, 2, ADMIT_FULL_FUNCTION, 1, 0 },
-	{ "concurrency = 0 switches off",
-	    { 9, 9 }, { 9, 9 }, { 0, 9 }, 1, ADMIT_SWITCHED_OFF, 0, 0 },
+	{ "a free slot is granted at once", { 9, 9 }, { 9, 9 }, { 9, 9 }, 1,
+	    ADMIT_GRANTED, 1, 0 },
+	{ "the function's slots are the limit", { 9, 9 }, { 9, 9 }, { 2, 9 }, 3,
+	    ADMIT_QUEUED, 2, 1 },
+	{ "the tenant's slots are the limit", { 9, 9 }, { 2, 9 }, { 9, 9 }, 3,
+	    ADMIT_QUEUED, 2, 1 },
+	{ "the host's slots are the limit", { 2, 9 }, { 9, 9 }, { 9, 9 }, 3,
+	    ADMIT_QUEUED, 2, 1 },
+	{ "the function's queue is bounded", { 9, 9 }, { 9, 9 }, { 1, 2 }, 4,
+	    ADMIT_FULL_FUNCTION, 1, 2 },
+	{ "the tenant's queue is bounded", { 9, 9 }, { 9, 2 }, { 1, 9 }, 4,
+	    ADMIT_FULL_TENANT, 1, 2 },
+	{ "the host's queue is bounded", { 9, 2 }, { 9, 9 }, { 1, 9 }, 4,
+	    ADMIT_FULL_HOST, 1, 2 },
+	{ "a queue of nothing refuses at once", { 9, 9 }, { 9, 9 }, { 1, 0 }, 2,
+	    ADMIT_FULL_FUNCTION, 1, 0 },
+	{ "concurrency = 0 switches off", { 9, 9 }, { 9, 9 }, { 0, 9 }, 1,
+	    ADMIT_SWITCHED_OFF, 0, 0 },
 };
 
 static void
@@ -130,7 +130,7 @@ static const struct share_row {
 	const char *sentence;
 	uint64_t weight[TENANTS], backlog[TENANTS], cost_us[TENANTS];
 	uint64_t slots;
-	double share[TENANTS];	/* of the slot time handed out */
+	double share[TENANTS]; /* of the slot time handed out */
 } shares[] = {
 	{ "equal tenants get equal slot time", { 1, 1, 1, 1 },
 	    { 900, 900, 900, 900 }, { 1000, 1000, 1000, 1000 }, 4,
@@ -138,12 +138,10 @@ static const struct share_row {
 	{ "a flood of one does not take the others' share", { 1, 1, 1, 1 },
 	    { 1300, 900, 900, 0 }, { 1000, 1000, 1000, 1000 }, 4,
 	    { .333, .333, .333, 0 } },
-	{ "long invocations pay for the time they hold a slot",
-	    { 1, 1, 1, 1 }, { 900, 900, 0, 0 }, { 50000, 1000, 0, 0 }, 2,
-	    { .5, .5, 0, 0 } },
-	{ "weights are shares", { 1, 2, 5, 0 },
-	    { 900, 900, 900, 0 }, { 2000, 2000, 2000, 0 }, 4,
-	    { .125, .25, .625, 0 } },
+	{ "long invocations pay for the time they hold a slot", { 1, 1, 1, 1 },
+	    { 900, 900, 0, 0 }, { 50000, 1000, 0, 0 }, 2, { .5, .5, 0, 0 } },
+	{ "weights are shares", { 1, 2, 5, 0 }, { 900, 900, 900, 0 },
+	    { 2000, 2000, 2000, 0 }, 4, { .125, .25, .625, 0 } },
 };
 
 /* Runs the wheel in made-up time until the first backlog is worked off, and
@@ -260,8 +258,8 @@ main(void)
 		    NULL, NULL, NULL },
 		{ "a tenant whose slots are taken holds up nobody",
 		    test_blocked_tenant_passed_over, NULL, NULL, NULL },
-		{ "functions of a tenant take turns",
-		    test_functions_take_turns, NULL, NULL, NULL },
+		{ "functions of a tenant take turns", test_functions_take_turns,
+		    NULL, NULL, NULL },
 		{ "counts stay true and no slot idles, whatever happens",
 		    test_random, NULL, NULL, NULL },
 		{ "Retry-After is a second at least and half a minute at most",

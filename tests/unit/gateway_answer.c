@@ -10,9 +10,12 @@
 static struct answer_facts
 facts_of(enum end end)
 {
-	return (struct answer_facts){ .end = end, .tenant = SPAN("acme"),
-		.function = SPAN("slow"), .limit = SPAN("limits.time"),
-		.value = SPAN("10s"), .what = SPAN("signal SEGV"),
+	return (struct answer_facts){ .end = end,
+		.tenant = SPAN("acme"),
+		.function = SPAN("slow"),
+		.limit = SPAN("limits.time"),
+		.value = SPAN("10s"),
+		.what = SPAN("signal SEGV"),
 		.request_id = SPAN("01ARZ3NDEKTSV4RRFFQ69G5FAV") };
 }
 
@@ -58,8 +61,8 @@ static const struct accept_row {
 	    SPAN("text/html,application/xhtml+xml,*/*;q=0.8"), true },
 	{ "who takes anything gets JSON", SPAN("*/*"), false },
 	{ "who says nothing gets JSON", SPAN(""), false },
-	{ "who prefers JSON gets it",
-	    SPAN("application/json, text/html;q=0.5"), false },
+	{ "who prefers JSON gets it", SPAN("application/json, text/html;q=0.5"),
+	    false },
 	{ "who prefers a page gets it",
 	    SPAN("application/json;q=0.4 , text/html; q=0.5"), true },
 	{ "who refuses a page gets JSON", SPAN("text/html;q=0"), false },
@@ -107,17 +110,22 @@ test_every_row_is_problem_json(void **state)
 		buf_init(&detail, 65536);
 		assert_int_equal(answer_write(&out, &facts), 0);
 		assert_int_equal(answer_detail(&detail, &facts), 0);
-		problem = json_loads(body_of(&out), JSON_REJECT_DUPLICATES,
-		    NULL);
+		problem =
+		    json_loads(body_of(&out), JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(problem);
 		assert_int_equal(json_integer_value(json_object_get(problem,
-		    "status")), row->status);
+				     "status")),
+		    row->status);
 		assert_string_equal(json_string_value(json_object_get(problem,
-		    "detail")), buf_string(&detail));
+					"detail")),
+		    buf_string(&detail));
 		assert_string_equal(json_string_value(json_object_get(problem,
-		    "instance")), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
-		assert_int_equal(strchr(json_string_value(json_object_get(
-		    problem, "detail")), '{') != NULL, 0);
+					"instance")),
+		    "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+		assert_int_equal(strchr(json_string_value(
+					    json_object_get(problem, "detail")),
+				     '{') != NULL,
+		    0);
 		json_decref(problem);
 		buf_free(&out);
 		buf_free(&detail);

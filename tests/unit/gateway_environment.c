@@ -7,9 +7,9 @@
 
 static const struct env_row {
 	const char *sentence;
-	const char *pairs;	/* "NAME=value\n" from the web server */
-	const char *name;	/* variable of the function */
-	const char *value;	/* NULL: it must not be there */
+	const char *pairs; /* "NAME=value\n" from the web server */
+	const char *name;  /* variable of the function */
+	const char *value; /* NULL: it must not be there */
 } variables[] = {
 	{ "R1: GATEWAY_INTERFACE", "", "GATEWAY_INTERFACE", "CGI/1.1" },
 	{ "R1: not what a peer says", "GATEWAY_INTERFACE=CGI/9\n",
@@ -32,8 +32,8 @@ static const struct env_row {
 	    "REMOTE_ADDR=192.0.2.1\n", "REMOTE_HOST", "192.0.2.1" },
 	{ "R9: SERVER_NAME in brackets", "SERVER_NAME=::1\n", "SERVER_NAME",
 	    "[::1]" },
-	{ "R9: not in two pairs of them", "SERVER_NAME=[::1]\n",
-	    "SERVER_NAME", "[::1]" },
+	{ "R9: not in two pairs of them", "SERVER_NAME=[::1]\n", "SERVER_NAME",
+	    "[::1]" },
 	{ "R9: SERVER_PORT", "SERVER_PORT=80\n", "SERVER_PORT", "80" },
 	{ "R9: SERVER_PROTOCOL", "SERVER_PROTOCOL=HTTP/2.0\n",
 	    "SERVER_PROTOCOL", "HTTP/2.0" },
@@ -64,8 +64,8 @@ static const struct env_row {
 	    "HTTP_CONTENT_LENGTH", NULL },
 	{ "R11: nor Transfer-Encoding", "HTTP_TRANSFER_ENCODING=chunked\n",
 	    "HTTP_TRANSFER_ENCODING", NULL },
-	{ "R15: nor Connection", "HTTP_CONNECTION=close\n",
-	    "HTTP_CONNECTION", NULL },
+	{ "R15: nor Connection", "HTTP_CONNECTION=close\n", "HTTP_CONNECTION",
+	    NULL },
 	{ "R16: one case only", "HTTP_x_a=1\n", "HTTP_x_a", NULL },
 	{ "R16: no odd bytes in names", "HTTP_X()=1\n", "HTTP_X()", NULL },
 	{ "LD_PRELOAD does not pass", "LD_PRELOAD=/x.so\n", "LD_PRELOAD",
@@ -118,20 +118,29 @@ static struct environment_facts
 facts_of(const struct route *route)
 {
 	return (struct environment_facts){
-		.params = &params, .route = route, .method = SPAN("M-SEARCH"),
-		.has_body = true, .body_bytes = 42, .body_length_known = true,
-		.directory = SPAN("/srv/fn/acme"), .file = SPAN("hello.sh"),
+		.params = &params,
+		.route = route,
+		.method = SPAN("M-SEARCH"),
+		.has_body = true,
+		.body_bytes = 42,
+		.body_length_known = true,
+		.directory = SPAN("/srv/fn/acme"),
+		.file = SPAN("hello.sh"),
 		.request_id = SPAN("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
 		.function_name = SPAN("hello"),
 		.deadline_unix_ms = 1790000010000,
-		.server_software = SPAN("fcgi-host"), .settings = &settings,
-		.granted = &granted_strings, .host = &host_strings,
+		.server_software = SPAN("fcgi-host"),
+		.settings = &settings,
+		.granted = &granted_strings,
+		.host = &host_strings,
 	};
 }
 
 static const struct route route = {
-	.tenant = SPAN("acme"), .function = SPAN("hello"),
-	.script_name = SPAN("/fn/acme/hello"), .path_info = SPAN("/a b"),
+	.tenant = SPAN("acme"),
+	.function = SPAN("hello"),
+	.script_name = SPAN("/fn/acme/hello"),
+	.path_info = SPAN("/a b"),
 	.query = SPAN("x=1"),
 };
 
@@ -179,7 +188,7 @@ static void
 test_absent(void **state)
 {
 	static const char *const names[] = { "CONTENT_LENGTH", "PATH_INFO",
-	    "PATH_TRANSLATED", "FN_DEADLINE_MS", "REDIRECT_URL" };
+		"PATH_TRANSLATED", "FN_DEADLINE_MS", "REDIRECT_URL" };
 	struct route bare = route;
 	struct environment_facts facts = facts_of(&bare);
 	const char *why;
@@ -232,8 +241,8 @@ test_ceilings(void **state)
 	(void)state;
 	memset(wide, 'a', sizeof(wide));
 	params.count = 1;
-	params.pairs[0] = (struct param){ SPAN("HTTP_X"),
-	    span_make(wide, sizeof(wide)) };
+	params.pairs[0] =
+	    (struct param){ SPAN("HTTP_X"), span_make(wide, sizeof(wide)) };
 	buf_init(&out, ENVIRONMENT_MOST);
 	assert_int_equal(environment_write(&out, &facts, &why), -1);
 	assert_non_null(strstr(why, "64 KiB"));
@@ -286,14 +295,11 @@ static const struct trace_row {
 	{ "a trace of zeros is not valid",
 	    "00-00000000000000000000000000000000-b7ad6b7169203331-01",
 	    "00-" RANDOM_TRACE "-" RANDOM_SPAN "-00" },
-	{ "nor is a parent of zeros",
-	    "00-" TRACE "-0000000000000000-01",
+	{ "nor is a parent of zeros", "00-" TRACE "-0000000000000000-01",
 	    "00-" RANDOM_TRACE "-" RANDOM_SPAN "-00" },
-	{ "nor one that goes on",
-	    "00-" TRACE "-b7ad6b7169203331-01-more",
+	{ "nor one that goes on", "00-" TRACE "-b7ad6b7169203331-01-more",
 	    "00-" RANDOM_TRACE "-" RANDOM_SPAN "-00" },
-	{ "nor another version",
-	    "ff-" TRACE "-b7ad6b7169203331-01",
+	{ "nor another version", "ff-" TRACE "-b7ad6b7169203331-01",
 	    "00-" RANDOM_TRACE "-" RANDOM_SPAN "-00" },
 };
 
@@ -314,8 +320,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest others[] = {
-		{ "R5, R10: what there is not is not there", test_absent,
-		    NULL, NULL, NULL },
+		{ "R5, R10: what there is not is not there", test_absent, NULL,
+		    NULL, NULL },
 		{ "S3: a redirected request knows where it came from",
 		    test_redirected, NULL, NULL, NULL },
 		{ "R20: values and volume are bounded, and said which",

@@ -14,25 +14,22 @@ static const struct route_row {
 } routes[] = {
 	{ "R3: tenant, function and nothing more", "/fn/acme/hello", "/fn/", "",
 	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "", "" },
-	{ "R4: what follows the function is PATH_INFO",
-	    "/fn/acme/hello/a/b", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/a/b", "" },
+	{ "R4: what follows the function is PATH_INFO", "/fn/acme/hello/a/b",
+	    "/fn/", "", ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/a/b",
+	    "" },
 	{ "R4: a slash alone is a void segment", "/fn/acme/hello/", "/fn/", "",
 	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/", "" },
-	{ "R4: void segments and case are kept",
-	    "/fn/acme/hello//A//", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "//A//", "" },
-	{ "R4: PATH_INFO is decoded, once",
-	    "/fn/acme/hello/a%20b%2541", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/a b%41", "" },
+	{ "R4: void segments and case are kept", "/fn/acme/hello//A//", "/fn/",
+	    "", ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "//A//", "" },
+	{ "R4: PATH_INFO is decoded, once", "/fn/acme/hello/a%20b%2541", "/fn/",
+	    "", ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/a b%41", "" },
 	{ "R3: SCRIPT_NAME is decoded", "/fn/acme/h%65llo/x", "/fn/", "",
 	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/x", "" },
 	{ "R6: the query is not", "/fn/acme/hello?a%20b/../c", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "",
-	    "a%20b/../c" },
+	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "", "a%20b/../c" },
 	{ "a newline in the path is the function's to read",
-	    "/fn/acme/hello/a%0ab", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "/a\nb", "" },
+	    "/fn/acme/hello/a%0ab", "/fn/", "", ROUTE_FOUND, "acme", "hello",
+	    "/fn/acme/hello", "/a\nb", "" },
 	{ "the full file name may be asked", "/fn/acme/report.py/x", "/fn/", "",
 	    ROUTE_FOUND, "acme", "report.py", "/fn/acme/report.py", "/x", "" },
 	{ "a virtual host names the tenant", "/hello/x", "/", "acme",
@@ -41,21 +38,21 @@ static const struct route_row {
 	    "acme", ROUTE_FOUND, "acme", "hello", "/cgi-bin/hello", "", "" },
 	{ "a user directory is a prefix like any", "/~jo/hello/x", "/~", "",
 	    ROUTE_FOUND, "jo", "hello", "/~jo/hello", "/x", "" },
-	{ "an absolute target is the same target",
-	    "http://other/fn/acme/hello", "/fn/", "",
-	    ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "", "" },
+	{ "an absolute target is the same target", "http://other/fn/acme/hello",
+	    "/fn/", "", ROUTE_FOUND, "acme", "hello", "/fn/acme/hello", "",
+	    "" },
 	{ "a tenant without a function", "/fn/acme/", "/fn/", "",
 	    ROUTE_NO_FUNCTION, "acme", "", "", "", "" },
 	{ "a tenant without even a slash", "/fn/acme", "/fn/", "",
 	    ROUTE_NO_FUNCTION, "acme", "", "", "", "" },
-	{ "a void function", "/fn/acme//x", "/fn/", "",
-	    ROUTE_NO_FUNCTION, "acme", "", "", "", "" },
-	{ "the root of a virtual host", "/", "/", "acme",
-	    ROUTE_NO_FUNCTION, "acme", "", "", "", "" },
-	{ "the prefix alone", "/fn/", "/fn/", "",
-	    ROUTE_NOT_OURS, "", "", "", "", "" },
-	{ "another prefix", "/gn/acme/hello", "/fn/", "",
-	    ROUTE_NOT_OURS, "", "", "", "", "" },
+	{ "a void function", "/fn/acme//x", "/fn/", "", ROUTE_NO_FUNCTION,
+	    "acme", "", "", "", "" },
+	{ "the root of a virtual host", "/", "/", "acme", ROUTE_NO_FUNCTION,
+	    "acme", "", "", "", "" },
+	{ "the prefix alone", "/fn/", "/fn/", "", ROUTE_NOT_OURS, "", "", "",
+	    "", "" },
+	{ "another prefix", "/gn/acme/hello", "/fn/", "", ROUTE_NOT_OURS, "",
+	    "", "", "", "" },
 	{ "dots do not lead out of the prefix", "/fn/acme/../../etc", "/fn/",
 	    "", ROUTE_BAD_TARGET, "", "", "", "", "" },
 	{ "encoded dots do not either", "/fn/acme/%2e%2e/x", "/fn/", "",
@@ -64,8 +61,8 @@ static const struct route_row {
 	    ROUTE_BAD_TARGET, "", "", "", "", "" },
 	{ "NUL is refused", "/fn/acme/hello%00.py", "/fn/", "",
 	    ROUTE_BAD_TARGET, "", "", "", "", "" },
-	{ "an asterisk names nothing", "*", "/fn/", "",
-	    ROUTE_BAD_TARGET, "", "", "", "", "" },
+	{ "an asterisk names nothing", "*", "/fn/", "", ROUTE_BAD_TARGET, "",
+	    "", "", "", "" },
 	{ "a function is never a dotfile", "/fn/acme/.hello", "/fn/", "",
 	    ROUTE_BAD_NAME, "acme", ".hello", "", "", "" },
 	{ "nor has it a newline", "/fn/acme/hello%0a", "/fn/", "",
@@ -99,7 +96,8 @@ test_route(void **state)
 
 	buf_init(&decoded, ROUTE_TARGET_MOST);
 	assert_int_equal(route_find(span_of(row->target), span_of(row->prefix),
-	    span_of(row->host_tenant), &decoded, &route, &why), row->result);
+			     span_of(row->host_tenant), &decoded, &route, &why),
+	    row->result);
 	assert_true((why != NULL) == (row->result == ROUTE_BAD_TARGET));
 	assert_text(route.tenant, row->tenant);
 	assert_text(route.function, row->function);
@@ -129,7 +127,9 @@ test_name(void **state)
 
 	memset(name, 'a', sizeof(name));
 	assert_int_equal((row->function ? route_function_name :
-	    route_tenant_name)(span_make(name, row->bytes)), row->good);
+					  route_tenant_name)(span_make(name,
+			     row->bytes)),
+	    row->good);
 }
 
 static const struct id_row {
@@ -158,7 +158,7 @@ static void
 test_ids_sort(void **state)
 {
 	static const uint8_t most[10] = { 255, 255, 255, 255, 255, 255, 255,
-	    255, 255, 255 };
+		255, 255, 255 };
 	static const uint8_t least[10];
 	char a[REQUEST_ID_CHARS + 1], b[REQUEST_ID_CHARS + 1];
 
