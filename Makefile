@@ -167,7 +167,7 @@ test:	## all tests but the long ones
 	$(MAKE) replay
 	$(MAKE) e2e
 
-unit: packages-test $(units)	## unit tests
+unit: packages-test $(programs) $(units)	## unit tests
 	@failed=; for unit in $(units); do \
 		echo "unit: $${unit##*/}"; \
 		$$unit >$$unit.log 2>&1 || \

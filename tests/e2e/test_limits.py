@@ -44,7 +44,7 @@ def test_deadline_is_told(host):
 
 
 def test_idle(host):
-    name = limited(host, "idle", 'limits = { idle = "250ms"; };')
+    name = limited(host, "idle", 'limits = { idle = "700ms"; };')
     host.rogue("forever", name=name).problem(504, "idle", "limits.idle")
     with pytest.raises(Broken):
         host.rogue("head&fill=100000&forever", name=name)

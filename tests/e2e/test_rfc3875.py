@@ -3,6 +3,7 @@
 programs that write their own HTTP header (N) and time (T). If one of these
 fails, CGI programs that worked elsewhere do not work here."""
 import base64
+import contextlib
 import http.client
 import socket
 from urllib.parse import quote
@@ -539,9 +540,10 @@ def test_S13_content_length_too_short(host):
 
 
 def test_S13_content_length_too_long(host):
-    got = host.rogue(f"{TEXT}&line=Content-Length:+10&line&out=1234")
-    got.problem(502, "short-reply", "rogue/rogue")
-    with pytest.raises(Broken):         # its header had left already
+    with contextlib.suppress(Broken):   # or its header had left already
+        got = host.rogue(f"{TEXT}&line=Content-Length:+10&line&out=1234")
+        got.problem(502, "short-reply", "rogue/rogue")
+    with pytest.raises(Broken):
         host.rogue(f"{TEXT}&line=Content-Length:+1000000&line&fill=500000")
 
 
@@ -585,7 +587,7 @@ def test_T1_time_limit_before_the_header(host):
 
 
 def test_T1_time_limit_in_the_body(host):
-    host.function("rogue", "short", conf='limits = { time = "300ms"; };')
+    host.function("rogue", "short", conf='limits = { time = "1s"; };')
     with pytest.raises(Broken):
         host.rogue("head&fill=100000&forever", name="short")
 
