@@ -165,10 +165,15 @@ children_spawn(struct master *m, const char *program, int channel,
 	started = proc_start(&plan);
 	fd_close(&fds[0]);
 	errno = started.error;
-	if (started.pid < 0)
-		snprintf(reason, room, "%s cannot be started: %s: %s", program,
-		    proc_step_name(started.step), diag_errno());
-	return started.pid;
+	if (started.pid >= 0)
+		return started.pid;
+	snprintf(reason, room, "%s cannot be started: %s: %s%s", program,
+	    proc_step_name(started.step), diag_errno(),
+	    errno == EACCES && plan.changes_user ?
+		"; its user must be able to execute it, so it and its "
+		"directory have to be open to all (chmod a+rx)" :
+		"");
+	return -1;
 }
 
 static void

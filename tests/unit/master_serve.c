@@ -503,6 +503,17 @@ status_of(const struct host *h, const char *key)
 	return strtol(at + strlen(key), NULL, 10);
 }
 
+/* None, nor what was in it: that is looked for in the batch after. */
+static void
+await_no_cell(const struct host *h)
+{
+	uint64_t until_ms = clock_ms() + DEADLINE_MS;
+
+	while (status_of(h, "cells=") > 0)
+		assert_true(clock_ms() < until_ms);
+	status_of(h, "cells=");
+}
+
 static int
 host_await_end(struct host *h)
 {
@@ -684,8 +695,7 @@ a_tenant_gets_a_cell_and_loses_it(void **state)
 	assert_int_equal(status_of(h, "cells="), 1);
 	assert_says(h, "kill acme", "ok");
 	assert_says(h, "hear", "gone");
-	while (status_of(h, "cells=") > 0)
-		;
+	await_no_cell(h);
 	/* and the next one comes at once */
 	assert_says(h, "ask acme", "cell ");
 	ask(h, "hear");
@@ -724,8 +734,7 @@ a_cell_that_cannot_be_built_is_told_and_not_tried_at_once(void **state)
 			assert_says(h, "refused", "no such luck");
 	assert_says(h, "ask dying", "cell ");
 	assert_says(h, "refused", "exit 3");
-	while (status_of(h, "cells=") > 0)
-		;
+	await_no_cell(h);
 }
 
 static void
@@ -745,6 +754,7 @@ a_replaced_directory_ends_its_cell(void **state)
 	make_directory(h, "functions/acme");
 	ask(h, "check acme");
 	assert_says(h, "hear", "gone");
+	await_no_cell(h);
 	assert_says(h, "ask acme", "cell ");
 }
 
