@@ -218,6 +218,7 @@ child_obey(struct child *c, enum child_order order)
 static void
 child_start(struct child *c)
 {
+	c->started_ms = loop_now_ms(c->master->loop);
 	if (child_spawn(c) != 0)
 		return;
 	diag_debug("%s started: pid=%d", child_name(c->kind), (int)c->pid);
@@ -327,9 +328,9 @@ child_tell_died(struct child *c, pid_t pid, const char *how)
 	else if (pid < 0)
 		diag_error("%s: %s", name, how);
 	else
-		diag_error("%s gone: pid=%d %s after=%.1fs %s; it is started "
-			   "again",
-		    name, (int)pid, how, after_s, child_state_name(before));
+		diag_error(
+		    "%s gone: pid=%d %s after=%.1fs; it is started again", name,
+		    (int)pid, how, after_s);
 	children_tell(c, CHILD_DIED);
 	if (s->state == CHILD_PAUSED)
 		diag_warn("%s: next start in %llu ms (%u early deaths in a "

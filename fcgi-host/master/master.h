@@ -202,6 +202,7 @@ struct child {
 	pid_t pid;		/* -1: no process */
 	struct peer *peer;	/* ours, NULL without a process */
 	struct timer timer;	/* at supervise.timer_ms */
+	uint64_t started_ms;	/* its process */
 	uint64_t since_unix_ms; /* in its state */
 };
 
