@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -68,6 +69,7 @@ static void channel_gone(void *cell, const char *reason, bool unread);
 static void answer_resolve(struct cell *, struct span body);
 static void answer_list(struct cell *, struct span body);
 static void listing_add(void *listing, const struct resolution *);
+static void listing_refuse(struct listing *);
 static void listing_send(struct listing *, bool more);
 static void answer_plan(struct cell *, struct span body);
 static void launcher_make(struct cell *, struct span body);
@@ -204,8 +206,7 @@ answer_list(struct cell *c, struct span body)
 	buf_init(&listing.rows, ROWS_MOST);
 	if (resolve_list(c->resolve, clock_unix_ms(), listing_add, &listing) !=
 	    0)
-		diag_warn("the directory of %s cannot be read: %s",
-		    c->start.facts.tenant, diag_errno());
+		listing_refuse(&listing);
 	listing_send(&listing, false);
 	buf_free(&listing.rows);
 }
@@ -226,6 +227,20 @@ listing_add(void *arg, const struct resolution *r)
 		buf_put(&listing->rows, parts[i]);
 		buf_put_byte(&listing->rows, '\0');
 	}
+}
+
+/* A directory that cannot be read is a row of its own. */
+static void
+listing_refuse(struct listing *listing)
+{
+	struct resolution *r = &listing->cell->resolution;
+
+	r->function[0] = '\0';
+	snprintf(r->file, sizeof(r->file), ".");
+	snprintf(r->reason, sizeof(r->reason),
+	    "the tenant's directory cannot be read by user %u: %s",
+	    (unsigned)listing->cell->start.facts.uid, diag_errno());
+	listing_add(listing, r);
 }
 
 static void
@@ -317,8 +332,9 @@ launcher_fork(struct cell *c, int *fd)
 	return pid;
 }
 
-/* A function may fill the queue of signals of its user, so that an order is
- * not taken (EAGAIN): then the launcher itself goes, and what it ran with it. */
+/* A function has its launcher's user: it may have stopped it, or filled their
+ * queue of signals so that an order is not taken (EAGAIN). Then the launcher
+ * itself goes, and what it ran with it. */
 static void
 launcher_stop(struct cell *c, struct span body)
 {
@@ -333,6 +349,7 @@ launcher_stop(struct cell *c, struct span body)
 
 		if (entry->number != m.launcher)
 			continue;
+		kill(entry->pid, SIGCONT);
 		if (launcher_order(entry->pid, m.invocation, (int)m.signal) !=
 			0 &&
 		    m.signal == SIGKILL)

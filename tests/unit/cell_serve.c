@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "cell/apply.h"
@@ -495,6 +496,50 @@ stop_finds_a_newborn_launcher(void)
 }
 
 static void
+stop_reaches_through_a_stopped_launcher(void)
+{
+	struct message_stop stop = {
+		.launcher = 1, .invocation = 1, .signal = SIGKILL
+	};
+
+	cell_ready();
+	script_start("kill -STOP $PPID; echo ready; sleep 1000");
+	read_ready();
+	assert_int_equal(peer_send_now(gateway, MESSAGE_STOP, &stop, NULL, 0),
+	    0);
+	assert_int_equal(ended().wait_status, SIGKILL);
+	assert_string_equal(read_all(), "");
+	cell_end();
+}
+
+/* A launcher whose user's queue of signals is full cannot be told, only
+ * killed: its channel closes, and what it ran is gone. */
+static void
+stop_reaches_through_a_full_queue(void)
+{
+	struct message_stop stop = {
+		.launcher = 1, .invocation = 1, .signal = SIGKILL
+	};
+	struct rlimit before, few;
+
+	assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+	few = before;
+	few.rlim_cur = 40;
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &few), 0);
+	cell_ready();
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+	script_start("exec perl -e 'use POSIX; my $s = POSIX::SigSet->new(40);"
+		     "sigprocmask(SIG_BLOCK, $s); kill 40, $$ for 1..1000;"
+		     "$| = 1; print \"ready\n\"; sleep 1000'");
+	read_ready();
+	assert_int_equal(peer_send_now(gateway, MESSAGE_STOP, &stop, NULL, 0),
+	    0);
+	assert_string_equal(read_all(), "");
+	assert_int_equal(resolve("program").outcome, RESOLVED_FOUND);
+	cell_end();
+}
+
+static void
 dead_launcher_leaves_nothing(void)
 {
 	cell_ready();
@@ -585,6 +630,32 @@ list_has_functions_and_refusals(void)
 	assert_int_equal(m.more, 0);
 	assert_int_equal(m.rows.bytes, sizeof(rows) - 1);
 	assert_memory_equal(m.rows.data, rows, m.rows.bytes);
+	cell_end();
+}
+
+static void
+list_says_that_it_cannot_read(void)
+{
+	struct message_list ask = { .ask = 9 };
+	struct message_listed m;
+	char row[256];
+	struct span body;
+	int bytes;
+
+	cell_ready();
+	assert_int_equal(chmod(place_path, 0311), 0);
+	assert_int_equal(peer_send_now(gateway, MESSAGE_LIST, &ask, NULL, 0),
+	    0);
+	assert_int_equal(receive(gateway, ROLE_CELL, &body, NULL),
+	    MESSAGE_LISTED);
+	assert_int_equal(chmod(place_path, 0755), 0);
+	assert_int_equal(message_listed_decode(body, &m), 0);
+	bytes = snprintf(row, sizeof(row),
+	    "%c.%cthe tenant's directory cannot be read by user %u: "
+	    "Permission denied",
+	    '\0', '\0', kind == KIND_ROOT ? TENANT_USER : geteuid());
+	assert_int_equal(m.rows.bytes, bytes + 1);
+	assert_memory_equal(m.rows.data, row, m.rows.bytes);
 	cell_end();
 }
 
@@ -738,6 +809,10 @@ static const struct does {
 	{ "STOP asks, then kills", stop_ends_an_invocation },
 	{ "STOP finds a launcher that has just been made",
 	    stop_finds_a_newborn_launcher },
+	{ "STOP reaches through a launcher that its function stopped",
+	    stop_reaches_through_a_stopped_launcher },
+	{ "STOP reaches through a queue of signals that a function filled",
+	    stop_reaches_through_a_full_queue },
 	{ "a launcher that is killed leaves nothing and is replaced",
 	    dead_launcher_leaves_nothing },
 	{ "the cell ends with its gateway and takes all along",
@@ -749,6 +824,8 @@ static const struct does {
 	    cell_without_a_first_message_ends },
 	{ "LIST has functions, and files with the reason against them",
 	    list_has_functions_and_refusals },
+	{ "LIST of a directory that cannot be read says so",
+	    list_says_that_it_cannot_read },
 	{ "a long LIST comes in parts", long_list_comes_in_parts },
 	{ "PLAN is the plan", plan_is_told },
 	{ "a directory that has gone is told", moved_directory_is_told },
