@@ -73,6 +73,11 @@ void proc_signals_changed(void);
  * set, verified, no way back. 0 or -1 with errno. */
 int proc_become(uid_t, gid_t);
 
+/* New namespaces (CLONE_NEW...) for this process, the one of pids for its
+ * children. In a user namespace it has every right until its next execve, which
+ * is why proc_start() cannot make one for a program. 0 or -1 with errno. */
+int proc_unshare(uint64_t namespaces);
+
 int proc_die_with_parent(void); /* again after a change of user; 0 or -1 */
 int proc_no_new_privs(void);
 int proc_subreaper(void); /* orphans of ours come to us */

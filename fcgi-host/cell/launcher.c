@@ -13,10 +13,10 @@
  */
 
 #define _GNU_SOURCE 1
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@
 #include "cell/ticket.h"
 
 /* Where a launcher keeps what it has. */
-enum { CHANNEL = 3, DIRECTORY, NOTHING, FIRST_FREE };
+enum { CHANNEL = 3, DIRECTORY, NOTHING };
 
 enum {
 	/* Killed processes go at once, unless one hangs in the kernel; then
@@ -352,6 +352,8 @@ launcher_words(struct launcher *l, const struct message_start *start,
 		l->words = words;
 		l->word_room = count;
 	}
+	assert(words);
+	assert(words);	/* count is at least 3 */
 	*argv = words;
 	words[0] = strrchr(path, '/') + 1;
 	words_split(start->args, words + 1);

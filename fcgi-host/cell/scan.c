@@ -223,7 +223,7 @@ static int
 compare_spans(struct span a, struct span b)
 {
 	size_t least = a.bytes < b.bytes ? a.bytes : b.bytes;
-	int order = memcmp(a.data, b.data, least);
+	int order = least > 0 ? memcmp(a.data, b.data, least) : 0;
 
 	if (order != 0)
 		return order;

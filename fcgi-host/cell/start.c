@@ -85,7 +85,7 @@ start_enter(const struct plan_facts *facts, struct buf *reason)
 	if (!(facts->namespaces & CLONE_NEWUSER))
 		return 0;
 	if (pipe2(alive, O_CLOEXEC) != 0 ||
-	    unshare((int)facts->namespaces) != 0 || (child = fork()) < 0) {
+	    proc_unshare(facts->namespaces) != 0 || (child = fork()) < 0) {
 		buf_printf(reason, "cannot make namespaces: %s", diag_errno());
 		return -1;
 	}

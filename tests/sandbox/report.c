@@ -24,8 +24,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static void
 report_descriptors(void)
 {

@@ -136,9 +136,11 @@ plan_is(void **state)
 	};
 	struct config *config = config_new();
 	char expected[8192] = "";
+	size_t bytes = 0;
 
 	for (int i = 0; i < 8 && w->parts[i]; i++)
-		strcat(expected, w->parts[i]);
+		bytes += (size_t)snprintf(expected + bytes,
+		    sizeof(expected) - bytes, "%s", w->parts[i]);
 	assert_string_equal(printed(&facts, config), expected);
 	config_release(&config);
 }
