@@ -146,6 +146,7 @@ buf_compact(struct buf *b)
 {
 	size_t held = buf_bytes(b);
 
+	assert(b->data);
 	memmove(b->data, b->data + b->start, held);
 	b->start = 0;
 	b->end = held;

@@ -327,6 +327,7 @@ loop_run_deferred(struct loop *l)
 
 	while ((node = list_first(&l->deferred))) {
 		d = LIST_OWNER(node, struct deferred, node);
+		assert(node->next);
 		list_remove(node);
 		node->next = NULL;   /* may be deferred again */
 		d->callback(d->arg); /* usually the end of d */
