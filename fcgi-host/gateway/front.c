@@ -25,7 +25,8 @@ static void front_move(struct front *, enum front_state);
 static void front_check(const struct front *);
 static void front_ready(void *arg, unsigned events);
 static void front_gone(struct front *);
-static void front_read(struct front *);
+static void front_read(struct front *, unsigned events);
+static void front_input_ends(struct front *, bool gone);
 static void front_parse(struct front *, struct span *in);
 static void front_resume(struct front *);
 static enum front_sink front_record(struct front *);
@@ -119,14 +120,14 @@ front_ready(void *arg, unsigned events)
 		return;
 	}
 	if (events & LOOP_READ)
-		front_read(f);
+		front_read(f, events);
 	if (events & LOOP_WRITE && f->state != FRONT_GONE)
 		front_touch(f);
 }
 
 /* The flags of an adopted socket are also somebody else's: MSG_DONTWAIT. */
 static void
-front_read(struct front *f)
+front_read(struct front *f, unsigned events)
 {
 	struct span in;
 	ssize_t bytes;
@@ -135,7 +136,7 @@ front_read(struct front *f)
 	if (bytes < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (bytes <= 0) {
-		front_gone(f);
+		front_input_ends(f, bytes < 0 || (events & LOOP_HANGUP));
 		return;
 	}
 	in = span_make(incoming, (size_t)bytes);
@@ -143,6 +144,19 @@ front_read(struct front *f)
 	if (f->state != FRONT_GONE && in.bytes > 0 &&
 	    buf_put(&f->input, in) != 0)
 		front_break(f, "no memory for its input");
+	front_touch(f);
+}
+
+/* Half closed, behind a whole request, is a way to say that it was the last. */
+static void
+front_input_ends(struct front *f, bool gone)
+{
+	if (gone || f->state == FRONT_IDLE ||
+	    (f->state == FRONT_ACTIVE && !f->stdin_ended)) {
+		front_gone(f);
+		return;
+	}
+	f->half_closed = f->stdin_ended = true;
 	front_touch(f);
 }
 
@@ -493,8 +507,8 @@ front_hold(struct front *f, bool on)
 void
 front_done(struct front *f)
 {
-	bool keep = f->keep && f->gateway->state != GATEWAY_DRAINING &&
-	    !f->only_tenant;
+	bool keep = f->keep && !f->half_closed && !f->only_tenant &&
+	    f->gateway->state != GATEWAY_DRAINING;
 
 	f->request = NULL;
 	f->held = f->whole = false;
@@ -535,7 +549,7 @@ front_listen(struct front *f)
 	size_t unwritten = buf_bytes(&f->out);
 	unsigned events = 0;
 
-	if (!f->waiting && buf_bytes(&f->input) == 0 &&
+	if (!f->waiting && !f->half_closed && buf_bytes(&f->input) == 0 &&
 	    unwritten < FRONT_WAIT_MOST)
 		events |= LOOP_READ;
 	if (unwritten > 0 && !f->held)

@@ -190,8 +190,8 @@ void listener_freed(struct gateway *);
  *
  * Input waits unread, in the socket and up to one read of it here, while the
  * request cannot take more of its body, or while the next request is there
- * before the one before it is over (F17). The end of input is the end of the
- * connection, as for nginx, which never half-closes (F16). */
+ * before the one before it is over (F17). A connection
+ * that is half closed behind a whole request is served to its end (F16). */
 
 enum front_state { FRONT_IDLE, FRONT_ACTIVE, FRONT_CLOSING, FRONT_GONE };
 
@@ -229,6 +229,7 @@ struct front {
 	bool undecided;			/* ... at the head of a record */
 	bool keep;			/* FCGI_KEEP_CONN */
 	bool stdin_ended;
+	bool half_closed; /* nothing more will come */
 	bool held;			/* output waits for more of it */
 	bool whole;			/* nothing of the reply was written yet */
 	uint16_t id;			/* of the request */
@@ -387,7 +388,10 @@ void invocation_reset(struct request *);	/* OVER ─▶ NONE */
 
 /* ---- reply.c: from a function's stdout to the web server ------------------------ */
 
-enum { REPLY_HOLD_MS = 20 };	/* from the end of output to the end of the run */
+enum {
+	REPLY_HOLD_MS = 20, /* from the end of output to the end of the run */
+	REPLY_MISSING_MS = 1000, /* ... when there is no header to go on */
+};
 
 struct reply {
 	struct buf head;	/* of the header what came in pieces */

@@ -310,7 +310,8 @@ reply_at_end(struct request *r)
 		return;
 	}
 	front_hold(r->front, true);
-	r->hold_ms = loop_now_ms(r->gateway->loop) + REPLY_HOLD_MS;
+	r->hold_ms = loop_now_ms(r->gateway->loop) +
+	    (r->reply.begun ? REPLY_HOLD_MS : REPLY_MISSING_MS);
 	request_timer(r);
 }
 
@@ -441,5 +442,5 @@ reply_own(struct request *r)
 		front_break(f, "no memory for an answer");
 		return;
 	}
-	reply_end(r, 0);
+	reply_end(r, r->run.ended ? outcome_app_status(&r->run.facts) : 0);
 }

@@ -30,6 +30,7 @@ static void request_start(struct request *);
 static void request_again(struct request *);
 static void request_patience(struct request *);
 static void request_resolve(struct request *);
+static void request_unstart(struct request *);
 static void request_not_started(struct request *);
 static void request_hold_back(struct request *, uint64_t now_ms);
 static void request_unwait(struct request *);
@@ -640,10 +641,20 @@ request_run_over(struct request *r)
 static void
 request_again(struct request *r)
 {
+	request_unstart(r);
+	request_proceed(r);
+}
+
+/* Nothing was run. That its pipes are closed may have been seen before the
+ * reason was: then its end was waited for. */
+static void
+request_unstart(struct request *r)
+{
 	invocation_reset(r);
+	reply_free(&r->reply);
+	front_hold(r->front, false);
 	r->due_ms = r->hold_ms = 0;
 	request_move(r, REQUEST_STARTING);
-	request_proceed(r);
 }
 
 static void
@@ -691,10 +702,8 @@ request_hold_back(struct request *r, uint64_t now_ms)
 	r->busy_ms = r->busy_ms == 0 ? INVOCATION_BUSY_MS :
 	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ?
 	    INVOCATION_BUSY_MOST_MS : r->busy_ms * 2;
-	invocation_reset(r);
-	request_move(r, REQUEST_STARTING);
+	request_unstart(r);
 	r->resolve_again = true;
-	r->due_ms = r->hold_ms = 0;
 	r->retry_ms = now_ms + r->busy_ms;
 	request_timer(r);
 }

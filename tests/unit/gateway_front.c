@@ -388,6 +388,42 @@ client_goes(void **state)
 	web_hello(&web, &host);
 }
 
+static void
+half_closed(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	shutdown(web.fd, SHUT_WR);
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\nearly");
+	web_until(&web, "early");
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	assert_true(web.ended);
+	assert_false(web_read(&web));		/* though KEEP_CONN */
+	host_record(&host, "done", 200);
+}
+
+static void
+half_closed_then_gone(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	shutdown(web.fd, SHUT_WR);
+	host_start(&host, &s);
+	web_close(&web);
+	host_expect(&host, MESSAGE_STOP, &e);
+	host_killed(&host, &s, SIGTERM, 10);
+	host_record(&host, "client-gone", 0);
+	web_open(&web, &host);
+	web_hello(&web, &host);
+}
+
 /* F17: in one segment with the end of the one before. */
 static void
 pipelined(void **state)
@@ -536,6 +572,10 @@ main(void)
 		    without_keep_conn),
 		TEST("F16: who closes ends his request, politely and then not",
 		    client_goes),
+		TEST("F16: half closed behind a request serves it",
+		    half_closed),
+		TEST("F16: half closed, then gone, is gone",
+		    half_closed_then_gone),
 		TEST("F17: requests may be sent before the answer", pipelined),
 		TEST("a body that looks like records is a body", smuggled),
 		TEST("F6: an early answer does not need the body",

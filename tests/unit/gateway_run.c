@@ -183,6 +183,19 @@ by_its_file(void **state)
 	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
 }
 
+/* The gateway has seen all that was there before this. */
+static void
+seen(void)
+{
+	struct web w;
+
+	web_open(&w, &host);
+	fcgi_put_begin(&w.send, 2, FCGI_FILTER, true);
+	web_flush(&w);
+	web_end(&w);
+	web_close(&w);
+}
+
 static void
 asked_once(void **state)
 {
@@ -199,10 +212,7 @@ asked_once(void **state)
 	for (int i = 0; i < 3; i++) {
 		web_open(&more[i], &host);
 		web_get(&more[i], "/fn/acme/hello");
-		/* answered behind it: so it has been read */
-		fcgi_put_begin(&more[i].send, 2, FCGI_FILTER, true);
-		web_flush(&more[i]);
-		web_end(&more[i]);
+		seen();
 	}
 	ask.name = SPAN("hello");
 	host_resolved(&host, e.index, &ask);
@@ -243,6 +253,39 @@ changed(void **state)
 	hello_comes(&web);
 	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
 	host_record(&host, "done", 200);
+}
+
+/* Its pipes may be seen closed before its launcher says why; what is written
+ * after the next start must not be held back for that. */
+static void
+changed_pipes_first(void **state)
+{
+	static char much[40000];
+	struct start s;
+	struct message_ended stale = { .how = ENDED_STALE };
+
+	(void)state;
+	memset(much, 'x', sizeof(much) - 1);
+	web_get(&web, "/fn/acme/hello");	/* much: watched afterwards */
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\n");
+	start_write(&s, much);
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	web_forget(&web);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	stale.invocation = s.invocation;
+	start_close(&s);
+	seen();
+	host_send(&host, host.launchers[s.launcher].fd, MESSAGE_ENDED, &stale,
+	    NULL, 0);
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\nearly");
+	web_until(&web, "early");
+	start_write(&s, "hello\n");
+	host_exit(&host, &s, 0);
+	hello_comes(&web);
 }
 
 static void
@@ -944,6 +987,8 @@ main(void)
 		TEST("a function is called by its file's name too", by_its_file),
 		TEST("the same question is asked once", asked_once),
 		TEST("a changed file is resolved again", changed),
+		TEST("a changed file, seen by its pipes first",
+		    changed_pipes_first),
 		TEST("a removed file is 404", removed),
 		TEST("a file being written is waited for", being_written),
 		TEST("a file written for long is 503", written_for_long),
