@@ -372,12 +372,6 @@ proc_become(uid_t uid, gid_t gid)
 }
 
 int
-proc_unshare(uint64_t namespaces)
-{
-	return unshare((int)namespaces);
-}
-
-int
 proc_die_with_parent(void)
 {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -29,7 +29,9 @@ struct proc_plan {
 	const char *directory; /* NULL: stay */
 	const int *fds;	       /* fds[i] becomes descriptor i; -1: none */
 	size_t fd_count;       /* all others are close-on-exec already */
-	uint64_t namespaces;   /* CLONE_NEW... or 0; then not vfork-only */
+	/* CLONE_NEW... or 0. In a user namespace it keeps its ids and, through
+	 * execve, every right in there: the ambient set, to be cleared by it. */
+	uint64_t namespaces;
 	bool own_session;      /* setsid: own group, no terminal */
 	bool own_group;	       /* setpgid alone: costs nothing, where a
 					 * session costs 9 us (autogroup) */
@@ -72,11 +74,6 @@ void proc_signals_changed(void);
 /* This process becomes another user for good: groups dropped, uid and gid
  * set, verified, no way back. 0 or -1 with errno. */
 int proc_become(uid_t, gid_t);
-
-/* New namespaces (CLONE_NEW...) for this process, the one of pids for its
- * children. In a user namespace it has every right until its next execve, which
- * is why proc_start() cannot make one for a program. 0 or -1 with errno. */
-int proc_unshare(uint64_t namespaces);
 
 int proc_die_with_parent(void); /* again after a change of user; 0 or -1 */
 int proc_no_new_privs(void);

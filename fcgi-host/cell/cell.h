@@ -19,16 +19,10 @@ struct cell_start {
 /* Waits for the CELL message; false when master is gone. */
 bool start_receive(struct cell_start *);
 
-/* Makes the namespaces that master could not make for us: a user namespace
- * gives its rights to the process that enters it, and execve takes them. Then
- * the caller goes on as pid 1 in there, and its parent stays behind to end as
- * it ends. 0, or -1 with the reason. */
-int start_enter(const struct plan_facts *, struct buf *reason);
-
 void start_failed(struct span reason) __attribute__((noreturn));
 
-/* `fcgi-host-cell --probe`: 0 when an ordinary user's cell can have namespaces
- * on this machine, else 1 and a sentence. */
+/* `fcgi-host-cell --probe`, started like a cell: 0 when cells can be shut in on
+ * this machine, else 1 and a sentence on stderr. */
 int start_probe(void);
 
 /* ---- cell.c: the life of a cell ------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c - how a cell comes to be: told who it is, put into its namespaces,
- * shut in by its plan, and only then reading a byte of its tenant's. */
+/* main.c - how a cell comes to be: made in its namespaces by master, told who
+ * it is, shut in by its plan, and only then reading a byte of its tenant's. */
 
 #include <string.h>
 
@@ -26,8 +26,6 @@ main(int argc, char **argv)
 	if (!start_receive(&start))
 		return 0;
 	buf_init(&reason, REASON_MOST);
-	if (start_enter(&start.facts, &reason) != 0)
-		start_failed(buf_span(&reason));
 	plan = plan_make(&start.facts, start.config);
 	if (apply_plan(plan, &start.directory_fd, &reason) != 0)
 		start_failed(buf_span(&reason));

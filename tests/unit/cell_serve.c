@@ -50,6 +50,46 @@ kind_namespaces(void)
 				    most;
 }
 
+static void
+write_proc(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		_exit(96);
+	close(fd);
+}
+
+/* What proc_start() does for master: goes on as pid 1 of new namespaces, while
+ * the parent waits to end as it ends. */
+static void
+namespaces_enter(void)
+{
+	unsigned user = geteuid(), group = getegid();
+	char map[48];
+	int status;
+	pid_t pid;
+
+	if (unshare((int)kind_namespaces()) != 0)
+		_exit(99);
+	if (kind == KIND_USER) {
+		write_proc("/proc/self/setgroups", "deny");
+		snprintf(map, sizeof(map), "%u %u 1", user, user);
+		write_proc("/proc/self/uid_map", map);
+		snprintf(map, sizeof(map), "%u %u 1", group, group);
+		write_proc("/proc/self/gid_map", map);
+	}
+	pid = fork();
+	if (pid < 0)
+		_exit(99);
+	if (pid > 0) {
+		close_range(3, ~0U, 0);
+		waitpid(pid, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static bool
 kind_possible(enum kind k)
 {
@@ -61,8 +101,11 @@ kind_possible(enum kind k)
 		return (k == KIND_ROOT) == (geteuid() == 0);
 	if (k == KIND_USER && user < 0) {
 		pid = fork();
-		if (pid == 0)
+		if (pid == 0) {
+			kind = KIND_USER;
+			namespaces_enter();
 			_exit(start_probe());
+		}
 		waitpid(pid, &status, 0);
 		user = status == 0;
 	}
@@ -77,27 +120,14 @@ cell_live(int channel)
 	struct plan *plan;
 	struct buf reason;
 
-	if (kind == KIND_ROOT) {
-		int status;
-		pid_t pid;
-
-		if (unshare((int)kind_namespaces()) != 0 || (pid = fork()) < 0)
-			_exit(99);
-		if (pid > 0) {
-			close_range(3, ~0U, 0);
-			waitpid(pid, &status, 0);
-			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
-		}
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	}
+	if (kind != KIND_PLAIN)
+		namespaces_enter();
 	if (channel != PEER_FIRST_FD)
 		dup2(channel, PEER_FIRST_FD);
 	close_range(PEER_FIRST_FD + 1, ~0U, 0);
 	if (!start_receive(&start))
 		_exit(97);
 	buf_init(&reason, 1800);
-	if (start_enter(&start.facts, &reason) != 0)
-		start_failed(buf_span(&reason));
 	plan = plan_make(&start.facts, start.config);
 	if (apply_plan(plan, &start.directory_fd, &reason) != 0)
 		start_failed(buf_span(&reason));
