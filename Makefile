@@ -237,6 +237,7 @@ install: all	## install below DESTDIR/PREFIX
 	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \
 	    $(root)/share/fcgi-host/nginx
 	install -m 644 $(wildcard conf/*.conf) $(root)/share/fcgi-host/conf
+	install -D -m 644 -t $(root)/lib/systemd/system $(wildcard conf/*.service)
 	for page in $(wildcard fcgi-host/man/*.[1-8]); do \
 		install -D -m 644 -t $(root)/share/man/man$${page##*.} $$page; \
 	done

@@ -438,7 +438,10 @@ class Host:
         return eventually(lambda: self.named("fcgi-host-log"), "a log process")[0]
 
     def cells(self):
-        return self.named("fcgi-host-cell")
+        """One a tenant; as an ordinary user each has a keeper above it."""
+        table = processes()
+        return [pid for pid in self.named("fcgi-host-cell")
+                if table.get(pid, (0, 0, 0))[2] == self.master.pid]
 
     def launchers(self):
         return self.named("fcgi-launcher")

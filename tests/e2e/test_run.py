@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from host import BUILD, FLAVOUR, ROOT, alive, eventually, free_port, processes
+from host import BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port, processes
 
 TMP = Path(tempfile.gettempdir())
 
@@ -160,6 +160,28 @@ def test_the_end_of_nginx_is_the_end(make_run):
     assert run.process.wait(60) != 0
     assert "nginx ended by itself" in run.text()
     eventually(lambda: not run.left(), "nothing to be left")
+
+
+def test_install():
+    """What is installed runs from where it is installed."""
+    with tempfile.TemporaryDirectory(prefix="fcgi-host-test.") as place:
+        os.chmod(place, 0o755)
+        subprocess.run(["make", "-s", "install", f"FLAVOUR={FLAVOUR}",
+                        f"DESTDIR={place}", "PREFIX=/usr"], cwd=ROOT,
+                       check=True)
+        root = Path(place) / "usr"
+        for file in ("sbin/fcgi-host", "bin/fcgi-hostctl",
+                     "libexec/fcgi-host/fcgi-host-gateway",
+                     "share/fcgi-host/nginx/fcgi-host.conf",
+                     "share/man/man8/fcgi-host.8"):
+            assert (root / file).is_file(), file
+        programs = Path(place) / "programs"
+        programs.mkdir()
+        (programs / "fcgi-host").symlink_to(root / "sbin/fcgi-host")
+        (programs / "fcgi-hostctl").symlink_to(root / "bin/fcgi-hostctl")
+        with Host(programs=programs, nginx=False) as host:
+            assert host.ask("/fn/rogue/rogue?head&out=x").body == b"x"
+            assert host.status()
 
 
 # ---- the demonstrations -----------------------------------------------------
