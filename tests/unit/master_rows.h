@@ -23,7 +23,7 @@ place_make(void **state)
 
 	if (!p)
 		return -1;
-	strcpy(p->path, "/tmp/fcgi-host-unit.XXXXXX");
+	snprintf(p->path, sizeof(p->path), "/tmp/fcgi-host-unit.XXXXXX");
 	if (!mkdtemp(p->path))
 		return -1;
 	chmod(p->path, 0755);

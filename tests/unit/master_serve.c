@@ -192,14 +192,14 @@ fake_gateway_hear(char *answer)
 	ssize_t n;
 
 	if (poll(&ready, 1, DEADLINE_MS) <= 0) {
-		strcpy(answer, "silence");
+		snprintf(answer, LINE_MOST, "%s", "silence");
 		return;
 	}
 	n = recv(fake.cell, answer, 200, 0);
 	if (n > 0)
 		answer[n] = '\0';
 	else
-		strcpy(answer, "gone");
+		snprintf(answer, LINE_MOST, "%s", "gone");
 }
 
 static void
@@ -227,7 +227,7 @@ fake_gateway_obey(const char *line, char *answer)
 	int fds[FD_PASS_MOST];
 	struct span body;
 
-	strcpy(answer, "ok");
+	snprintf(answer, LINE_MOST, "%s", "ok");
 	if (strncmp(line, "ask ", 4) == 0)
 		fake_gateway_ask(line + 4, answer);
 	else if (strcmp(line, "hear") == 0)
@@ -237,7 +237,7 @@ fake_gateway_obey(const char *line, char *answer)
 		if (!fake.refused[0])
 			fake_await(MESSAGE_TENANT_NONE, MESSAGE_TENANT_NONE,
 			    &body, fds);
-		strcpy(answer, fake.refused);
+		snprintf(answer, LINE_MOST, "%s", fake.refused);
 	} else if (strncmp(line, "kill ", 5) == 0) {
 		kill_it.tenant = span_of(line + 5);
 		fake_send(MESSAGE_CELL_KILL, &kill_it);
@@ -269,7 +269,7 @@ fake_gateway_obey(const char *line, char *answer)
 	else if (strcmp(line, "user") == 0)
 		snprintf(answer, LINE_MOST, "%u %u", getuid(), getgid());
 	else
-		strcpy(answer, "what?");
+		snprintf(answer, LINE_MOST, "%s", "what?");
 }
 
 /* Descriptors as contracted: 4 front, 5 control, 6 spool. */
@@ -336,7 +336,7 @@ host_make(void **state)
 	static const char *const names[] = { "fcgi-host-gateway",
 		"fcgi-host-log", "fcgi-host-cell" };
 	struct host *h = calloc(1, sizeof(*h));
-	void *place;
+	void *place = NULL;
 	char self[4096] = "", path[256];
 
 	if (!h || place_make(&place) != 0 ||
@@ -599,7 +599,7 @@ it_is_ready_and_ends_and_leaves_nothing(void **state)
 	assert_true(exists(h, "run/log", &mode));
 	assert_int_equal(mode, 0750);
 	place_read(h->place, "run/pid", text, sizeof(text));
-	assert_int_equal(atoi(text), h->pid);
+	assert_int_equal(strtol(text, NULL, 10), h->pid);
 	assert_says(h, "generation", "1");
 	assert_says(h, "user", geteuid() == 0 ? "70001 70001" : "");
 
@@ -773,7 +773,7 @@ await_generation(const struct host *h, int generation)
 {
 	uint64_t until_ms = clock_ms() + DEADLINE_MS;
 
-	while (atoi(ask(h, "generation")) != generation)
+	while (strtol(ask(h, "generation"), NULL, 10) != generation)
 		assert_true(clock_ms() < until_ms);
 }
 
