@@ -205,6 +205,10 @@ static int
 body_html(struct buf *out, const struct answer_facts *facts, struct span detail)
 {
 	const struct end_row *row = &rows[facts->end];
+	char first = detail.bytes > 0 ? detail.data[0] : ' ';
+
+	if (first >= 'a' && first <= 'z')
+		first = (char)(first - 'a' + 'A');
 
 	return buf_printf(out,
 		   "<!doctype html>\n"
@@ -219,7 +223,8 @@ body_html(struct buf *out, const struct answer_facts *facts, struct span detail)
 		   "body{background:#16181d;color:#dde}h1 span{color:#f88}}\n"
 		   "</style>\n<h1><span>%u</span> %s</h1>\n<p>",
 		   row->status, row->title, row->status, row->title) ||
-		put_html(out, detail) ||
+		buf_put_byte(out, first) ||
+		put_html(out, span_skip(detail, 1)) ||
 		buf_put_string(out, ".</p>\n<small>Request ") ||
 		put_html(out, facts->request_id) ||
 		buf_put_string(out, "</small>\n</html>\n") ?

@@ -144,6 +144,7 @@ test_html_is_escaped(void **state)
 	buf_init(&out, 65536);
 	assert_int_equal(answer_write(&out, &facts), 0);
 	assert_non_null(strstr(body_of(&out), "&lt;script&gt;&amp;&quot;"));
+	assert_non_null(strstr(body_of(&out), "<p>There is no function "));
 	assert_null(strstr(body_of(&out), "<script>"));
 	buf_free(&out);
 }
