@@ -136,10 +136,10 @@ a_directory_that_others_can_change_is_refused(void **state)
 
 	host_make(&m, p);
 	mkdirat(p->fd, "open", 0755);
-	fchmodat(p->fd, "open", 0777, 0);
+	assert_int_equal(fchmodat(p->fd, "open", 0777, 0), 0);
 	assert_int_equal(find(&m, "open", &place), TENANT_REFUSED);
 	assert_non_null(strstr(place.reason, "chmod"));
-	fchmodat(p->fd, "open", 0755, 0);
+	assert_int_equal(fchmodat(p->fd, "open", 0755, 0), 0);
 	assert_int_equal(find(&m, "open", &place), TENANT_FOUND);
 	/* and so is everything, if the directory above is open */
 	chmod(p->path, 0777);
@@ -176,23 +176,23 @@ an_owner_that_must_not_run_is_refused(void **state)
 		skip();
 	}
 	mkdirat(p->fd, "system", 0755);
-	fchownat(p->fd, "system", 33, 33, 0);
+	assert_int_equal(fchownat(p->fd, "system", 33, 33, 0), 0);
 	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
 	assert_non_null(strstr(place.reason, "users.least"));
 
-	fchownat(p->fd, "system", 70001, 70001, 0);
+	assert_int_equal(fchownat(p->fd, "system", 70001, 70001, 0), 0);
 	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
 	assert_non_null(strstr(place.reason, "host's own"));
 
 	/* an id that was given to another tenant */
 	mkdirat(p->fd, "first", 0755);
 	assert_int_equal(find(&m, "first", &place), TENANT_FOUND);
-	fchownat(p->fd, "system", place.uid, place.gid, 0);
+	assert_int_equal(fchownat(p->fd, "system", place.uid, place.gid, 0), 0);
 	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
 	assert_non_null(strstr(place.reason, "tenant first's"));
 
 	/* its own group decides, not that of the directory */
-	fchownat(p->fd, "system", 1234567, 33, 0);
+	assert_int_equal(fchownat(p->fd, "system", 1234567, 33, 0), 0);
 	assert_int_equal(find(&m, "system", &place), TENANT_FOUND);
 	assert_int_equal(place.uid, 1234567);
 	assert_int_equal(place.gid, 1234567);
