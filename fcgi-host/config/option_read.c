@@ -22,6 +22,7 @@ enum {
 	ERROR_BYTES_MOST = 1024,
 	SHOWN_MOST = 48, /* of a value that is wrong */
 	CANDIDATES_MOST = 128,
+	GROUP_MOST = 32, /* a name of one, with its NUL */
 };
 
 struct option_file {
@@ -329,12 +330,40 @@ probably(const struct option_file *f, const char *path)
 	return NULL;
 }
 
+/* A group that is written nearly so; the name is kept in `group`. */
+static const char *
+probably_group(const struct option_file *f, const char *path,
+    char group[GROUP_MOST])
+{
+	char names[CANDIDATES_MOST][GROUP_MOST];
+	const char *candidates[CANDIDATES_MOST], *found;
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->row_count; i++) {
+		size_t bytes = strcspn(f->rows[i].path, ".");
+
+		if (f->rows[i].path[bytes] == '\0' || bytes >= GROUP_MOST)
+			continue;
+		memcpy(names[count], f->rows[i].path, bytes);
+		names[count][bytes] = '\0';
+		candidates[count] = names[count];
+		count++;
+	}
+	found = nearest(path, candidates, count);
+	return found ? strcpy(group, found) : NULL;
+}
+
 static void
 say_unknown(struct option_file *f, const config_setting_t *setting,
     const char *path)
 {
-	const char *meant = probably(f, path);
-	char text[SHOWN_MOST + 8];
+	char text[SHOWN_MOST + 8], group[GROUP_MOST];
+	const char *meant = config_setting_is_group(setting) ?
+	    probably_group(f, path, group) :
+	    NULL;
+
+	if (!meant)
+		meant = probably(f, path);
 
 	if (meant)
 		say(f, setting, "unknown option %s%s; did you mean %s%s?",
