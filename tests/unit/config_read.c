@@ -18,7 +18,7 @@ static const struct mistake {
 	    "host.conf:3: unknown option slots.hots; did you mean "
 	    "slots.host?\n" },
 	{ "an unknown group names the nearest group",
-	    "limit = { time = \"1s\"; };\n",
+	    SPAN("limit = { time = \"1s\"; };\n"),
 	    "host.conf:1: unknown option limit; did you mean limits?\n" },
 	{ "two swapped letters are near", SPAN("darin = \"1s\";\n"),
 	    "host.conf:1: unknown option darin; did you mean drain?\n" },
