@@ -50,7 +50,9 @@ struct launch {
 	volatile int error;
 };
 
+static void launch_maps(struct launch *);
 static int launch_child(void *arg);
+static void launch_execute(const struct proc_plan *);
 static enum proc_step launch_prepare(const struct launch *);
 static void launch_reset_signals(uint64_t reset);
 static int launch_own_namespace(const struct launch *);
@@ -92,17 +94,18 @@ proc_start(const struct proc_plan *plan)
 	struct launch launch = {
 		.plan = plan,
 		.reset = signals_to_reset(),
-		.parent = getpid(),
+		.parent = plan->dies_with_parent ? getpid() : 0,
 	};
 	struct proc_started started = { .pid = -1, .step = PROC_CLONE };
 	sigset_t all, before;
 
 	assert(plan->fd_count <= PROC_FD_MOST);
 	assert(plan->limit_count <= PROC_LIMIT_MOST);
-	snprintf(launch.uid_map, sizeof(launch.uid_map), "%u %u 1",
-	    (unsigned)geteuid(), (unsigned)geteuid());
-	snprintf(launch.gid_map, sizeof(launch.gid_map), "%u %u 1",
-	    (unsigned)getegid(), (unsigned)getegid());
+	assert(plan->program_fd == 0 || plan->program_fd > STDERR_FILENO);
+	assert(plan->program_fd == 0 ||
+	    (size_t)plan->program_fd >= plan->fd_count);
+	if (plan->namespaces & CLONE_NEWUSER)
+		launch_maps(&launch);
 	/* a handler that ran in the child would run on our memory */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
@@ -121,6 +124,15 @@ proc_start(const struct proc_plan *plan)
 		started.pid = -1;
 	}
 	return started;
+}
+
+static void
+launch_maps(struct launch *launch)
+{
+	unsigned uid = geteuid(), gid = getegid();
+
+	snprintf(launch->uid_map, sizeof(launch->uid_map), "%u %u 1", uid, uid);
+	snprintf(launch->gid_map, sizeof(launch->gid_map), "%u %u 1", gid, gid);
 }
 
 /* The order matters: what needs root before the change of user; the death
@@ -163,12 +175,23 @@ launch_child(void *arg)
 		step = PROC_EXECVE;
 		if (launch_alarm(plan->alarm_us) == 0) {
 			launch_empty_mask();
-			execve(plan->path, plan->argv, plan->envp);
+			launch_execute(plan);
 		}
 	}
 	launch->error = errno;
 	launch->step = step;
 	_exit(127);
+}
+
+/* Returns only when it fails. */
+static void
+launch_execute(const struct proc_plan *plan)
+{
+	if (plan->program_fd > 0)
+		execveat(plan->program_fd, "", plan->argv, plan->envp,
+		    AT_EMPTY_PATH);
+	else
+		execve(plan->path, plan->argv, plan->envp);
 }
 
 /* The kernel's own struct sigaction, all zero, is SIG_DFL. By number, because

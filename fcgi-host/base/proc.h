@@ -24,6 +24,10 @@ struct proc_limit {
 /* What to start. All pointers are borrowed for the duration of the call. */
 struct proc_plan {
 	const char *path;
+	int program_fd; /* execute this file, open with O_PATH, rather than
+			 * what `path` is by now; above 2 and all targets of
+			 * fds. 0: by path, which scripts need, because their
+			 * interpreters open it again */
 	char *const *argv;
 	char *const *envp;
 	const char *directory; /* NULL: stay */

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -108,6 +109,15 @@ show_death_signal(void)
 }
 
 static void
+show_name(void)
+{
+	char name[17] = "";
+
+	prctl(PR_GET_NAME, name);
+	printf("%s", name);
+}
+
+static void
 wait_forever(void)
 {
 	for (;;)
@@ -131,6 +141,7 @@ static const struct role {
 	{ "environment", show_environment },
 	{ "user", show_user },
 	{ "death-signal", show_death_signal },
+	{ "name", show_name },
 	{ "wait", wait_forever },
 	{ "nothing", show_nothing },
 };
@@ -304,6 +315,71 @@ script(void **state)
 	assert_string_equal(proc_step_name(started.step), "execve");
 	assert_int_equal(started.error, row->error);
 	assert_int_equal(started.pid, -1);
+}
+
+/* Copies of this very program, executed by descriptor. */
+struct copy_row {
+	const char *sentence;
+	mode_t mode;
+	bool being_written;
+	bool no_loader; /* the one it names is not there */
+	bool cut;	/* it ends behind its first bytes */
+	int error;
+};
+
+static const struct copy_row copies[] = {
+	{ "by descriptor, a file that may not be executed is EACCES", 0644,
+	    false, false, false, EACCES },
+	{ "by descriptor, a program being written is ETXTBSY", 0755, true,
+	    false, false, ETXTBSY },
+	{ "by descriptor, a missing loader is ENOENT", 0755, false, true, false,
+	    ENOENT },
+	{ "by descriptor, half a program is ENOEXEC", 0755, false, false, true,
+	    ENOEXEC },
+	{ "by descriptor, a program runs that has lost its name", 0755, false,
+	    false, false, 0 },
+};
+
+static void
+copy(void **state)
+{
+	const struct copy_row *row = *state;
+	char path[] = "/tmp/base_proc.XXXXXX", loader[] = "/ld-";
+	char *argv[] = { path, (char *)(uintptr_t) "nothing", NULL };
+	struct proc_plan plan = plan_of(argv);
+	int from = open(self, O_RDONLY | O_CLOEXEC);
+	int fd = mkostemp(path, O_CLOEXEC), program_fd;
+	struct proc_started started;
+	struct stat st;
+	char *bytes, *place;
+
+	assert_int_equal(fstat(from, &st), 0);
+	bytes = malloc((size_t)st.st_size);
+	assert_int_equal(read(from, bytes, (size_t)st.st_size), st.st_size);
+	place = memmem(bytes, (size_t)st.st_size, loader, strlen(loader));
+	assert_non_null(place);
+	if (row->no_loader)
+		place[1] = 'L';
+	assert_int_equal(fd_write_all(fd,
+			     span_make(bytes,
+				 row->cut ? 40 : (size_t)st.st_size)),
+	    0);
+	assert_int_equal(fchmod(fd, row->mode), 0);
+	program_fd = open(path, O_PATH | O_CLOEXEC);
+	assert_int_equal(unlink(path), 0);
+	if (!row->being_written)
+		fd_close(&fd);
+	plan.path = "/nonexistent";
+	plan.program_fd = program_fd;
+	started = proc_start(&plan);
+	assert_int_equal(started.error, row->error);
+	assert_int_equal(started.step, row->error ? PROC_EXECVE : PROC_STARTED);
+	if (row->error == 0)
+		assert_int_equal(status_of(started.pid), 0);
+	fd_close(&fd);
+	close(from);
+	close(program_fd);
+	free(bytes);
 }
 
 /* Root fails in a user namespace that maps nobody, others fail anyway. */
@@ -506,6 +582,33 @@ a_child_has_what_its_plan_says(void **state)
 	    "9");
 	assert_string_equal(told_by("death-signal", &(struct proc_plan){ 0 }),
 	    "0");
+}
+
+/* What ps(1) shows, also when it was found by descriptor; before Linux 6.14
+ * that was the descriptor's number. */
+static void
+a_child_is_named_after_its_file(void **state)
+{
+	int program_fd = open(self, O_PATH | O_CLOEXEC);
+	char by_path[17], *slash, file[4096] = "";
+	unsigned major = 0, minor = 0;
+	struct utsname system;
+
+	(void)state;
+	snprintf(by_path, sizeof(by_path), "%s",
+	    told_by("name", &(struct proc_plan){ 0 }));
+	assert_string_equal(by_path, "exe");
+	assert_true(readlink(self, file, sizeof(file) - 1) > 0);
+	slash = strrchr(file, '/');
+	slash[strlen(slash) < 16 ? strlen(slash) : 16] = '\0';
+	uname(&system);
+	sscanf(system.release, "%u.%u", &major, &minor);
+	if (major * 1000 + minor >= 6014)
+		assert_string_equal(told_by("name",
+					&(struct proc_plan){
+					    .program_fd = program_fd }),
+		    slash + 1);
+	close(program_fd);
 }
 
 static void
@@ -1014,6 +1117,8 @@ static const struct CMUnitTest starting[] = {
 	    .test_func = a_child_has_default_signals_and_an_empty_mask },
 	{ .name = "a child has what its plan says",
 	    .test_func = a_child_has_what_its_plan_says },
+	{ .name = "a child is named after its file",
+	    .test_func = a_child_is_named_after_its_file },
 	{ .name = "root starts a child as another user",
 	    .test_func = root_starts_as_another_user },
 	{ .name = "namespaces are entered",
@@ -1056,8 +1161,8 @@ main(int argc, char **argv)
 	if (fd_cloexec_from(3) != 0) /* what the caller's shell left us */
 		return 1;
 	return RUN_ROWS(failures, failure) + RUN_ROWS(scripts, script) +
-	    RUN_ROWS(fd_rows, descriptors) + RUN_ROWS(users, user) +
-	    RUN_ROWS(words_rows, words) +
+	    RUN_ROWS(copies, copy) + RUN_ROWS(fd_rows, descriptors) +
+	    RUN_ROWS(users, user) + RUN_ROWS(words_rows, words) +
 	    cmocka_run_group_tests(starting, NULL, NULL) +
 	    cmocka_run_group_tests(killing, be_subreaper, NULL);
 }
