@@ -111,10 +111,9 @@ launcher_run(const struct launcher_place *place)
 	while (!cell_gone && launcher_receive(&start, fds, &fd_count)) {
 		bool started = launcher_start(&l, &start, fds, &ended);
 
-		/* the function has its copies; with ours open, nobody would
-		 * see the end of its output */
-		for (size_t i = 0; i < fd_count; i++)
-			close(fds[i]);
+		/* all of this request: the function has its copies; with ours
+		 * open, nobody would see the end of its output */
+		close_range(NOTHING + 1, ~0U, 0);
 		if (started)
 			launcher_wait(&l, &ended);
 		if (peer_send_now(CHANNEL, MESSAGE_ENDED, &ended, NULL, 0) != 0)
@@ -283,14 +282,22 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	};
 	struct proc_started started;
 	struct ticket ticket;
+	int program_fd;
 
 	*ended = (struct message_ended){ .invocation = start->invocation };
 	if (ticket_decode(start->ticket, &ticket) != 0)
 		diag_fatal("launcher: the gateway sent a broken ticket");
-	if (ticket_stale(&ticket, DIRECTORY)) {
+	if (ticket_open(&ticket, DIRECTORY, &program_fd) != 0) {
 		ended->how = ENDED_STALE;
+		if (errno == ESTALE)
+			return false;
+		ended->how = ENDED_NOT_STARTED;
+		ended->error = (uint32_t)errno;
+		ended->step = PROC_DESCRIPTORS;
 		return false;
 	}
+	if (program_fd >= 0)
+		plan.program_fd = program_fd;
 	ended->how = ENDED_NOT_STARTED;
 	if (launcher_paths(l, ticket.program, path, directory) != 0 ||
 	    launcher_words(l, start, path, &argv, &envp) != 0) {
@@ -352,8 +359,7 @@ launcher_words(struct launcher *l, const struct message_start *start,
 		l->words = words;
 		l->word_room = count;
 	}
-	assert(words);
-	assert(words);	/* count is at least 3 */
+	assert(words); /* count is at least 3 */
 	*argv = words;
 	words[0] = strrchr(path, '/') + 1;
 	words_split(start->args, words + 1);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/openat2.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -82,6 +83,9 @@ static void resolve_function(struct resolve *, struct span asked,
     uint64_t unix_ms, struct resolution *);
 static int files_of(struct resolve *, struct span asked, uint64_t unix_ms,
     size_t *first, char *reason);
+/* Our own, by the linker: what a program of this machine begins with. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
 static void choice_add(struct choice *, const struct candidate *,
     struct span asked, const char *served);
 static const struct candidate *choice_made(const struct choice *,
@@ -101,6 +105,8 @@ static enum place open_below(struct resolve *, const char *path, int flags,
 static enum place open_outside(struct resolve *, const char *path, int flags,
     int *fd, char *reason);
 static bool target_allowed(const struct resolve *, const char *path);
+static bool program_native(struct resolve *, const struct candidate *,
+    struct ticket *);
 static int settings_all(struct resolve *, const char *file, uint64_t unix_ms,
     struct ticket *, struct buf *encoded, char *reason);
 static int settings_one(struct resolve *, const char *name, uint64_t unix_ms,
@@ -262,6 +268,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		return say(out->reason, "%s: its name is too long", out->file);
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
+	ticket.native = program_native(r, made, &ticket);
 	if (settings_all(r, settings, unix_ms, &ticket, &out->settings,
 		out->reason) != 0)
 		return;
@@ -456,6 +463,31 @@ check_program(struct resolve *r, struct candidate *c, const struct stat *around)
 		    "%s may not be executed by user %u "
 		    "(%s): chmod a+rx %s, if its file system allows programs",
 		    file, (unsigned)r->place.uid, strerror(errno), file);
+}
+
+/* Does the kernel run it without help, as it runs us? What may be executed but
+ * not read is no script: its interpreter could not read it either. */
+static bool
+program_native(struct resolve *r, const struct candidate *c,
+    struct ticket *ticket)
+{
+	int fd = openat(r->place.directory_fd, c->file,
+	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct identity looked_at = identity_of(&c->st), found = { 0 };
+	ElfW(Ehdr) head = { 0 };
+	struct stat st;
+
+	if (fd < 0 && errno == EACCES)
+		return true;
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		found = identity_of(&st);
+	if (!identity_same(&found, &looked_at))
+		ticket->young_until_ms = 1; /* another one: look again */
+	if (pread(fd, &head, sizeof(head), 0) < 0)
+		head = (ElfW(Ehdr)){ 0 };
+	fd_close(&fd);
+	return memcmp(head.e_ident, __ehdr_start.e_ident, EI_DATA + 1) == 0 &&
+	    head.e_machine == __ehdr_start.e_machine;
 }
 
 /* Whoever owns the tenant's directory decides what is in it. A user namespace

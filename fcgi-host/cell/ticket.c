@@ -4,11 +4,13 @@
  * choose among the tenant's own files, and nothing else. */
 
 #define _GNU_SOURCE 1
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 #include "cell/ticket.h"
 
@@ -17,8 +19,10 @@
 struct ticket_head {
 	struct identity files[TICKET_FILES];
 	uint64_t young_until_ms;
+	uint64_t native; /* 0 or 1 */
 };
 
+static struct identity identity_now(int fd, const char *path, int flags);
 static int take_path(struct span *rest, struct span *path);
 static bool path_stays_below(struct span);
 
@@ -62,7 +66,10 @@ ticket_settings_name(struct span program, char *name, size_t room)
 int
 ticket_encode(const struct ticket *t, struct buf *b)
 {
-	struct ticket_head head = { .young_until_ms = t->young_until_ms };
+	struct ticket_head head = {
+		.young_until_ms = t->young_until_ms,
+		.native = t->native,
+	};
 
 	memcpy(head.files, t->files, sizeof(head.files));
 	if (buf_put(b, span_make(&head, sizeof(head))) != 0 ||
@@ -83,32 +90,61 @@ ticket_decode(struct span bytes, struct ticket *t)
 	memcpy(&head, bytes.data, sizeof(head));
 	memcpy(t->files, head.files, sizeof(t->files));
 	t->young_until_ms = head.young_until_ms;
+	t->native = head.native == 1;
+	if (head.native > 1)
+		return -1;
 	if (take_path(&rest, &t->program) != 0 ||
 	    take_path(&rest, &t->settings) != 0 || rest.bytes != 0)
 		return -1;
 	return 0;
 }
 
-bool
-ticket_stale(const struct ticket *t, int directory_fd)
+/* What is native is looked at by the descriptor that will be executed: its name
+ * may lead elsewhere a moment later. */
+int
+ticket_open(const struct ticket *t, int directory_fd, int *program_fd)
 {
-	static const struct identity absent;
-	const char *names[TICKET_FILES] = {
-		[TICKET_PROGRAM] = t->program.data,
-		[TICKET_SETTINGS] = t->settings.data,
-		[TICKET_TENANT] = TICKET_TENANT_NAME,
+	struct identity found[TICKET_FILES] = {
+		[TICKET_SETTINGS] =
+		    identity_now(directory_fd, t->settings.data, 0),
+		[TICKET_TENANT] =
+		    identity_now(directory_fd, TICKET_TENANT_NAME, 0),
 	};
+	bool same =
+	    t->young_until_ms == 0 || clock_unix_ms() <= t->young_until_ms;
 
-	for (int i = 0; i < TICKET_FILES; i++) {
-		struct identity found = absent;
-		struct stat st;
-
-		if (fstatat(directory_fd, names[i], &st, 0) == 0)
-			found = identity_of(&st);
-		if (!identity_same(&found, &t->files[i]))
-			return true;
+	*program_fd = -1;
+	if (t->native) {
+		*program_fd =
+		    openat(directory_fd, t->program.data, O_PATH | O_CLOEXEC);
+		/* that says nothing about the file */
+		if (*program_fd < 0 &&
+		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+			return -1;
+		if (*program_fd >= 0)
+			found[TICKET_PROGRAM] =
+			    identity_now(*program_fd, "", AT_EMPTY_PATH);
+	} else {
+		found[TICKET_PROGRAM] =
+		    identity_now(directory_fd, t->program.data, 0);
 	}
-	return t->young_until_ms != 0 && clock_unix_ms() > t->young_until_ms;
+	for (int i = 0; i < TICKET_FILES; i++)
+		same = same && identity_same(&found[i], &t->files[i]);
+	if (same)
+		return 0;
+	fd_close(program_fd);
+	errno = ESTALE;
+	return -1;
+}
+
+/* All zero: there is no such file. */
+static struct identity
+identity_now(int fd, const char *path, int flags)
+{
+	struct stat st;
+
+	return fstatat(fd, path, &st, flags) == 0 ? identity_of(&st) :
+						    (struct identity){ 0 };
 }
 
 /* A string of the ticket: what stands before the next NUL. */

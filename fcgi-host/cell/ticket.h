@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ticket.h - what a function's files were when it was resolved: the resolver
  * writes it, the gateway carries it unread, the launcher compares it with the
- * disk at every start. Pure but for ticket_stale(). */
+ * disk at every start. Pure but for ticket_open(). */
 #ifndef CELL_TICKET_H
 #define CELL_TICKET_H
 
@@ -34,8 +34,12 @@ struct ticket {
 	struct identity files[TICKET_FILES];
 	uint64_t young_until_ms; /* Unix; 0: nothing was young. Behind
 					 * it, the settings are read again */
-	struct span program;	 /* relative to the tenant's directory; in a */
-	struct span settings;	 /* decoded ticket both are strings as well */
+	/* The kernel alone runs it, so the file that was compared can be it
+	 * that is executed. All else (scripts, what binfmt_misc knows) has an
+	 * interpreter, which opens it again by its name. */
+	bool native;
+	struct span program;  /* relative to the tenant's directory; in a */
+	struct span settings; /* decoded ticket both are strings as well */
 };
 
 struct identity identity_of(const struct stat *);
@@ -50,7 +54,10 @@ int ticket_encode(const struct ticket *, struct buf *); /* 0 or -1 */
 /* 0, or -1 unless it is one that names files below the tenant's directory. */
 int ticket_decode(struct span, struct ticket *);
 
-/* Is any of its files another one now? Paths are taken from directory_fd. */
-bool ticket_stale(const struct ticket *, int directory_fd);
+/* Compares all its files with the disk; paths are taken from directory_fd. 0,
+ * with *program_fd the very program that was compared (O_PATH, for the caller
+ * to close; -1 unless native); or -1 with errno, ESTALE when any is another one
+ * now, else why the machine cannot say. */
+int ticket_open(const struct ticket *, int directory_fd, int *program_fd);
 
 #endif

@@ -96,12 +96,24 @@ launcher_end(void **state)
 	return 0;
 }
 
+static bool
+is_native(const char *program)
+{
+	char first[4] = "";
+	int fd = openat(place_fd, program, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, first, sizeof(first));
+
+	fd_close(&fd);
+	return n == 4 && memcmp(first, "\177ELF", 4) == 0;
+}
+
 static struct ticket
 ticket_now(const char *program, const char *settings)
 {
 	struct ticket t = {
 		.program = span_of(program),
 		.settings = span_of(settings),
+		.native = is_native(program),
 	};
 	const char *names[] = { program, settings, TICKET_TENANT_NAME };
 	struct stat st;
@@ -753,6 +765,34 @@ resources_are_accounted(void **state)
 	assert_true(m.cpu_us < 60 * UINT64_C(1000000));
 }
 
+/* A program the kernel runs without help: by descriptor. */
+static void
+native_program_runs(void **state)
+{
+	char whole[1 << 16];
+	ssize_t n;
+	int from = open(self, O_RDONLY | O_CLOEXEC), to;
+
+	(void)state;
+	place_put("program", 0755, "");
+	to = open(place_of("program"), O_WRONLY | O_CLOEXEC);
+	while ((n = read(from, whole, sizeof(whole))) > 0)
+		assert_int_equal(write(to, whole, (size_t)n), n);
+	start_send(&(struct start){ .args = { "fds\0", 4 } });
+	assert_string_equal(read_all(out_fd), "");
+	assert_int_equal(ended().error, ETXTBSY);
+	close(to);
+	close(from);
+	assert_true(ticket_now("program", "x.conf").native);
+	for (int i = 0; i < 3; i++) {
+		start_send(&(struct start){
+		    .args = { "fds\0", 4 }, .body = i % 2 ? "x" : NULL });
+		assert_string_equal(read_all(out_fd), "0 1 2 ");
+		assert_int_equal(ended().wait_status, 0);
+	}
+	assert_int_equal(launcher_fds(), 6);
+}
+
 static void
 directory_form_runs_in_its_directory(void **state)
 {
@@ -784,6 +824,7 @@ main(int argc, char **argv)
 		ONE(signals_for_the_host_do_not_end_it),
 		ONE(dead_cell_leaves_nothing),
 		ONE(resources_are_accounted),
+		ONE(native_program_runs),
 		ONE(directory_form_runs_in_its_directory),
 	};
 	int failed;

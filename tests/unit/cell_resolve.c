@@ -6,12 +6,14 @@
 #define _GNU_SOURCE 1
 #include "cell_place.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/fd.h"
 
 #include "config/settings.h"
 
@@ -619,6 +621,18 @@ ticket_got(void)
 	return t;
 }
 
+static bool
+ticket_stale(const struct ticket *t)
+{
+	int program_fd, result = ticket_open(t, place_fd, &program_fd);
+
+	if (result != 0)
+		assert_int_equal(errno, ESTALE);
+	assert_int_equal(program_fd >= 0, result == 0 && t->native);
+	fd_close(&program_fd);
+	return result != 0;
+}
+
 static void
 a_ticket_is_good_until_something_changes(void **state)
 {
@@ -628,22 +642,118 @@ a_ticket_is_good_until_something_changes(void **state)
 	place_put("hello", 0755, "");
 	ask("hello");
 	t = ticket_got();
-	assert_false(ticket_stale(&t, place_fd));
+	assert_false(ticket_stale(&t));
 	place_put("hello.conf", 0644, "concurrency = 3;");
-	assert_true(ticket_stale(&t, place_fd));
+	assert_true(ticket_stale(&t));
 	ask("hello");
 	t = ticket_got();
-	assert_false(ticket_stale(&t, place_fd));
+	assert_false(ticket_stale(&t));
 	place_put("hello.conf", 0644, "concurrency = 4;");
-	assert_true(ticket_stale(&t, place_fd));
+	assert_true(ticket_stale(&t));
 	ask("hello");
 	t = ticket_got();
 	place_put("tenant.conf", 0644, "");
-	assert_true(ticket_stale(&t, place_fd));
+	assert_true(ticket_stale(&t));
 	ask("hello");
 	t = ticket_got();
 	place_put("hello", 0755, "longer");
-	assert_true(ticket_stale(&t, place_fd));
+	assert_true(ticket_stale(&t));
+}
+
+/* A program as our own: the first bytes are those of this test. */
+static void
+put_native(const char *name, mode_t mode, size_t bytes)
+{
+	char head[4096];
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fd;
+
+	assert_int_equal(read(from, head, sizeof(head)), sizeof(head));
+	close(from);
+	place_put(name, 0600, "");
+	fd = open(place_of(name), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, head, bytes), (ssize_t)bytes);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void
+a_ticket_says_what_the_kernel_runs_without_help(void **state)
+{
+	static const struct {
+		const char *text; /* NULL: as many bytes of a program */
+		size_t bytes;
+		mode_t mode;
+		bool native;
+	} rows[] = {
+		{ NULL, 4096, 0755, true },
+		{ NULL, 16, 0755, false }, /* too short to know */
+		{ "#!/bin/sh\n", 0, 0755, false },
+		{ "", 0, 0755, false },
+		{ "\177ELF, for another machine, and longer than its first "
+		  "record, which has 64 bytes",
+		    0, 0755, false },
+		/* who may not read it cannot be its interpreter */
+		{ NULL, 4096, 0111, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].text)
+			place_put("hello", rows[i].mode, rows[i].text);
+		else
+			put_native("hello", rows[i].mode, rows[i].bytes);
+		ask("hello");
+		assert_int_equal(got.outcome, RESOLVED_FOUND);
+		assert_int_equal(ticket_got().native, rows[i].native);
+	}
+}
+
+/* Whatever the name leads to a moment later. */
+static void
+a_ticket_opens_the_file_it_compared(void **state)
+{
+	struct identity found;
+	int program_fd;
+	struct ticket t;
+	struct stat st;
+
+	(void)state;
+	put_native("hello", 0755, 4096);
+	ask("hello");
+	t = ticket_got();
+	assert_int_equal(ticket_open(&t, place_fd, &program_fd), 0);
+	assert_true(fcntl(program_fd, F_GETFD) & FD_CLOEXEC);
+	put_native("other", 0755, 2048);
+	assert_int_equal(rename(place_of("other"), place_of("hello")), 0);
+	assert_int_equal(fstat(program_fd, &st), 0);
+	assert_int_equal(st.st_size, 4096);
+	found = identity_of(&st);
+	assert_int_equal(found.inode, t.files[TICKET_PROGRAM].inode);
+	close(program_fd);
+	assert_true(ticket_stale(&t));
+}
+
+/* ... which says nothing about the file. */
+static void
+no_descriptor_left_is_not_stale(void **state)
+{
+	struct rlimit before, none;
+	struct ticket t;
+	int program_fd;
+
+	(void)state;
+	put_native("hello", 0755, 4096);
+	ask("hello");
+	t = ticket_got();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(ticket_open(&t, place_fd, &program_fd), -1);
+	assert_int_equal(errno, EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(program_fd, -1);
+	assert_false(ticket_stale(&t));
 }
 
 /* A ticket of settings that are younger than the file system's clock tick is
@@ -876,6 +986,9 @@ main(void)
 		ONE(the_one_that_served_is_forgotten_with_its_name),
 		ONE(listing_makes_nothing_serve),
 		ONE(a_ticket_is_good_until_something_changes),
+		ONE(a_ticket_says_what_the_kernel_runs_without_help),
+		ONE(a_ticket_opens_the_file_it_compared),
+		ONE(no_descriptor_left_is_not_stale),
 		ONE(young_settings_are_not_trusted_for_long),
 		ONE(settings_go_over_the_tenants_over_the_hosts),
 		ONE(large_settings_are_refused),
