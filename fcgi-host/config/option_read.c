@@ -350,7 +350,7 @@ probably_group(const struct option_file *f, const char *path,
 		count++;
 	}
 	found = nearest(path, candidates, count);
-	return found ? strcpy(group, found) : NULL;
+	return found ? memcpy(group, found, strlen(found) + 1) : NULL;
 }
 
 static void
