@@ -391,6 +391,7 @@ void invocation_reset(struct request *);	/* OVER ─▶ NONE */
 enum {
 	REPLY_HOLD_MS = 20, /* from the end of output to the end of the run */
 	REPLY_MISSING_MS = 1000, /* ... when there is no header to go on */
+	REPLY_UPLOAD_MS = 1000, /* held for a body that does not go on */
 };
 
 struct reply {
@@ -398,6 +399,7 @@ struct reply {
 	size_t scanned;
 	bool begun;		/* the header is on its way */
 	bool at_end;		/* no more will come */
+	bool uploading; /* held while the body comes */
 	bool discard;		/* the body is not for the client (S9, S14) */
 	bool cut;		/* more than its Content-Length came */
 	bool limited;		/* more than limits.output came */
@@ -413,6 +415,9 @@ void reply_free(struct reply *);
 void reply_pump(struct request *);	/* reads what is there */
 /* Output and run are both over, or the hold is: what becomes of the request. */
 void reply_conclude(struct request *);
+void reply_hold_over(struct request *); /* its time is up */
+/* A piece of a streamed body has come, or its end. */
+void reply_upload_moves(struct request *, bool complete);
 /* A whole document of our own, and END_REQUEST. */
 void reply_own(struct request *);
 /* END_REQUEST behind a reply that is complete. */

@@ -31,6 +31,7 @@ static void reply_begin(struct request *, const struct cgi_head *,
     struct span body);
 static struct span reply_body_part(struct reply *, struct span);
 static void reply_body(struct request *, struct span);
+static void reply_hold_upload(struct request *);
 static void reply_at_end(struct request *);
 static void reply_missing(struct request *);
 static void reply_failed(struct request *, enum end);
@@ -65,6 +66,7 @@ reply_pump(struct request *r)
 
 	while (run->out_fd >= 0) {
 		if (front_waiting(r->front) >= FRONT_WAIT_MOST) {
+			reply_upload_moves(r, true);
 			if (run->out.fd >= 0)
 				loop_change(r->gateway->loop, &run->out, 0);
 			return;
@@ -222,6 +224,7 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	}
 	front_touch(f);
 	request_replying(r);
+	reply_hold_upload(r);
 }
 
 /* A record whose content is written in place: room for its head now, the head
@@ -299,6 +302,45 @@ reply_body(struct request *r, struct span s)
 }
 
 /* ---- the end ----------------------------------------------------------------- */
+
+/* nginx sends no more of a body once it has seen a header: what a function says
+ * before it has read all of a stream waits, as far as there is room, for as long
+ * as the stream moves. */
+static void
+reply_hold_upload(struct request *r)
+{
+	if (r->body.kind != BODY_PIPE || r->body.complete || r->body.discard)
+		return;
+	r->reply.uploading = true;
+	front_hold(r->front, true);
+	reply_upload_moves(r, false);
+}
+
+void
+reply_upload_moves(struct request *r, bool complete)
+{
+	struct reply *p = &r->reply;
+
+	if (!p->uploading || p->at_end)
+		return;
+	if (complete) {
+		p->uploading = false;
+		r->hold_ms = 0;
+		front_hold(r->front, false);
+		return;
+	}
+	r->hold_ms = loop_now_ms(r->gateway->loop) + REPLY_UPLOAD_MS;
+	request_timer(r);
+}
+
+void
+reply_hold_over(struct request *r)
+{
+	if (r->reply.at_end)
+		reply_conclude(r);
+	else
+		reply_upload_moves(r, true);
+}
 
 /* Nothing more will come. How the run ended decides whether that was all of it;
  * that is known a moment later at most, unless it goes on without its output. */

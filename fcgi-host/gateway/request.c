@@ -290,6 +290,7 @@ request_stdin(struct request *r, struct span s)
 {
 	switch (body_put(r, s)) {
 	case BODY_TAKEN:
+		reply_upload_moves(r, false);
 		break;
 	case BODY_TOO_LARGE:
 		request_end_limit(r, END_BODY_SIZE, LIMIT_body,
@@ -321,6 +322,7 @@ request_stdin_end(struct request *r)
 		return;
 	}
 	r->gateway->stats.bytes_in += b->bytes;
+	reply_upload_moves(r, true);
 	if (r->state == REQUEST_ROUTED) {
 		r->due_ms = 0;
 		request_proceed(r);
@@ -807,7 +809,7 @@ request_due(void *arg)
 	if (is_due(&r->stop_ms, now_ms))
 		invocation_stop_next(r);
 	if (is_due(&r->hold_ms, now_ms))
-		reply_conclude(r);
+		reply_hold_over(r);
 	if (is_due(&r->retry_ms, now_ms))
 		request_proceed(r);
 	if (is_due(&r->idle_ms, now_ms))

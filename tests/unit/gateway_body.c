@@ -419,6 +419,38 @@ stream_unread(void **state)
 	web_hello(&web, &host);
 }
 
+/* nginx stops sending when it sees a header, so it does not while the body
+ * comes; who waits for nothing more gets it. */
+static void
+stream_answered_early(void **state)
+{
+	struct start s;
+	struct pollfd p;
+
+	(void)state;
+	begin("POST", "");
+	web_flush(&web);
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\nearly");
+	fcgi_put_stream(&web.send, FCGI_STDIN, 1, SPAN("one"));
+	web_flush(&web);
+	p = (struct pollfd){ .fd = web.fd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 200), 0);
+	fcgi_put_stream_end(&web.send, FCGI_STDIN, 1);
+	web_flush(&web);
+	web_until(&web, "early");
+	answered(&s, "done");
+	/* a body that does not go on */
+	begin("POST", "");
+	web_flush(&web);
+	host_start(&host, &s);
+	start_write(&s, "Content-Type: text/plain\n\nevents");
+	web_until(&web, "events");
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	assert_true(web.ended);
+}
+
 /* A stream that has no end keeps the run going, but its client may go. */
 static void
 stream_client_goes(void **state)
@@ -464,6 +496,8 @@ main(void)
 		STREAM("a stream is passed on as it comes", stream),
 		STREAM("a stream waits for its reader", stream_waits),
 		STREAM("R13: a stream need not be read", stream_unread),
+		STREAM("a reply waits for a stream that moves",
+		    stream_answered_early),
 		STREAM("a stream ends with its client", stream_client_goes),
 	};
 
