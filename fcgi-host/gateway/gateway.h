@@ -343,6 +343,7 @@ struct invocation {
 	enum end stop_end;		/* why, while stop is not NONE */
 	uint64_t number;
 	struct launcher *launcher;	/* from SENT until OVER */
+	uint64_t sent_ms;
 	int out_fd;			/* ours */
 	int err_fd;			/* ours, until log gets it */
 	bool watched;

@@ -247,6 +247,7 @@ invocation_times(struct request *r)
 	uint64_t now_ms = loop_now_ms(r->gateway->loop);
 	const uint64_t *limits = r->settings->limits;
 
+	r->run.sent_ms = now_ms;
 	r->run.facts.time_ms = limits[LIMIT_time];
 	r->run.facts.cpu_ms = limits[LIMIT_cpu];
 	r->watch_ms = now_ms + INVOCATION_WATCH_MS;
@@ -358,6 +359,9 @@ invocation_exited(struct request *r, const struct message_exited *m)
 	if (r->run.state != INVOCATION_SENT)
 		return;
 	r->run.facts.wait_status = (int)m->wait_status;
+	/* Exact when all of it has ended; near enough to tell an alarm's. */
+	r->run.facts.ran_us =
+	    (loop_now_ms(r->gateway->loop) - r->run.sent_ms) * 1000;
 	r->run.ended = true;
 	invocation_move(r, INVOCATION_EXITED);
 	reply_pump(r);
