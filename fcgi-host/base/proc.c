@@ -146,8 +146,7 @@ launch_prepare(const struct launch *launch)
 	if ((plan->namespaces & CLONE_NEWUSER) &&
 	    launch_own_namespace(launch) != 0)
 		return PROC_USER;
-	if (plan->own_session ? setsid() < 0 :
-				plan->own_group && setpgid(0, 0) != 0)
+	if (plan->own_session && setsid() < 0)
 		return PROC_SESSION;
 	if (launch_descriptors(plan) != 0)
 		return PROC_DESCRIPTORS;

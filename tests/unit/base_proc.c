@@ -558,9 +558,6 @@ a_child_has_what_its_plan_says(void **state)
 	assert_string_equal(told_by("session",
 				&(struct proc_plan){ .own_session = true }),
 	    "1 1");
-	assert_string_equal(told_by("session",
-				&(struct proc_plan){ .own_group = true }),
-	    "0 1");
 	assert_string_equal(told_by("session", &(struct proc_plan){ 0 }),
 	    "0 0");
 	assert_string_equal(told_by("directory",
