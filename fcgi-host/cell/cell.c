@@ -308,6 +308,8 @@ launcher_fork(struct cell *c, int *fd)
 		.directory = c->start.facts.directory,
 		.cell = getpid(),
 		.alone = c->alone,
+		.limits_processes = c->start.facts.root ||
+		    (c->start.facts.namespaces & CLONE_NEWUSER) != 0,
 	};
 	int ends[2], kept_errno;
 	pid_t pid;

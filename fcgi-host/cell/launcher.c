@@ -77,7 +77,8 @@ static int launcher_paths(const struct launcher *, struct span program,
 static int launcher_words(struct launcher *, const struct message_start *,
     const char *path, char ***argv, char ***envp);
 static size_t words_split(struct span, char **words);
-static void launcher_limits(const struct message_start *, struct proc_plan *);
+static void launcher_limits(const struct launcher *,
+    const struct message_start *, struct proc_plan *);
 static void limit_add(struct proc_plan *, int resource, uint64_t soft,
     uint64_t hard);
 static void launcher_wait(struct launcher *, struct message_ended *);
@@ -307,7 +308,7 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	}
 	plan.argv = argv;
 	plan.envp = envp;
-	launcher_limits(start, &plan);
+	launcher_limits(l, start, &plan);
 	running_invocation = (uint32_t)start->invocation;
 	ended->started_us = clock_us();
 	started = proc_start(&plan);
@@ -388,9 +389,13 @@ words_split(struct span rest, char **words)
 }
 
 /* Set for every function even when it is the default: a limit that can be
- * raised again is none, so launcher and function cannot have the same. */
+ * raised again is none, so launcher and function cannot have the same.
+ * Processes are counted for the user, in a user namespace only those in there:
+ * where the user has a life beside us, the limit would hit or miss by what else
+ * he runs. */
 static void
-launcher_limits(const struct message_start *start, struct proc_plan *plan)
+launcher_limits(const struct launcher *l, const struct message_start *start,
+    struct proc_plan *plan)
 {
 	if (start->cpu_s > 0)
 		limit_add(plan, RLIMIT_CPU, start->cpu_s, start->cpu_s + 1);
@@ -399,7 +404,7 @@ launcher_limits(const struct message_start *start, struct proc_plan *plan)
 		    start->memory_bytes);
 	if (start->files > 0)
 		limit_add(plan, RLIMIT_NOFILE, start->files, start->files);
-	if (start->processes > 0)
+	if (start->processes > 0 && l->place->limits_processes)
 		limit_add(plan, RLIMIT_NPROC, start->processes,
 		    start->processes);
 }

@@ -15,6 +15,7 @@ struct launcher_place {
 	const char *directory; /* borrowed: its absolute path */
 	pid_t cell;	       /* who forked us */
 	bool alone;	       /* no pid namespace ends what we start */
+	bool limits_processes; /* which counts all processes of its user */
 };
 
 /* Once, by who is going to fork launchers: orders wait until a newborn launcher

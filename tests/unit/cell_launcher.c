@@ -66,6 +66,7 @@ launcher_begin(void **state)
 		.directory = place_path,
 		.cell = getpid(),
 		.alone = true,
+		.limits_processes = true,
 	};
 	assert_int_equal(fd_channel(ends), 0);
 	place.channel = ends[1];

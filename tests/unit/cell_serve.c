@@ -293,6 +293,7 @@ start(uint64_t invocation, struct span ticket)
 {
 	struct message_start m = {
 		.invocation = invocation,
+		.processes = 77,
 		.ticket = ticket,
 		.args = SPAN(""),
 		.env = SPAN("PATH=/usr/sbin:/usr/bin:/bin\0"),
@@ -381,6 +382,10 @@ static const struct inside {
 	    { NULL, "CapBnd:\t\n.\n", "CapBnd:\t\n.\n" } },
 	{ "no new privileges", "grep ^NoNewPrivs /proc/self/status",
 	    { "NoNewPrivs:\t1\n", "NoNewPrivs:\t1\n", "NoNewPrivs:\t1\n" } },
+	/* where all that the user runs would count, it is not set */
+	{ "processes are limited where none of somebody else count",
+	    "[ $(ulimit -p) = 77 ] && echo limited || echo not",
+	    { "not\n", "limited\n", "limited\n" } },
 	{ "the tenant's user in no other group", "id -u; id -G",
 	    { NULL, NULL, "71234\n71234\n" } },
 	{ "the host's root is out of reach",
