@@ -527,6 +527,8 @@ struct request {
 struct request *request_new(struct front *);	/* NULL: no memory */
 void request_params(struct request *, struct span);
 void request_params_end(struct request *);
+/* Its parameters, until those of another are asked for. */
+const struct request_params *request_pairs(const struct request *);
 void request_stdin(struct request *, struct span);
 void request_stdin_end(struct request *);
 void request_input_rests(struct request *);	/* no more for now */

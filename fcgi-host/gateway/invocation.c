@@ -177,14 +177,13 @@ write_start(struct request *r, struct message_start *start, const char **why)
 {
 	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
 	static struct buf args = { .ceiling = ENVIRONMENT_MOST };
-	static struct request_params params;
 	const struct settings *s = r->settings;
 	const struct config *config = r->gateway->config;
 	const struct grant *grant = config_grant(config,
 	    tenant_name(r->tenant));
 	uint64_t time_ms = s->limits[LIMIT_time];
 	const struct environment_facts facts = {
-		.params = &params,
+		.params = request_pairs(r),
 		.route = &r->route,
 		.method = r->method,
 		.has_body = r->body.kind != BODY_NONE,
@@ -210,7 +209,6 @@ write_start(struct request *r, struct message_start *start, const char **why)
 
 	buf_clear(&environment);
 	buf_clear(&args);
-	request_params_read(&params, buf_span(&r->params));
 	if (environment_write(&environment, &facts, why) != 0)
 		return -1;
 	put_args(&args, &s->args);

@@ -175,36 +175,50 @@ request_params_end(struct request *r)
 	request_proceed(r);
 }
 
+/* Taken apart when they have come, and usually still so at the start. */
+static struct request_params pairs;	/* large */
+static const struct request *pairs_of;
+
+const struct request_params *
+request_pairs(const struct request *r)
+{
+	if (pairs_of != r)
+		request_params_read(&pairs, buf_span(&r->params));
+	pairs_of = r;
+	return &pairs;
+}
+
 /* What the gateway itself wants to know of them. False: it has ended. */
 static bool
 request_read_params(struct request *r)
 {
-	static struct request_params params;	/* large */
 	enum params_result result;
 	struct span client, parent;
 	uint8_t random[24];
 
-	result = request_params_read(&params, buf_span(&r->params));
+	pairs_of = NULL;
+	result = request_params_read(&pairs, buf_span(&r->params));
 	if (result != PARAMS_DONE) {
 		request_end(r, result == PARAMS_TOO_LONG ? END_HEAD_SIZE :
 		    END_BAD_REQUEST, span_of(params_result_words(result)));
 		return false;
 	}
-	r->method = request_params_get(&params, SPAN("REQUEST_METHOD"));
-	r->target = request_params_get(&params, SPAN("REQUEST_URI"));
-	r->prefix = request_params_get(&params, SPAN("FN_PREFIX"));
-	r->host_tenant = request_params_get(&params, SPAN("FN_TENANT"));
-	r->accept = request_params_get(&params, SPAN("HTTP_ACCEPT"));
-	r->remote = request_params_get(&params, SPAN("REMOTE_ADDR"));
+	r->method = request_params_get(&pairs, SPAN("REQUEST_METHOD"));
+	r->target = request_params_get(&pairs, SPAN("REQUEST_URI"));
+	r->prefix = request_params_get(&pairs, SPAN("FN_PREFIX"));
+	r->host_tenant = request_params_get(&pairs, SPAN("FN_TENANT"));
+	r->accept = request_params_get(&pairs, SPAN("HTTP_ACCEPT"));
+	r->remote = request_params_get(&pairs, SPAN("REMOTE_ADDR"));
 	if (r->prefix.bytes == 0)
 		r->prefix = SPAN("/fn/");
-	client = request_params_get(&params, SPAN("HTTP_X_REQUEST_ID"));
+	client = request_params_get(&pairs, SPAN("HTTP_X_REQUEST_ID"));
 	if (client_request_id_valid(client))
 		r->client_name = client;
-	parent = request_params_get(&params, SPAN("HTTP_TRACEPARENT"));
+	parent = request_params_get(&pairs, SPAN("HTTP_TRACEPARENT"));
 	random_take(random, sizeof(random));
 	trace_parent_next(parent, random, r->trace);
-	return request_read_length(r, &params);
+	pairs_of = r;
+	return request_read_length(r, &pairs);
 }
 
 /* Without a length the body is what comes until the end of STDIN (R11). */
