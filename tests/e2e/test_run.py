@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`make run` itself, as a person would use it: with the functions of the tree,
 stopped by Ctrl-C, leaving nothing behind."""
-import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,21 +12,20 @@ from pathlib import Path
 import pytest
 import requests
 
-from host import BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port, processes
-
-TMP = Path(tempfile.gettempdir())
+from host import BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port, tree
 
 
 class MakeRun:
     def __init__(self, **variables):
         self.port = free_port()
-        self.before = set(processes())
-        self.places = set(TMP.glob("fcgi-host.*"))
+        self.tmp = Path(tempfile.mkdtemp(prefix="fcgi-host-test."))
+        self.tmp.chmod(0o755)
         self.output = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             ["make", "-s", "run", f"FLAVOUR={FLAVOUR}", f"PORT={self.port}",
              *(f"{name}={value}" for name, value in variables.items())],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.output,
+            cwd=ROOT, env={**os.environ, "TMPDIR": str(self.tmp)},
+            stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=subprocess.STDOUT, start_new_session=True)
 
     def text(self):
@@ -40,16 +39,8 @@ class MakeRun:
         return self
 
     def ours(self):
-        """Processes that came with it: of its session or below it."""
-        return [pid for pid in set(processes()) - self.before
-                if alive(pid) and pid != os.getpid()
-                and self.mentions(pid)]
-
-    def mentions(self, pid):
-        with contextlib.suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            return any(word in line for word in (b"fcgi-host", b"nginx"))
-        return False
+        """Processes that came with it."""
+        return tree(self.process.pid) | {self.process.pid}
 
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
@@ -59,8 +50,8 @@ class MakeRun:
 
     def left(self):
         """What should not be there any more."""
-        places = set(TMP.glob("fcgi-host.*")) - self.places
-        return [pid for pid in self.pids if alive(pid)] + list(places)
+        return [pid for pid in self.pids if alive(pid)] \
+            + list(self.tmp.iterdir())
 
     def stop(self, how=signal.SIGINT, group=True):
         self.pids = self.ours()
@@ -70,6 +61,7 @@ class MakeRun:
             self.process.send_signal(how)
         self.process.wait(60)
         eventually(lambda: not self.left(), "nothing to be left")
+        self.tmp.rmdir()
 
 
 @pytest.fixture
@@ -83,6 +75,8 @@ def make_run():
     for each in running:
         if each.process.poll() is None:
             each.stop()
+        else:
+            shutil.rmtree(each.tmp, ignore_errors=True)
 
 
 def test_ready_and_every_function_has_a_line(make_run):
@@ -143,12 +137,14 @@ def test_it_says_what_is_wrong():
         run = MakeRun(**variables)
         assert run.process.wait(60) != 0
         assert word in run.text()
+        run.tmp.rmdir()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as conf:
         conf.write("nonsense = 1;\n")
         conf.flush()
         run = MakeRun(CONF=conf.name)
         assert run.process.wait(60) != 0
         assert f"{conf.name}:1:" in run.text()
+        run.tmp.rmdir()
 
 
 def test_the_end_of_nginx_is_the_end(make_run):
