@@ -4,10 +4,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from host import Host, seeded  # noqa: E402
+
+# Every example is a request or more; nothing is remembered between runs.
+settings.register_profile("requests", deadline=None, database=None,
+                          suppress_health_check=list(HealthCheck))
+settings.load_profile("requests")
 
 # Limits short enough to run into, and a password for /fn/private/.
 CONF = """

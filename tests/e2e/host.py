@@ -196,9 +196,13 @@ class Host:
                 "--run", self.run, "--functions", self.functions, *more]
 
     def start(self):
-        self.start_master()
-        if self.with_nginx:
-            self.start_nginx()
+        try:
+            self.start_master()
+            if self.with_nginx:
+                self.start_nginx()
+        except BaseException:
+            self.stop(check=False)
+            raise
         return self
 
     def start_master(self):

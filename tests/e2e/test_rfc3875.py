@@ -9,11 +9,11 @@ import socket
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastcgi
-from host import Broken, Host, eventually
+from host import Broken, Host, count, eventually
 
 TEXT = "line=Content-Type:+text/plain"
 
@@ -86,8 +86,7 @@ def test_R4_asking_again_gives_the_same(host):
     letters = st.text(st.sampled_from("abZ09 ~!$&'()*+,;=:@%äß€?#\"<>|\\^"),
                       min_size=1, max_size=12)
 
-    @settings(max_examples=60, deadline=None,
-              suppress_health_check=list(HealthCheck))
+    @settings(max_examples=count(60, 2000))
     @given(st.lists(letters.filter(lambda s: s not in (".", "..")),
                     max_size=4))
     def again(segments):
@@ -603,8 +602,7 @@ def test_headers_come_out_as_they_went_in(host):
              "te", "trailer", "transfer-", "upgrade", "proxy-", "x-accel-",
              "server", "date", "x-request-id", "last-modified", "etag")
 
-    @settings(max_examples=80, deadline=None,
-              suppress_health_check=list(HealthCheck))
+    @settings(max_examples=count(80, 2000))
     @given(st.lists(st.tuples(token, value), max_size=8))
     def through(fields):
         fields = [(f"X-P{i}-{name}", value.strip())
