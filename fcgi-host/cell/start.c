@@ -65,7 +65,7 @@ start_failed(struct span reason)
 
 	if (peer_send_now(PEER_FIRST_FD, MESSAGE_CELL_FAILED, &m, NULL, 0) != 0)
 		diag_error("%.*s", SPAN_ARGS(reason));
-	exit(1);
+	_exit(1);
 }
 
 int
