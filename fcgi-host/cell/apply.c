@@ -88,10 +88,17 @@ apply_ids(struct apply *a, struct plan_step *s)
 	return -1;
 }
 
+/* Walked by mistake in the host's own namespaces, the plan would take the root
+ * away from every process of the machine. Who was made with a mount namespace
+ * was made with a pid namespace too. */
 static int
 apply_private(struct apply *a, struct plan_step *s)
 {
 	(void)a;
+	if (getpid() != 1) {
+		errno = EPERM;
+		return -1;
+	}
 	return mount(NULL, s->path, NULL, MS_REC | MS_PRIVATE, NULL);
 }
 

@@ -10,8 +10,10 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "cell/apply.h"
@@ -627,6 +629,28 @@ killed_cell_leaves_nothing(void)
 	cell_end();
 }
 
+/* A namespace all the same, so that a red test takes nothing down. */
+static void
+host_keeps_its_root(void)
+{
+	struct stat before, after;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (geteuid() == 0 &&
+		    (unshare(CLONE_NEWNS) != 0 ||
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
+			_exit(99);
+		if (stat("/", &before) != 0 || start_probe() != 1 ||
+		    stat("/", &after) != 0)
+			_exit(98);
+		_exit(before.st_dev != after.st_dev);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 cell_without_a_first_message_ends(void)
 {
@@ -857,6 +881,8 @@ static const struct does {
 	{ "a killed cell leaves nothing", killed_cell_leaves_nothing },
 	{ "a cell that is told nothing ends",
 	    cell_without_a_first_message_ends },
+	{ "a plan is never walked in the host's own namespaces",
+	    host_keeps_its_root },
 	{ "LIST has functions, and files with the reason against them",
 	    list_has_functions_and_refusals },
 	{ "LIST of a directory that cannot be read says so",
