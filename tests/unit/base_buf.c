@@ -2,7 +2,7 @@
 /* If this fails, memory is no longer bounded where a buffer is declared, or
  * bytes of one request end up in another. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "base/buf.h"
 

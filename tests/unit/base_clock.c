@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, logs and reports carry wrong times. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "base/clock.h"
 

@@ -3,7 +3,7 @@
  * that a client wrote. */
 
 #define _GNU_SOURCE 1
-#include "base_rows.h"
+#include "rows.h"
 
 #include <errno.h>
 #include <fcntl.h>

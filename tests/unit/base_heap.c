@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, time limits fire late, early, twice or never. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "base/heap.h"
 

@@ -3,7 +3,7 @@
  * missed, a child stays a zombie, or the gateway spins. */
 
 #define _GNU_SOURCE 1
-#include "base_rows.h"
+#include "rows.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* If this fails, a tenant's or function's name finds nothing, finds another,
  * or clients can choose names that make every look-up slow. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "base/map.h"
 

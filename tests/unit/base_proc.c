@@ -3,7 +3,7 @@
  * outlive their invocation, or die of nothing at their deadline. */
 
 #define _GNU_SOURCE 1
-#include "base_rows.h"
+#include "rows.h"
 
 #include <ctype.h>
 #include <errno.h>

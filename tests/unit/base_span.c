@@ -2,7 +2,7 @@
 /* If this fails, bytes from clients are compared, cut or read as numbers
  * wrongly, everywhere. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "base/list.h"
 #include "base/span.h"

@@ -4,7 +4,7 @@
 #ifndef CELL_PLACE_H
 #define CELL_PLACE_H
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include <errno.h>
 #include <fcntl.h>

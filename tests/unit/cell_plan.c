@@ -3,7 +3,7 @@
  * that does not hold. Pure: nothing is mounted here. */
 
 #define _GNU_SOURCE 1
-#include "base_rows.h"
+#include "rows.h"
 
 #include <sched.h>
 #include <string.h>

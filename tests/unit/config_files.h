@@ -4,7 +4,7 @@
 #ifndef CONFIG_FILES_H
 #define CONFIG_FILES_H
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <limits.h>

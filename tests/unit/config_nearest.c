@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a typing error in a configuration is answered with a name that
  * was not meant, or a variable is refused or taken that should not be. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <string.h>
 

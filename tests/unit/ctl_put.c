@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, `fcgi-hostctl put` leaves half a function, or one that cannot
  * run, or writes outside the tenant's directory, maybe as root. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, fcgi-hostctl hangs, believes half an answer, or lets text of a
  * tenant move the operator's terminal. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <errno.h>
 #include <fcntl.h>

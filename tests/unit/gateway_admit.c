@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, one tenant can starve the others, a limit is exceeded, or a
  * slot stays empty while somebody waits for it. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include "gateway/admit.h"
 

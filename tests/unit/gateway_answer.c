@@ -3,7 +3,7 @@
  * client's bytes into a page or a terminal. */
 #include <jansson.h>
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "gateway/answer.h"
 

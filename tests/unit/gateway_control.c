@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, somebody may do over the control socket what he must not, or
  * the operator gets no answer when he needs one. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <string.h>
 #include <sys/socket.h>

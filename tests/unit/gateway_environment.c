@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a function sees a variable it must not see, misses one that
  * RFC 3875 promises, or a client chooses one. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include "gateway/environment.h"
 

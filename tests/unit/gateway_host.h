@@ -6,7 +6,7 @@
 #ifndef GATEWAY_HOST_H
 #define GATEWAY_HOST_H
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include <dirent.h>
 #include <errno.h>

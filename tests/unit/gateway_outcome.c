@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a time limit is reported as a crash, a crash as a time limit,
  * or a broken reply as a whole one. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <signal.h>
 

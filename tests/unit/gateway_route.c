@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a request runs another function than its URL names, or the
  * function is told other paths than it was asked by. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include "gateway/request_id.h"
 #include "gateway/route.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, two processes of the host read different things in the same
  * bytes, or one may say what it has no business to say. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include "ipc/message.h"
 

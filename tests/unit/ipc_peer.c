@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a message is lost, comes twice, or is believed from someone
  * who may not send it; or a slow process takes the others with it. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <dirent.h>
 #include <errno.h>

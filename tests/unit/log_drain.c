@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a function waits for its log, floods it, or writes a line in
  * the name of another; or what it wrote last is missing. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, lines of the log are lost, cut or in the wrong file, files
  * grow without end, or names from outside lead out of the log directory. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a function or a client can write lines of the log that look
  * like ours, or a program that reads access.log finds something else in it. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, `fcgi-hostctl logs` shows lines of others, misses some, shows
  * them twice, or a listener that does not read holds up the log. */
-#include "base_rows.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <ftw.h>

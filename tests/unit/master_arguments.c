@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, the host does something else than its command line says. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include <string.h>
 #include <sys/wait.h>

@@ -2,7 +2,7 @@
 /* If this fails, two tenants share a user, or a tenant's files are another
  * one's after a restart. */
 
-#include "master_rows.h"
+#include "place.h"
 
 #include "master/master.h"
 

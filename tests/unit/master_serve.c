@@ -5,7 +5,7 @@
  * their names. The fake gateway takes lines from the test on the front socket,
  * says what they ask to master, and answers with what came back. */
 
-#include "master_rows.h"
+#include "place.h"
 
 #include <errno.h>
 #include <poll.h>

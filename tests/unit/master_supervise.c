@@ -2,7 +2,7 @@
 /* If this fails, a child that died is not replaced, or is replaced in a storm,
  * or outlives the host. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "master/supervise.h"
 

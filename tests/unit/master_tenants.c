@@ -2,7 +2,7 @@
 /* If this fails, a client reaches a directory that is no tenant, or functions
  * run as somebody they should not. */
 
-#include "master_rows.h"
+#include "place.h"
 
 #include "base/fd.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, root relies on what somebody else can change. */
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include "master/master.h"
 

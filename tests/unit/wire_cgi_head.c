@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/cgi_head.h"
 
@@ -602,12 +602,6 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest
-	    tests[COUNT(goods) + COUNT(bads) + COUNT(others)];
-	size_t count = 0;
-
-	ADD_ROWS(tests, &count, goods, test_good);
-	ADD_ROWS(tests, &count, bads, test_bad);
-	memcpy(tests + count, others, sizeof(others));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(goods, test_good) + RUN_ROWS(bads, test_bad) +
+	    cmocka_run_group_tests(others, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/fcgi.h"
 #include "wire/params.h"
@@ -511,13 +511,7 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest tests[COUNT(readings) + COUNT(begins) +
-	    COUNT(askings) + COUNT(others)];
-	size_t count = 0;
-
-	ADD_ROWS(tests, &count, readings, test_reading);
-	ADD_ROWS(tests, &count, begins, test_begin);
-	ADD_ROWS(tests, &count, askings, test_values);
-	memcpy(tests + count, others, sizeof(others));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(readings, test_reading) + RUN_ROWS(begins, test_begin) +
+	    RUN_ROWS(askings, test_values) +
+	    cmocka_run_group_tests(others, NULL, NULL);
 }

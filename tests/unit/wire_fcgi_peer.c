@@ -17,7 +17,7 @@
 
 #include <fcgiapp.h>
 
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/fcgi.h"
 #include "wire/params.h"

@@ -3,7 +3,7 @@
  * sent: cut off, shifted, or with names a client made up. */
 #include <stdlib.h>
 
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/fcgi.h"
 #include "wire/params.h"
@@ -241,11 +241,7 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest tests[2 * COUNT(streams) + COUNT(others)];
-	size_t count = 0;
-
-	ADD_ROWS(tests, &count, streams, test_stream);
-	ADD_ROWS(tests, &count, streams, test_cut_anywhere);
-	memcpy(tests + count, others, sizeof(others));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(streams, test_stream) +
+	    RUN_ROWS(streams, test_cut_anywhere) +
+	    cmocka_run_group_tests(others, NULL, NULL);
 }

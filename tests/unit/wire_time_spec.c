@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a limit written in a settings file is not the limit that is
  * kept, or the status page shows another one. */
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/time_spec.h"
 
@@ -164,12 +164,6 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest
-	    tests[COUNT(times) + COUNT(sizes) + COUNT(others)];
-	size_t count = 0;
-
-	ADD_ROWS(tests, &count, times, test_time);
-	ADD_ROWS(tests, &count, sizes, test_size);
-	memcpy(tests + count, others, sizeof(others));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(times, test_time) + RUN_ROWS(sizes, test_size) +
+	    cmocka_run_group_tests(others, NULL, NULL);
 }

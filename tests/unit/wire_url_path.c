@@ -3,7 +3,7 @@
  * a request reaches a file or a tenant that its text did not name. */
 #include <stdlib.h>
 
-#include "wire_rows.h"
+#include "wire_spans.h"
 
 #include "wire/url_path.h"
 
@@ -211,12 +211,7 @@ static const struct CMUnitTest others[] = {
 int
 main(void)
 {
-	static struct CMUnitTest
-	    tests[COUNT(splits) + COUNT(decodings) + COUNT(others)];
-	size_t count = 0;
-
-	ADD_ROWS(tests, &count, splits, test_split);
-	ADD_ROWS(tests, &count, decodings, test_decoding);
-	memcpy(tests + count, others, sizeof(others));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_ROWS(splits, test_split) +
+	    RUN_ROWS(decodings, test_decoding) +
+	    cmocka_run_group_tests(others, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* master_rows.h - a directory of a test's own, gone after it, and files in
+/* place.h - a directory of a test's own, gone after it, and files in
  * it. */
-#ifndef MASTER_ROWS_H
-#define MASTER_ROWS_H
+#ifndef PLACE_H
+#define PLACE_H
 
-#include "base_rows.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <ftw.h>

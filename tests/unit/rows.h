@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* base_rows.h - a table of rows becomes a group of tests named by sentences.
+/* rows.h - a table of rows becomes a group of tests named by sentences.
  * A row is any struct whose first member is its sentence; the test function
  * finds the row in *state. */
-#ifndef BASE_ROWS_H
-#define BASE_ROWS_H
+#ifndef ROWS_H
+#define ROWS_H
 
 #include <setjmp.h>
 #include <stdarg.h>
