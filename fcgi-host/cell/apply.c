@@ -42,6 +42,7 @@ typedef int apply_fn(struct apply *, struct plan_step *);
 #include "cell/steps.def"
 #undef STEP
 
+static bool namespaces_are_ours(void);
 static int filesystem(const char *type, const char *options, unsigned flags);
 static int show(struct apply *, const char *path, int lookup, unsigned flags);
 static int attach(struct apply *, const char *path, int *mount_fd);
@@ -89,13 +90,12 @@ apply_ids(struct apply *a, struct plan_step *s)
 }
 
 /* Walked by mistake in the host's own namespaces, the plan would take the root
- * away from every process of the machine. Who was made with a mount namespace
- * was made with a pid namespace too. */
+ * away from every process of the machine. */
 static int
 apply_private(struct apply *a, struct plan_step *s)
 {
 	(void)a;
-	if (getpid() != 1) {
+	if (!namespaces_are_ours()) {
 		errno = EPERM;
 		return -1;
 	}
@@ -363,6 +363,22 @@ apply_umask(struct apply *a, struct plan_step *s)
 	(void)a;
 	umask((mode_t)s->first);
 	return 0;
+}
+
+/* Who was made with a mount namespace was made with a pid namespace too. /proc
+ * is still the host's, so process 1 in there is not us. Only root may look at
+ * that one; others could not mount anything where they are not alone. */
+static bool
+namespaces_are_ours(void)
+{
+	struct stat own, host;
+
+	if (getpid() != 1)
+		return false;
+	if (stat("/proc/1/ns/mnt", &host) != 0)
+		return errno == EACCES || errno == ENOENT;
+	return stat("/proc/self/ns/mnt", &own) == 0 &&
+	    (own.st_ino != host.st_ino || own.st_dev != host.st_dev);
 }
 
 /* A new file system that is mounted nowhere yet: its descriptor or -1. */

@@ -651,6 +651,38 @@ host_keeps_its_root(void)
 	assert_int_equal(status, 0);
 }
 
+/* Process 1, but beside others: what `unshare --pid --fork` or a container's
+ * entry makes. In a mount namespace again, for the same reason. */
+static void
+first_process_alone_is_not_enough(void)
+{
+	struct stat before, after;
+	int status;
+	pid_t pid;
+
+	if (kind != KIND_ROOT)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS | CLONE_NEWPID) != 0 ||
+		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+			_exit(99);
+		pid = fork();
+		if (pid != 0) {
+			waitpid(pid, &status, 0);
+			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 97);
+		}
+		/* now the process 1 that /proc knows is this one */
+		if (mount("proc", "/proc", "proc", 0, NULL) != 0 ||
+		    stat("/", &before) != 0 || start_probe() != 1 ||
+		    stat("/", &after) != 0)
+			_exit(98);
+		_exit(before.st_dev != after.st_dev);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 cell_without_a_first_message_ends(void)
 {
@@ -883,6 +915,8 @@ static const struct does {
 	    cell_without_a_first_message_ends },
 	{ "a plan is never walked in the host's own namespaces",
 	    host_keeps_its_root },
+	{ "nor by a process 1 that shares its mounts",
+	    first_process_alone_is_not_enough },
 	{ "LIST has functions, and files with the reason against them",
 	    list_has_functions_and_refusals },
 	{ "LIST of a directory that cannot be read says so",
