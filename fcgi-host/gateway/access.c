@@ -9,16 +9,16 @@
 
 #include "gateway/gateway.h"
 
-struct handover {		/* a run that is over, its stderr not read */
+struct handover { /* a run that is over, its stderr not read */
 	struct list node;
-	int fd;			/* ours */
+	int fd; /* ours */
 	size_t tenant_bytes;
 	size_t function_bytes;
 	char request[REQUEST_ID_CHARS];
 	char names[ROUTE_TENANT_MOST + ROUTE_FUNCTION_MOST];
 };
 
-struct kept {			/* an encoded record */
+struct kept { /* an encoded record */
 	struct list node;
 	size_t bytes;
 	char data[];
@@ -31,8 +31,7 @@ static void access_keep(struct gateway *, const struct message_access *);
 static void access_send_kept(struct gateway *);
 static int stderr_send(struct gateway *, struct span request,
     struct span tenant, struct span function, int fd);
-static bool stderr_keep(const struct request *, struct span function,
-    int *fd);
+static bool stderr_keep(const struct request *, struct span function, int *fd);
 static void stderr_send_kept(struct gateway *);
 static uint64_t difference(uint64_t later, uint64_t earlier);
 
@@ -101,7 +100,7 @@ access_record(const struct request *r)
 		.client_request = r->client_name,
 		.tenant = r->route.tenant,
 		.function = r->function ? function_name(r->function) :
-		    r->route.function,
+					  r->route.function,
 		.method = span_take(r->method, 32),
 		.target = span_take(r->target, ACCESS_TARGET_MOST),
 		.remote = span_take(r->remote, 64),
@@ -156,13 +155,14 @@ static void
 access_send_kept(struct gateway *g)
 {
 	while (!list_empty(&g->records)) {
-		struct kept *k = LIST_OWNER(list_first(&g->records),
-		    struct kept, node);
+		struct kept *k =
+		    LIST_OWNER(list_first(&g->records), struct kept, node);
 		struct message_access m;
 		struct span body;
 
 		if (message_type_of(span_make(k->data, k->bytes), &body) !=
-		    MESSAGE_ACCESS || message_access_decode(body, &m) != 0 ||
+			MESSAGE_ACCESS ||
+		    message_access_decode(body, &m) != 0 ||
 		    peer_send(g->log, MESSAGE_ACCESS, &m, NULL, 0) != 0)
 			g->stats.records_dropped++;
 		list_remove(&k->node);
@@ -182,11 +182,11 @@ difference(uint64_t later, uint64_t earlier)
 bool
 access_stderr(const struct request *r, int *fd, bool over)
 {
-	struct span name = r->function ? function_name(r->function) :
-	    r->route.function;
+	struct span name =
+	    r->function ? function_name(r->function) : r->route.function;
 
 	if (stderr_send(r->gateway, span_make(r->name, REQUEST_ID_CHARS),
-	    r->route.tenant, name, *fd) == 0) {
+		r->route.tenant, name, *fd) == 0) {
 		fd_close(fd);
 		return true;
 	}
@@ -198,8 +198,9 @@ static int
 stderr_send(struct gateway *g, struct span request, struct span tenant,
     struct span function, int fd)
 {
-	const struct message_stderr m = { .request = request,
-	    .tenant = tenant, .function = function };
+	const struct message_stderr m = {
+		.request = request, .tenant = tenant, .function = function
+	};
 
 	if (!g->log)
 		return -1;
@@ -240,9 +241,10 @@ stderr_send_kept(struct gateway *g)
 		    struct handover, node);
 
 		if (stderr_send(g, span_make(h->request, REQUEST_ID_CHARS),
-		    span_make(h->names, h->tenant_bytes),
-		    span_make(h->names + h->tenant_bytes, h->function_bytes),
-		    h->fd) != 0)
+			span_make(h->names, h->tenant_bytes),
+			span_make(h->names + h->tenant_bytes,
+			    h->function_bytes),
+			h->fd) != 0)
 			g->stats.stderr_dropped++;
 		list_remove(&h->node);
 		g->handover_count--;

@@ -35,8 +35,10 @@ static void body_pipe_end(struct request *);
 void
 body_init(struct body *b)
 {
-	*b = (struct body){ .fd = -1, .read_fd = -1, .expected = UINT64_MAX,
-	    .most = UINT64_MAX };
+	*b = (struct body){ .fd = -1,
+		.read_fd = -1,
+		.expected = UINT64_MAX,
+		.most = UINT64_MAX };
 	buf_init(&b->rest, FRONT_READ_BYTES + BODY_STAGE_BYTES);
 	watch_init(&b->watch, NULL, NULL);
 }
@@ -60,7 +62,8 @@ static void
 body_move(struct body *b, enum body_kind to)
 {
 	static const bool drawn[][BODY_PIPE + 1] = {
-		[BODY_NONE] = { [BODY_MEMORY] = true, [BODY_SPOOL] = true,
+		[BODY_NONE] = { [BODY_MEMORY] = true,
+		    [BODY_SPOOL] = true,
 		    [BODY_PIPE] = true },
 		[BODY_MEMORY] = { [BODY_SPOOL] = true },
 		[BODY_SPOOL] = { false },
@@ -120,8 +123,9 @@ body_write(struct request *r, struct span s)
 
 	if (b->kind == BODY_PIPE)
 		return body_write_pipe(r, s);
-	if (b->kind != BODY_SPOOL && (size > config->body_memory ||
-	    body_to_memory(r, b->bytes) != 0) && body_to_spool(r) != 0)
+	if (b->kind != BODY_SPOOL &&
+	    (size > config->body_memory || body_to_memory(r, b->bytes) != 0) &&
+	    body_to_spool(r) != 0)
 		return -1;
 	return body_write_file(b, s);
 }
@@ -175,12 +179,12 @@ body_to_spool(struct request *r)
 	struct body *b = &r->body;
 	int memory = b->fd, fd = -1, read_fd = -1, error = 0;
 
-	fd = openat(g->spool_fd, r->name, O_RDWR | O_CREAT | O_EXCL |
-	    O_CLOEXEC | O_NOFOLLOW, 0400);
+	fd = openat(g->spool_fd, r->name,
+	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
 	if (fd < 0)
 		return -1;
-	read_fd = openat(g->spool_fd, r->name, O_RDONLY | O_CLOEXEC |
-	    O_NOFOLLOW);
+	read_fd =
+	    openat(g->spool_fd, r->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (read_fd < 0 || fchmod(fd, 0444) != 0)
 		error = errno;
 	unlinkat(g->spool_fd, r->name, 0);
@@ -230,8 +234,9 @@ body_close(struct request *r)
 		return 0;
 	case BODY_MEMORY:
 		if (fchmod(b->fd, 0444) != 0 ||
-		    fcntl(b->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK |
-		    F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		    fcntl(b->fd, F_ADD_SEALS,
+			F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW |
+			    F_SEAL_SEAL) != 0)
 			return -1;
 		b->read_fd = b->fd;
 		b->fd = -1;

@@ -70,10 +70,10 @@ cell_move(struct cell *c, enum cell_state to)
 static void
 cell_check(const struct cell *c)
 {
-	assert((c->peer != NULL) == (c->state == CELL_SERVING ||
-	    c->state == CELL_LEAVING));
-	assert(c->state == CELL_SERVING || (list_empty(&c->wanting) &&
-	    list_empty(&c->resolves)));
+	assert((c->peer != NULL) ==
+	    (c->state == CELL_SERVING || c->state == CELL_LEAVING));
+	assert(c->state == CELL_SERVING ||
+	    (list_empty(&c->wanting) && list_empty(&c->resolves)));
 	assert(c->state != CELL_GONE || list_empty(&c->launchers));
 	assert(c->state != CELL_SERVING || c->tenant->cell == c ||
 	    c->tenant->cell == NULL);
@@ -132,14 +132,14 @@ cell_resolved(struct cell *c, const struct message_resolved *m)
 		q = NULL;
 	}
 	if (!q)
-		return;		/* nobody waits for that any more */
+		return; /* nobody waits for that any more */
 	name = span_make(q->name, q->name_bytes);
 	if (outcome == RESOLVED_FOUND) {
 		f = function_learn(c->tenant, m);
 		if (!f) {
 			outcome = RESOLVED_REFUSED;
 			reason = SPAN("its settings are not within the host's "
-			    "limits");
+				      "limits");
 		}
 	}
 	if (outcome != RESOLVED_FOUND)
@@ -154,7 +154,8 @@ cell_resolved(struct cell *c, const struct message_resolved *m)
 		cell_leave(c);
 	while (!list_empty(&requests))
 		request_resolved(LIST_OWNER(list_first(&requests),
-		    struct request, waiting), outcome, f, reason);
+				     struct request, waiting),
+		    outcome, f, reason);
 	function_release(&f);
 }
 
@@ -217,7 +218,8 @@ int
 cell_stop(struct cell *c, uint32_t launcher, uint32_t invocation, int signo)
 {
 	const struct message_stop stop = { .launcher = launcher,
-	    .invocation = invocation, .signal = (uint32_t)signo };
+		.invocation = invocation,
+		.signal = (uint32_t)signo };
 
 	return c->peer ? peer_send(c->peer, MESSAGE_STOP, &stop, NULL, 0) : -1;
 }
@@ -245,8 +247,8 @@ cell_doubt(struct cell *c)
 {
 	struct gateway *g = c->gateway;
 
-	if (c->doubted || loop_now_ms(g->loop) - c->heard_ms <
-	    g->config->limits[LIMIT_queue])
+	if (c->doubted ||
+	    loop_now_ms(g->loop) - c->heard_ms < g->config->limits[LIMIT_queue])
 		return;
 	c->doubted = true;
 	master_cell_kill(g, tenant_name(c->tenant), "it does not answer");
@@ -271,7 +273,8 @@ cell_fail(struct cell *c, enum end end, struct span reason)
 	cell_move(c, CELL_LEAVING);
 	while (!list_empty(&waiting))
 		request_end(LIST_OWNER(list_first(&waiting), struct request,
-		    waiting), end, reason);
+				waiting),
+		    end, reason);
 	cell_close_launchers(c, true);
 	cell_settle(c);
 }
@@ -299,8 +302,8 @@ cell_let_go(struct cell *c, struct list *waiting)
 	list_init(waiting);
 	take_all(waiting, &c->wanting);
 	while (!list_empty(&c->resolves)) {
-		struct resolve *q = LIST_OWNER(list_first(&c->resolves),
-		    struct resolve, node);
+		struct resolve *q =
+		    LIST_OWNER(list_first(&c->resolves), struct resolve, node);
 
 		take_all(waiting, &q->requests);
 		resolve_free(c, q);
@@ -316,8 +319,8 @@ cell_gone(void *arg, const char *reason, bool unread)
 	(void)unread;
 	if (c->state == CELL_SERVING || c->running > 0)
 		diag_warn("cell gone: tenant=%s reason=\"%s\" runs=%zu; the "
-		    "next request makes another", c->tenant->name, reason,
-		    c->running);
+			  "next request makes another",
+		    c->tenant->name, reason, c->running);
 	peer_free(&c->peer);
 	cell_go(c, CELL_LOST);
 }

@@ -86,10 +86,12 @@ static void
 front_move(struct front *f, enum front_state to)
 {
 	static const bool drawn[][FRONT_GONE + 1] = {
-		[FRONT_IDLE] = { [FRONT_ACTIVE] = true, [FRONT_CLOSING] = true,
+		[FRONT_IDLE] = { [FRONT_ACTIVE] = true,
+		    [FRONT_CLOSING] = true,
 		    [FRONT_GONE] = true },
 		[FRONT_ACTIVE] = { [FRONT_IDLE] = true,
-		    [FRONT_CLOSING] = true, [FRONT_GONE] = true },
+		    [FRONT_CLOSING] = true,
+		    [FRONT_GONE] = true },
 		[FRONT_CLOSING] = { [FRONT_GONE] = true },
 		[FRONT_GONE] = { false },
 	};
@@ -115,7 +117,7 @@ front_ready(void *arg, unsigned events)
 {
 	struct front *f = arg;
 
-	if (events == LOOP_HANGUP) {	/* we read nothing, and they are gone */
+	if (events == LOOP_HANGUP) { /* we read nothing, and they are gone */
 		front_gone(f);
 		return;
 	}
@@ -253,7 +255,7 @@ front_parse(struct front *f, struct span *in)
 			break;
 		case FCGI_BAD_VERSION:
 			diag_warn("connection closed: what came is not "
-			    "FastCGI version 1 (F2)");
+				  "FastCGI version 1 (F2)");
 			front_gone(f);
 			break;
 		}
@@ -325,7 +327,7 @@ front_record(struct front *f)
 		    !request_takes_input(f->request))
 			f->waiting = f->undecided = true;
 		return FRONT_STDIN;
-	default:	/* DATA, what only we may send, what nobody knows (F10) */
+	default: /* DATA, what only we may send, what nobody knows (F10) */
 		return FRONT_IGNORE;
 	}
 }
@@ -342,11 +344,12 @@ front_record_begin(struct front *f)
 	if (f->request && f->reader.record.id == f->id) {
 		if (!f->stdin_ended) {
 			diag_warn("connection closed: request %u began twice "
-			    "(F5)", f->id);
+				  "(F5)",
+			    f->id);
 			front_gone(f);
 			return FRONT_IGNORE;
 		}
-		f->waiting = f->undecided = true;	/* F17 */
+		f->waiting = f->undecided = true; /* F17 */
 	}
 	return FRONT_BEGIN;
 }
@@ -425,11 +428,11 @@ front_begin(struct front *f, struct span content)
 		front_break(f, "BEGIN_REQUEST of another size");
 		return;
 	}
-	if (f->request) {		/* another id: the first goes on (F5) */
+	if (f->request) { /* another id: the first goes on (F5) */
 		front_put(f, fcgi_put_end(&f->out, id, 0, FCGI_CANT_MPX_CONN));
 		return;
 	}
-	if (begin.role != FCGI_RESPONDER) {			/* F4 */
+	if (begin.role != FCGI_RESPONDER) { /* F4 */
 		front_put(f, fcgi_put_end(&f->out, id, 0, FCGI_UNKNOWN_ROLE));
 		if (!begin.keep_conn && f->state == FRONT_IDLE)
 			front_move(f, FRONT_CLOSING);
@@ -534,7 +537,7 @@ front_write(struct front *f)
 	}
 	f->whole = false;
 	buf_taken(&f->out, (size_t)bytes);
-	list_remove(&f->lapse);		/* it moves: not stuck */
+	list_remove(&f->lapse); /* it moves: not stuck */
 	if (f->request && buf_bytes(&f->out) < FRONT_WAIT_LESS)
 		request_room(f->request);
 	if (f->out.room > REQUEST_BUF_KEPT)

@@ -66,8 +66,8 @@ function_learn(struct tenant *t, const struct message_resolved *m)
 {
 	struct gateway *g = t->gateway;
 	struct map_node *node = map_find(&t->functions, m->name);
-	struct function *f = node ? MAP_OWNER(node, struct function, node) :
-	    NULL;
+	struct function *f =
+	    node ? MAP_OWNER(node, struct function, node) : NULL;
 	struct settings *settings = settings_of(g, m->settings);
 
 	if (!settings)
@@ -92,8 +92,8 @@ function_new(struct tenant *t, struct span name)
 	if (!f)
 		return NULL;
 	memcpy(f->name, name.data, name.bytes);
-	if (map_add(&t->functions, &f->node,
-	    span_make(f->name, name.bytes)) != 0) {
+	if (map_add(&t->functions, &f->node, span_make(f->name, name.bytes)) !=
+	    0) {
 		free(f);
 		return NULL;
 	}
@@ -143,12 +143,13 @@ void
 function_forget(struct tenant *t, struct span asked)
 {
 	struct map_node *node = map_find(&t->functions, name_of(asked));
-	struct function *f = node ? MAP_OWNER(node, struct function, node) :
-	    NULL;
+	struct function *f =
+	    node ? MAP_OWNER(node, struct function, node) : NULL;
 
 	/* A wrong extension says nothing about the function itself. */
-	if (f && (name_of(asked).bytes == asked.bytes ||
-	    span_equal(asked, function_file(f))))
+	if (f &&
+	    (name_of(asked).bytes == asked.bytes ||
+		span_equal(asked, function_file(f))))
 		function_unlist(f);
 }
 

@@ -26,10 +26,10 @@ static void strings_clear(struct strings *);
 void
 gateway_init(struct gateway *g)
 {
-	struct list *lists[] = { &g->fronts, &g->fronts_idle,
-		&g->fronts_stuck, &g->fronts_touched, &g->requests,
-		&g->requests_spare, &g->tenants_idle, &g->functions,
-		&g->launchers_idle, &g->handovers, &g->records };
+	struct list *lists[] = { &g->fronts, &g->fronts_idle, &g->fronts_stuck,
+		&g->fronts_touched, &g->requests, &g->requests_spare,
+		&g->tenants_idle, &g->functions, &g->launchers_idle,
+		&g->handovers, &g->records };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);
@@ -45,7 +45,8 @@ gateway_init(struct gateway *g)
 	timer_init(&g->drain, gateway_drain_over, g);
 	if (fd_cloexec(g->spool_fd, true) != 0 ||
 	    fd_cloexec(GATEWAY_CONTROL_FD, true) != 0)
-		diag_fatal("descriptors %d and %d are for the control listener "
+		diag_fatal(
+		    "descriptors %d and %d are for the control listener "
 		    "and the spool: %s; this program is started by fcgi-host",
 		    GATEWAY_CONTROL_FD, GATEWAY_SPOOL_FD, diag_errno());
 }
@@ -104,8 +105,9 @@ gateway_environment(struct gateway *g)
 	for (size_t i = 0; i < names->count; i++) {
 		const char *value = getenv(names->items[i]);
 
-		if (value && asprintf(&out->items[out->count++], "%s=%s",
-		    names->items[i], value) < 0)
+		if (value &&
+		    asprintf(&out->items[out->count++], "%s=%s",
+			names->items[i], value) < 0)
 			diag_fatal("no memory");
 	}
 }
@@ -132,7 +134,7 @@ gateway_front_users(struct gateway *g)
 	g->front_users = diag_alloc((names->count + 1) * sizeof(uid_t));
 	for (size_t i = 0; i < names->count; i++)
 		if (proc_find_user(names->items[i],
-		    &g->front_users[g->front_user_count], &gid) == 0)
+			&g->front_users[g->front_user_count], &gid) == 0)
 			g->front_user_count++;
 		else
 			diag_info("front.users: there is no user %s here",
@@ -201,7 +203,7 @@ void
 gateway_drain(struct gateway *g, uint64_t limit_ms)
 {
 	if (g->state != GATEWAY_SERVING)
-		exit(0);	/* nothing has begun */
+		exit(0); /* nothing has begun */
 	g->state = GATEWAY_DRAINING;
 	diag_info("stopping: %zu requests have %llu ms to finish",
 	    g->request_count, (unsigned long long)limit_ms);

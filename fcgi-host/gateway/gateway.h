@@ -41,23 +41,23 @@ struct tenant;
 /* ---- stats.c: counters ----------------------------------------------------- */
 
 struct stats {
-	uint64_t started_ms;		/* monotonic */
-	uint64_t requests;		/* begun */
-	uint64_t ends[ENDS];		/* over, by reason */
-	uint64_t invocations;		/* START messages */
-	uint64_t stale;			/* answered STALE: resolved again */
-	uint64_t resent;		/* lost before they were read */
-	uint64_t redirects;		/* local ones followed */
-	uint64_t strays;		/* processes killed after their main one */
-	uint64_t cells;			/* made */
-	uint64_t launchers;		/* made */
-	uint64_t connections;		/* accepted */
-	uint64_t connections_refused;	/* by their user */
-	uint64_t accept_pauses;		/* descriptors were short */
-	uint64_t records_dropped;	/* access records the log did not get */
-	uint64_t stderr_dropped;	/* pipes with bytes it did not get */
-	uint64_t bytes_in;		/* of bodies */
-	uint64_t bytes_out;		/* of replies */
+	uint64_t started_ms;  /* monotonic */
+	uint64_t requests;    /* begun */
+	uint64_t ends[ENDS];  /* over, by reason */
+	uint64_t invocations; /* START messages */
+	uint64_t stale;	      /* answered STALE: resolved again */
+	uint64_t resent;      /* lost before they were read */
+	uint64_t redirects;   /* local ones followed */
+	uint64_t strays;      /* processes killed after their main one */
+	uint64_t cells;	      /* made */
+	uint64_t launchers;   /* made */
+	uint64_t connections; /* accepted */
+	uint64_t connections_refused; /* by their user */
+	uint64_t accept_pauses;	      /* descriptors were short */
+	uint64_t records_dropped;     /* access records the log did not get */
+	uint64_t stderr_dropped;      /* pipes with bytes it did not get */
+	uint64_t bytes_in;	      /* of bodies */
+	uint64_t bytes_out;	      /* of replies */
 };
 
 void stats_ended(struct stats *, const struct request *);
@@ -71,75 +71,74 @@ void stats_report(const struct gateway *, struct control_facts *);
 enum gateway_state { GATEWAY_STARTING, GATEWAY_SERVING, GATEWAY_DRAINING };
 
 enum {
-	GATEWAY_FRONT_FD = 4,		/* descriptors at the start */
+	GATEWAY_FRONT_FD = 4, /* descriptors at the start */
 	GATEWAY_CONTROL_FD = 5,
 	GATEWAY_SPOOL_FD = 6,
-	GATEWAY_SWEEP_MS = 1000,	/* what lapses is looked for so often */
-	GATEWAY_FLUSH_MS = 1000,	/* for the last records */
+	GATEWAY_SWEEP_MS = 1000, /* what lapses is looked for so often */
+	GATEWAY_FLUSH_MS = 1000, /* for the last records */
 };
 
 struct gateway {
 	enum gateway_state state;
-	struct loop *loop;		/* ours */
-	uid_t uid;			/* we are this user */
-	bool nowait;			/* pipes can be read without waiting,
+	struct loop *loop;	    /* ours */
+	uid_t uid;		    /* we are this user */
+	bool nowait;		    /* pipes can be read without waiting,
 					 * whatever their flags say */
-	struct peer *master;		/* ours */
-	struct peer *log;		/* ours, NULL while there is none */
-	struct control *control;	/* ours */
-	struct config *config;		/* ours, a reference */
-	struct settings *settings;	/* ours: of a function without files */
-	struct strings environment;	/* ours: NAME=value of every function */
+	struct peer *master;	    /* ours */
+	struct peer *log;	    /* ours, NULL while there is none */
+	struct control *control;    /* ours */
+	struct config *config;	    /* ours, a reference */
+	struct settings *settings;  /* ours: of a function without files */
+	struct strings environment; /* ours: NAME=value of every function */
 	struct stats stats;
 	struct timer sweep;
-	struct timer drain;		/* its limit */
+	struct timer drain; /* its limit */
 
-	struct listener *listener;	/* ours */
-	uid_t *front_users;		/* ours: who may connect */
+	struct listener *listener; /* ours */
+	uid_t *front_users;	   /* ours: who may connect */
 	size_t front_user_count;
-	struct list fronts;		/* all */
-	struct list fronts_idle;	/* without a request, longest first */
-	struct list fronts_stuck;	/* with bytes nobody reads, longest first */
-	struct list fronts_touched;	/* to be settled at the end of the batch */
+	struct list fronts;	    /* all */
+	struct list fronts_idle;    /* without a request, longest first */
+	struct list fronts_stuck;   /* with bytes nobody reads, longest first */
+	struct list fronts_touched; /* to be settled at the end of the batch */
 	size_t front_count;
 
-	struct list requests;		/* all that are not over */
+	struct list requests; /* all that are not over */
 	size_t request_count;
-	struct list requests_spare;	/* memory for the next ones */
+	struct list requests_spare; /* memory for the next ones */
 	size_t requests_spare_count;
 	uint64_t next_invocation;
 	uint64_t next_ask;
 
 	struct map tenants;
-	struct list tenants_idle;	/* with a cell, without requests */
-	struct list functions;		/* all, least recently used first */
+	struct list tenants_idle; /* with a cell, without requests */
+	struct list functions;	  /* all, least recently used first */
 	size_t function_count;
-	struct list launchers_idle;	/* longest first */
+	struct list launchers_idle; /* longest first */
 	size_t launcher_count;
 	size_t cell_count;
 	struct admit_host admit;
-	bool admit_again;		/* a slot may have come free */
+	bool admit_again; /* a slot may have come free */
 
-	int spool_fd;			/* ours */
-	uint64_t body_memory;		/* bytes of all bodies in memory */
-	struct list handovers;		/* stderr pipes that wait for a log */
+	int spool_fd;	       /* ours */
+	uint64_t body_memory;  /* bytes of all bodies in memory */
+	struct list handovers; /* stderr pipes that wait for a log */
 	size_t handover_count;
-	struct list records;		/* access records that do */
+	struct list records; /* access records that do */
 	size_t records_bytes;
 };
 
 void gateway_init(struct gateway *);
 void gateway_configure(struct gateway *, struct span options);
 void gateway_drain(struct gateway *, uint64_t limit_ms);
-void gateway_drained(struct gateway *);		/* exits when nothing is left */
+void gateway_drained(struct gateway *); /* exits when nothing is left */
 
 /* ---- master.c: the channel to master ---------------------------------------- */
 
 void master_open(struct gateway *);
-int master_tenant_ask(struct gateway *, struct span tenant);	/* 0 or -1 */
+int master_tenant_ask(struct gateway *, struct span tenant); /* 0 or -1 */
 void master_tenant_check(struct gateway *, struct span tenant);
-void master_cell_kill(struct gateway *, struct span tenant,
-    const char *reason);
+void master_cell_kill(struct gateway *, struct span tenant, const char *reason);
 
 /* ---- hooks.c: what control asks of the gateway -------------------------------- */
 
@@ -148,13 +147,13 @@ void hooks_configure(struct gateway *);
 
 enum errand_kind { ERRAND_TENANT, ERRAND_LIST, ERRAND_PLAN };
 
-struct errand {			/* control's ask that waits for a cell */
-	struct list node;	/* in the tenant's errands */
+struct errand {		  /* control's ask that waits for a cell */
+	struct list node; /* in the tenant's errands */
 	enum errand_kind kind;
 	uint64_t ask;
 };
 
-void errand_run(struct errand **, struct tenant *);	/* there is a cell */
+void errand_run(struct errand **, struct tenant *); /* there is a cell */
 void errand_fail(struct gateway *, struct errand **, struct span reason);
 
 /* ---- random.c: unpredictable bytes, many for one system call ------------------- */
@@ -164,13 +163,13 @@ void random_take(void *to, size_t bytes);
 /* ---- listener.c: who may connect, and when we can afford it -------------------- */
 
 enum {
-	LISTENER_BATCH = 32,		/* connections an event */
-	LISTENER_RESERVE = 64,		/* descriptors kept for the host itself */
-	LISTENER_REQUEST_FDS = 6,	/* a request needs at most */
+	LISTENER_BATCH = 32,	  /* connections an event */
+	LISTENER_RESERVE = 64,	  /* descriptors kept for the host itself */
+	LISTENER_REQUEST_FDS = 6, /* a request needs at most */
 	LISTENER_PAUSE_MS = 1000,
 };
 
-struct listener;	/* opaque */
+struct listener; /* opaque */
 
 void listener_open(struct gateway *);
 void listener_close(struct gateway *);
@@ -195,7 +194,7 @@ void listener_freed(struct gateway *);
 
 enum front_state { FRONT_IDLE, FRONT_ACTIVE, FRONT_CLOSING, FRONT_GONE };
 
-enum front_sink {		/* where the content of this record goes */
+enum front_sink { /* where the content of this record goes */
 	FRONT_IGNORE,
 	FRONT_BEGIN,
 	FRONT_PARAMS,
@@ -204,45 +203,45 @@ enum front_sink {		/* where the content of this record goes */
 };
 
 enum {
-	FRONT_READ_BYTES = 64 * 1024,	/* the buffer all connections share */
-	FRONT_WAIT_MOST = 256 * 1024,	/* unwritten; above it we stop reading
+	FRONT_READ_BYTES = 64 * 1024,	  /* the buffer all connections share */
+	FRONT_WAIT_MOST = 256 * 1024,	  /* unwritten; above it we stop reading
 					 * the function */
-	FRONT_WAIT_LESS = 64 * 1024,	/* ... until it is less than this */
-	FRONT_OUT_MOST = 2 * 1024 * 1024,	/* of one batch, with the above */
-	FRONT_IDLE_MS = 75 * 1000,	/* nginx closes after 60 s, so first */
-	FRONT_IDLE_LONG_MS = 600 * 1000,	/* descriptors are not short */
-	FRONT_LINGER_MS = 5 * 1000,	/* closing, but the body goes on */
-	FRONT_PART_MS = 60 * 1000,	/* in the middle of a record */
-	FRONT_STUCK_MS = 120 * 1000,	/* nothing of a reply was read */
+	FRONT_WAIT_LESS = 64 * 1024,	  /* ... until it is less than this */
+	FRONT_OUT_MOST = 2 * 1024 * 1024, /* of one batch, with the above */
+	FRONT_IDLE_MS = 75 * 1000,	 /* nginx closes after 60 s, so first */
+	FRONT_IDLE_LONG_MS = 600 * 1000, /* descriptors are not short */
+	FRONT_LINGER_MS = 5 * 1000,	 /* closing, but the body goes on */
+	FRONT_PART_MS = 60 * 1000,	 /* in the middle of a record */
+	FRONT_STUCK_MS = 120 * 1000,	 /* nothing of a reply was read */
 	FRONT_ONLY_MOST = 200,
 };
 
 struct front {
 	enum front_state state;
-	struct gateway *gateway;	/* borrowed */
-	int fd;				/* ours */
+	struct gateway *gateway; /* borrowed */
+	int fd;			 /* ours */
 	struct watch watch;
 	struct fcgi_reader reader;
 	enum front_sink sink;
-	bool parsing;			/* we are inside front_parse() */
-	bool waiting;			/* input has to wait */
-	bool undecided;			/* ... at the head of a record */
-	bool keep;			/* FCGI_KEEP_CONN */
+	bool parsing;	/* we are inside front_parse() */
+	bool waiting;	/* input has to wait */
+	bool undecided; /* ... at the head of a record */
+	bool keep;	/* FCGI_KEEP_CONN */
 	bool stdin_ended;
-	bool half_closed; /* nothing more will come */
-	bool held;			/* output waits for more of it */
-	bool whole;			/* nothing of the reply was written yet */
-	uint16_t id;			/* of the request */
-	size_t mark;			/* bytes in out before the reply */
-	struct request *request;	/* its own; NULL unless ACTIVE */
-	struct buf input;		/* read, not parsed yet */
-	struct buf gather;		/* a small record in pieces */
+	bool half_closed;	 /* nothing more will come */
+	bool held;		 /* output waits for more of it */
+	bool whole;		 /* nothing of the reply was written yet */
+	uint16_t id;		 /* of the request */
+	size_t mark;		 /* bytes in out before the reply */
+	struct request *request; /* its own; NULL unless ACTIVE */
+	struct buf input;	 /* read, not parsed yet */
+	struct buf gather;	 /* a small record in pieces */
 	struct buf out;
-	char *only_tenant;		/* ours; NULL: any */
+	char *only_tenant; /* ours; NULL: any */
 	char *only_function;
-	uint64_t since_ms;		/* idle, or stuck */
+	uint64_t since_ms; /* idle, or stuck */
 	struct list all;
-	struct list lapse;		/* fronts_idle or fronts_stuck */
+	struct list lapse; /* fronts_idle or fronts_stuck */
 	struct list touched;
 	struct deferred end;
 };
@@ -251,18 +250,18 @@ struct front {
  * this connection may ask for, or SPAN_NONE. */
 struct front *front_new(struct gateway *, int *fd, struct span only_tenant,
     struct span only_function);
-void front_touch(struct front *);	/* settled at the end of the batch */
+void front_touch(struct front *); /* settled at the end of the batch */
 void front_settle(struct front *);
 void front_sweep(struct gateway *, uint64_t now_ms);
-void front_drain(struct front *);	/* closes when it is idle */
-size_t front_waiting(const struct front *);	/* bytes not written yet */
+void front_drain(struct front *);	    /* closes when it is idle */
+size_t front_waiting(const struct front *); /* bytes not written yet */
 /* The reply begins here; front_take_back() forgets it again, if nothing of it
  * was written (true). */
 void front_reply_begins(struct front *);
 bool front_take_back(struct front *);
 void front_hold(struct front *, bool);
-void front_done(struct front *);	/* END_REQUEST is in out */
-void front_break(struct front *, const char *why);	/* closes at once */
+void front_done(struct front *);		   /* END_REQUEST is in out */
+void front_break(struct front *, const char *why); /* closes at once */
 
 /* ---- body.c: what becomes a function's stdin -------------------------------------
  *
@@ -272,20 +271,20 @@ void front_break(struct front *, const char *why);	/* closes at once */
 
 enum body_kind { BODY_NONE, BODY_MEMORY, BODY_SPOOL, BODY_PIPE };
 
-enum { BODY_STAGE_BYTES = 64 * 1024 };	/* small pieces are gathered */
+enum { BODY_STAGE_BYTES = 64 * 1024 }; /* small pieces are gathered */
 
 struct body {
 	enum body_kind kind;
 	bool complete;
-	bool discard;			/* nobody reads it any more */
-	int fd;				/* ours: what we write to */
-	int read_fd;			/* ours: what the function gets */
+	bool discard; /* nobody reads it any more */
+	int fd;	      /* ours: what we write to */
+	int read_fd;  /* ours: what the function gets */
 	uint64_t bytes;
-	uint64_t expected;		/* UINT64_MAX: not known */
-	uint64_t most;			/* limits.body */
-	uint64_t reserved;		/* of gateway->body_memory */
-	struct watch watch;		/* BODY_PIPE: room again */
-	struct buf rest;		/* BODY_PIPE: found no room */
+	uint64_t expected;  /* UINT64_MAX: not known */
+	uint64_t most;	    /* limits.body */
+	uint64_t reserved;  /* of gateway->body_memory */
+	struct watch watch; /* BODY_PIPE: room again */
+	struct buf rest;    /* BODY_PIPE: found no room */
 };
 
 enum body_result { BODY_TAKEN, BODY_TOO_LARGE, BODY_NO_ROOM };
@@ -294,11 +293,11 @@ void body_init(struct body *);
 void body_free(struct request *);
 /* The function wants a pipe: 0, or -1 with errno. */
 int body_stream(struct request *);
-enum body_result body_put(struct request *, struct span);	/* errno */
-enum body_result body_flush(struct request *);	/* what was gathered */
+enum body_result body_put(struct request *, struct span); /* errno */
+enum body_result body_flush(struct request *); /* what was gathered */
 /* Complete: read-only from here on. 0, or -1 with errno. */
 int body_close(struct request *);
-bool body_full(const struct body *);	/* wait before more is put */
+bool body_full(const struct body *); /* wait before more is put */
 
 /* ---- invocation.c: one run of a function ---------------------------------------
  *
@@ -322,38 +321,44 @@ enum invocation_state {
 	INVOCATION_OVER,
 };
 
-enum stop_step { STOP_NONE, STOP_ASKED, STOP_KILLED, STOP_CELL, STOP_ABANDONED };
+enum stop_step {
+	STOP_NONE,
+	STOP_ASKED,
+	STOP_KILLED,
+	STOP_CELL,
+	STOP_ABANDONED
+};
 
 enum {
 	INVOCATION_WATCH_MS = 20,
-	INVOCATION_MUCH = 32 * 1024,	/* bytes of output, and */
-	INVOCATION_LONG_MS = 100,	/* ... that mean watching */
-	INVOCATION_SLACK_MS = 50,	/* the kernel's alarm comes first */
-	INVOCATION_CONFIRM_MS = 500,	/* behind grace, then the cell ends */
-	INVOCATION_ABANDON_MS = 2000,	/* behind that, we are on our own */
+	INVOCATION_MUCH = 32 * 1024,  /* bytes of output, and */
+	INVOCATION_LONG_MS = 100,     /* ... that mean watching */
+	INVOCATION_SLACK_MS = 50,     /* the kernel's alarm comes first */
+	INVOCATION_CONFIRM_MS = 500,  /* behind grace, then the cell ends */
+	INVOCATION_ABANDON_MS = 2000, /* behind that, we are on our own */
 	INVOCATION_RESENT_MOST = 3,
 	INVOCATION_STALE_MOST = 3,
-	INVOCATION_BUSY_MS = 5,		/* file is being written: try again, */
-	INVOCATION_BUSY_MOST_MS = 100,	/* doubling up to this */
+	INVOCATION_BUSY_MS = 5,	       /* file is being written: try again, */
+	INVOCATION_BUSY_MOST_MS = 100, /* doubling up to this */
 };
 
 struct invocation {
 	enum invocation_state state;
 	enum stop_step stop;
-	enum end stop_end;		/* why, while stop is not NONE */
+	enum end stop_end; /* why, while stop is not NONE */
 	uint64_t number;
-	struct launcher *launcher;	/* from SENT until OVER */
+	struct launcher *launcher; /* from SENT until OVER */
 	uint64_t sent_ms;
-	int out_fd;			/* ours */
-	int err_fd;			/* ours, until log gets it */
+	int out_fd; /* ours */
+	int err_fd; /* ours, until log gets it */
 	bool watched;
-	bool told_log;			/* about its stderr */
+	bool told_log; /* about its stderr */
 	struct watch out;
 	struct watch err;
-	bool ended;			/* ENDED came: the next is known */
-	bool lost;			/* its launcher is gone */
-	bool unread;			/* ... without reading START */
-	enum ended how;			/* of ENDED */
+	bool ended;	/* ENDED came: the next is known */
+	bool lost;	/* its launcher is gone */
+	bool unread;	/* ... without reading START */
+	enum ended how; /* of ENDED */
 	int error;
 	uint32_t step;
 	struct outcome_facts facts;
@@ -364,9 +369,9 @@ struct invocation {
 
 enum invocation_result {
 	INVOCATION_STARTED,
-	INVOCATION_NO_LAUNCHER,		/* it is gone; take another */
-	INVOCATION_NO_ROOM,		/* environment: words in *why */
-	INVOCATION_NO_RESOURCES,	/* errno */
+	INVOCATION_NO_LAUNCHER,	 /* it is gone; take another */
+	INVOCATION_NO_ROOM,	 /* environment: words in *why */
+	INVOCATION_NO_RESOURCES, /* errno */
 };
 
 /* Whether the kernel reads pipes without waiting when asked to (6.4 does). */
@@ -382,9 +387,9 @@ void invocation_ended(struct request *, const struct message_ended *);
 void invocation_lost(struct request *, bool unread);
 /* Ends it for this reason; the first reason counts. */
 void invocation_stop(struct request *, enum end);
-void invocation_stop_next(struct request *);	/* the next step is due */
+void invocation_stop_next(struct request *); /* the next step is due */
 void invocation_close_output(struct request *);
-void invocation_stderr_again(struct request *);	/* there is a log now */
+void invocation_stderr_again(struct request *); /* there is a log now */
 void invocation_reset(struct request *);	/* OVER ─▶ NONE */
 
 /* ---- reply.c: from a function's stdout to the web server ------------------------ */
@@ -392,28 +397,28 @@ void invocation_reset(struct request *);	/* OVER ─▶ NONE */
 enum {
 	REPLY_HOLD_MS = 20, /* from the end of output to the end of the run */
 	REPLY_MISSING_MS = 1000, /* ... when there is no header to go on */
-	REPLY_UPLOAD_MS = 1000, /* held for a body that does not go on */
+	REPLY_UPLOAD_MS = 1000,	 /* held for a body that does not go on */
 };
 
 struct reply {
-	struct buf head;	/* of the header what came in pieces */
+	struct buf head; /* of the header what came in pieces */
 	size_t scanned;
-	bool begun;		/* the header is on its way */
-	bool at_end;		/* no more will come */
+	bool begun;	/* the header is on its way */
+	bool at_end;	/* no more will come */
 	bool uploading; /* held while the body comes */
-	bool discard;		/* the body is not for the client (S9, S14) */
-	bool cut;		/* more than its Content-Length came */
-	bool limited;		/* more than limits.output came */
-	int64_t left;		/* of its Content-Length; -1: none given */
+	bool discard;	/* the body is not for the client (S9, S14) */
+	bool cut;	/* more than its Content-Length came */
+	bool limited;	/* more than limits.output came */
+	int64_t left;	/* of its Content-Length; -1: none given */
 	unsigned status;
-	uint64_t bytes;		/* of stdout */
-	char *redirect;		/* ours: a local redirect to follow */
-	const char *fault;	/* of its header, in words; NULL: none */
+	uint64_t bytes;	   /* of stdout */
+	char *redirect;	   /* ours: a local redirect to follow */
+	const char *fault; /* of its header, in words; NULL: none */
 };
 
 void reply_init(struct reply *);
 void reply_free(struct reply *);
-void reply_pump(struct request *);	/* reads what is there */
+void reply_pump(struct request *); /* reads what is there */
 /* Output and run are both over, or the hold is: what becomes of the request. */
 void reply_conclude(struct request *);
 void reply_hold_over(struct request *); /* its time is up */
@@ -449,110 +454,109 @@ enum request_state {
 	REQUEST_GONE,
 };
 
-enum request_waits {		/* who will call request_proceed() */
+enum request_waits { /* who will call request_proceed() */
 	WAITS_NOT,
-	WAITS_CELL,		/* in tenant->waiting */
-	WAITS_RESOLVED,		/* in resolve->requests */
-	WAITS_LAUNCHER,		/* in cell->wanting */
+	WAITS_CELL,	/* in tenant->waiting */
+	WAITS_RESOLVED, /* in resolve->requests */
+	WAITS_LAUNCHER, /* in cell->wanting */
 };
 
 enum {
 	REQUEST_SPARE_MOST = 64,
-	REQUEST_BUF_KEPT = 4096,	/* bytes of a buf that a spare keeps */
+	REQUEST_BUF_KEPT = 4096, /* bytes of a buf that a spare keeps */
 	REQUEST_REDIRECTS_MOST = 10,
-	REQUEST_CELLS_MOST = 3,		/* cells that ended under it */
+	REQUEST_CELLS_MOST = 3, /* cells that ended under it */
 };
 
 struct request {
 	enum request_state state;
 	enum request_waits waits;
-	struct gateway *gateway;	/* borrowed */
-	struct front *front;		/* NULL: answered, or gone */
+	struct gateway *gateway; /* borrowed */
+	struct front *front;	 /* NULL: answered, or gone */
 	struct list all;
-	struct list waiting;		/* by `waits` */
+	struct list waiting; /* by `waits` */
 	char name[REQUEST_ID_CHARS + 1];
 	char trace[56];
 
-	struct buf params;		/* the PARAMS stream */
-	struct span method;		/* all in params or static */
+	struct buf params;  /* the PARAMS stream */
+	struct span method; /* all in params or static */
 	struct span target;
 	struct span prefix;
 	struct span host_tenant;
 	struct span accept;
 	struct span remote;
-	struct span client_name;	/* its own request id, if valid */
-	struct span first_path;		/* target before redirects, no query */
-	char *redirect;			/* ours: target after one */
+	struct span client_name; /* its own request id, if valid */
+	struct span first_path;	 /* target before redirects, no query */
+	char *redirect;		 /* ours: target after one */
 	unsigned redirects;
 	unsigned redirect_status;
 	struct buf decoded;
-	struct route route;		/* in decoded, target */
+	struct route route; /* in decoded, target */
 
-	struct tenant *tenant;		/* counted there */
-	struct function *function;	/* a reference */
-	struct settings *settings;	/* a reference */
+	struct tenant *tenant;	   /* counted there */
+	struct function *function; /* a reference */
+	struct settings *settings; /* a reference */
 	struct admit_ticket ticket;
 	struct body body;
 	struct invocation run;
 	struct reply reply;
-	bool resolve_again;		/* STALE, or a new configuration */
-	bool moved;			/* its tenant had moved once */
-	unsigned cells;			/* that ended under it */
+	bool resolve_again; /* STALE, or a new configuration */
+	bool moved;	    /* its tenant had moved once */
+	unsigned cells;	    /* that ended under it */
 	unsigned resent;
 	unsigned stale;
-	unsigned busy_ms;		/* of the next try; 0: file not busy */
+	unsigned busy_ms; /* of the next try; 0: file not busy */
 	uint64_t busy_until_ms;
 
-	struct timer timer;		/* at the earliest of these; 0: none */
-	uint64_t due_ms;		/* of the state */
+	struct timer timer; /* at the earliest of these; 0: none */
+	uint64_t due_ms;    /* of the state */
 	uint64_t watch_ms;
 	uint64_t hold_ms;
 	uint64_t retry_ms;
 	uint64_t idle_ms;
 	uint64_t stop_ms;
 
-	bool ended;			/* `end` is set */
+	bool ended; /* `end` is set */
 	enum end end;
-	const char *end_limit;		/* a literal: "limits.time" */
-	char *end_value;		/* ours */
-	char *end_what;			/* ours */
+	const char *end_limit; /* a literal: "limits.time" */
+	char *end_value;       /* ours */
+	char *end_what;	       /* ours */
 	unsigned retry_after_s;
-	unsigned status;		/* sent, or 0 */
+	unsigned status; /* sent, or 0 */
 	uint64_t begun_us;
-	uint64_t complete_us;		/* read whole */
-	uint64_t granted_us;		/* has a slot */
+	uint64_t complete_us; /* read whole */
+	uint64_t granted_us;  /* has a slot */
 	struct deferred over;
 };
 
-struct request *request_new(struct front *);	/* NULL: no memory */
+struct request *request_new(struct front *); /* NULL: no memory */
 void request_params(struct request *, struct span);
 void request_params_end(struct request *);
 /* Its parameters, until those of another are asked for. */
 const struct request_params *request_pairs(const struct request *);
 void request_stdin(struct request *, struct span);
 void request_stdin_end(struct request *);
-void request_input_rests(struct request *);	/* no more for now */
+void request_input_rests(struct request *); /* no more for now */
 bool request_takes_input(const struct request *);
 void request_room(struct request *);		/* front was written */
-void request_abort(struct request *, enum end);	/* END_CLIENT_GONE, _ABORTED */
+void request_abort(struct request *, enum end); /* END_CLIENT_GONE, _ABORTED */
 
-void request_proceed(struct request *);		/* whatever can be done next */
-void request_granted(struct request *);		/* its ticket holds a slot */
+void request_proceed(struct request *); /* whatever can be done next */
+void request_granted(struct request *); /* its ticket holds a slot */
 void request_resolved(struct request *, enum resolved, struct function *,
     struct span reason);
-void request_cell_gone(struct request *);	/* while it waited for it */
-void request_run_over(struct request *);	/* invocation is OVER */
-void request_replying(struct request *);	/* the header went out */
-void request_redirect(struct request *);	/* to reply.redirect */
-void request_timer(struct request *);		/* a time has changed */
+void request_cell_gone(struct request *); /* while it waited for it */
+void request_run_over(struct request *);  /* invocation is OVER */
+void request_replying(struct request *);  /* the header went out */
+void request_redirect(struct request *);  /* to reply.redirect */
+void request_timer(struct request *);	  /* a time has changed */
 void request_wait(struct request *, enum request_waits, struct list *);
 
 /* The reason, once. what may be SPAN_NONE, limit NULL. request_end() also
  * answers with it when no header went out, breaks the connection otherwise, and
  * stops what runs. request_done() is for a reply that is complete. */
 void request_end(struct request *, enum end, struct span what);
-void request_end_limit(struct request *, enum end, enum limit,
-    uint64_t value);
+void request_end_limit(struct request *, enum end, enum limit, uint64_t value);
 void request_done(struct request *, enum end, uint32_t app_status);
 void request_spare_free(struct gateway *);
 const char *request_state_name(enum request_state);
@@ -560,13 +564,13 @@ const char *request_state_name(enum request_state);
 /* ---- access.c: what the log process is told -------------------------------------- */
 
 enum {
-	ACCESS_RECORDS_MOST = 256 * 1024,	/* bytes kept without a log */
+	ACCESS_RECORDS_MOST = 256 * 1024, /* bytes kept without a log */
 	ACCESS_HANDOVERS_MOST = 64,
 	ACCESS_TARGET_MOST = 2048,
 	ACCESS_DETAIL_MOST = 512,
 };
 
-void access_open(struct gateway *, int *fd);	/* a new channel */
+void access_open(struct gateway *, int *fd); /* a new channel */
 void access_record(const struct request *);
 /* The read end of a run's stderr, which has bytes: true when it was taken. */
 bool access_stderr(const struct request *, int *fd, bool over);
@@ -589,22 +593,22 @@ enum launcher_state {
 struct launcher {
 	enum launcher_state state;
 	uint32_t number;
-	struct cell *cell;		/* outlives us */
-	struct peer *peer;		/* ours */
-	struct request *request;	/* while BUSY, unless abandoned */
-	struct list all;		/* in cell->launchers */
-	struct list idle;		/* in cell->idle, last in first out */
-	struct list lapse;		/* in gateway->launchers_idle */
+	struct cell *cell;	 /* outlives us */
+	struct peer *peer;	 /* ours */
+	struct request *request; /* while BUSY, unless abandoned */
+	struct list all;	 /* in cell->launchers */
+	struct list idle;	 /* in cell->idle, last in first out */
+	struct list lapse;	 /* in gateway->launchers_idle */
 	uint64_t idle_since_ms;
 	struct deferred end;
 };
 
-struct launcher *launcher_take(struct cell *);	/* NULL: none is idle */
-void launcher_give(struct launcher *);		/* it is idle (again) */
-void launcher_want(struct cell *);		/* for who waits in wanting */
+struct launcher *launcher_take(struct cell *); /* NULL: none is idle */
+void launcher_give(struct launcher *);	       /* it is idle (again) */
+void launcher_want(struct cell *);	       /* for who waits in wanting */
 void launcher_came(struct cell *, const struct message_launcher *, int *fd);
 void launcher_busy(struct launcher *, struct request *);
-void launcher_abandon(struct launcher *);	/* its request is over */
+void launcher_abandon(struct launcher *); /* its request is over */
 void launcher_close(struct launcher **);
 void launcher_sweep(struct gateway *, uint64_t now_ms);
 
@@ -617,34 +621,34 @@ void launcher_sweep(struct gateway *, uint64_t now_ms);
  * closes when its last run is over, and it ends. LOST: its channel is closed;
  * it waits for its launchers' channels to tell how their runs ended. */
 
-enum { CELL_RESOLVES_MOST = 1024 };	/* questions under way */
+enum { CELL_RESOLVES_MOST = 1024 }; /* questions under way */
 
 enum cell_state { CELL_SERVING, CELL_LEAVING, CELL_LOST, CELL_GONE };
 
 struct cell {
 	enum cell_state state;
-	struct gateway *gateway;	/* borrowed */
-	struct tenant *tenant;		/* counted there */
-	struct peer *peer;		/* ours; NULL when LOST */
+	struct gateway *gateway; /* borrowed */
+	struct tenant *tenant;	 /* counted there */
+	struct peer *peer;	 /* ours; NULL when LOST */
 	struct list launchers;
 	struct list idle;
-	struct list wanting;		/* requests */
+	struct list wanting; /* requests */
 	size_t launcher_count;
-	size_t asked;			/* launchers that have not come yet */
+	size_t asked; /* launchers that have not come yet */
 	size_t running;
 	uint32_t next_launcher;
 	uid_t uid;
-	uint64_t heard_ms;		/* when it said something last */
-	bool doubted;			/* master was asked to kill it */
-	struct list resolves;		/* questions */
+	uint64_t heard_ms;    /* when it said something last */
+	bool doubted;	      /* master was asked to kill it */
+	struct list resolves; /* questions */
 	size_t resolve_count;
 	struct deferred end;
 	size_t directory_bytes;
 	char directory[];
 };
 
-struct resolve {			/* one question, many who wait */
-	struct list node;		/* in cell->resolves */
+struct resolve {	  /* one question, many who wait */
+	struct list node; /* in cell->resolves */
 	struct list requests;
 	uint64_t ask;
 	size_t name_bytes;
@@ -654,14 +658,13 @@ struct resolve {			/* one question, many who wait */
 /* Takes *fd. NULL: no memory. */
 struct cell *cell_new(struct tenant *, const struct message_tenant_cell *,
     int *fd);
-int cell_resolve(struct cell *, struct request *);	/* 0 or -1 */
-void cell_leave(struct cell *);		/* NULL is harmless */
+int cell_resolve(struct cell *, struct request *); /* 0 or -1 */
+void cell_leave(struct cell *);			   /* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
 void cell_fail(struct cell *, enum end, struct span reason);
-void cell_doubt(struct cell *);		/* it did not answer in time */
-void cell_settle(struct cell *);	/* a run of it is over */
-int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation,
-    int signo);
+void cell_doubt(struct cell *);	 /* it did not answer in time */
+void cell_settle(struct cell *); /* a run of it is over */
+int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation, int signo);
 int cell_list(struct cell *, uint64_t ask);
 int cell_plan(struct cell *, uint64_t ask);
 
@@ -681,16 +684,16 @@ enum {
 
 struct tenant {
 	enum tenant_state state;
-	struct gateway *gateway;	/* borrowed */
-	struct map_node node;		/* in gateway->tenants, by name */
+	struct gateway *gateway; /* borrowed */
+	struct map_node node;	 /* in gateway->tenants, by name */
 	struct admit_tenant admit;
 	struct map functions;
-	struct cell *cell;		/* ours, while SERVED */
-	struct list waiting;		/* requests, for a cell */
-	struct list errands;		/* control's asks, for a cell */
+	struct cell *cell;   /* ours, while SERVED */
+	struct list waiting; /* requests, for a cell */
+	struct list errands; /* control's asks, for a cell */
 	size_t request_count;
-	size_t cell_count;		/* also those that leave */
-	struct list idle;		/* in gateway->tenants_idle */
+	size_t cell_count; /* also those that leave */
+	struct list idle;  /* in gateway->tenants_idle */
 	uint64_t idle_since_ms;
 	uint64_t checked_ms;
 	struct deferred end;
@@ -700,15 +703,14 @@ struct tenant {
 struct tenant *tenant_find(struct gateway *, struct span name);
 struct tenant *tenant_get(struct gateway *, struct span name); /* NULL: full */
 struct span tenant_name(const struct tenant *);
-void tenant_configure(struct tenant *);		/* limits of the configuration */
+void tenant_configure(struct tenant *); /* limits of the configuration */
 void tenant_take(struct tenant *, struct request *);
-void tenant_give(struct request *);		/* clears request->tenant */
-void tenant_want_cell(struct tenant *);		/* asks master, once */
-void tenant_cell(struct gateway *, const struct message_tenant_cell *,
-    int *fd);
+void tenant_give(struct request *);	/* clears request->tenant */
+void tenant_want_cell(struct tenant *); /* asks master, once */
+void tenant_cell(struct gateway *, const struct message_tenant_cell *, int *fd);
 void tenant_none(struct gateway *, const struct message_tenant_none *);
-void tenant_cell_ends(struct tenant *, struct cell *);	/* no longer ours */
-void tenant_settle(struct tenant *);		/* freed if nobody needs it */
+void tenant_cell_ends(struct tenant *, struct cell *); /* no longer ours */
+void tenant_settle(struct tenant *); /* freed if nobody needs it */
 void tenant_sweep(struct gateway *, uint64_t now_ms);
 
 /* ---- function.c: what cells have resolved ------------------------------------------------
@@ -719,17 +721,17 @@ void tenant_sweep(struct gateway *, uint64_t now_ms);
 enum { FUNCTIONS_MOST = 65536 };
 
 struct function {
-	struct map_node node;		/* in tenant->functions, by name */
+	struct map_node node; /* in tenant->functions, by name */
 	struct admit_function admit;
-	struct settings *settings;	/* ours, a reference */
-	struct list used;		/* in gateway->functions */
-	uint32_t references;		/* requests, and the map while listed */
-	uint32_t generation;		/* of the configuration */
+	struct settings *settings; /* ours, a reference */
+	struct list used;	   /* in gateway->functions */
+	uint32_t references;	   /* requests, and the map while listed */
+	uint32_t generation;	   /* of the configuration */
 	uint32_t file_bytes;
 	uint32_t ticket_bytes;
 	bool listed;
-	bool watched;			/* from the start: see invocation.c */
-	char *file;			/* ours: file, then ticket */
+	bool watched; /* from the start: see invocation.c */
+	char *file;   /* ours: file, then ticket */
 	char name[];
 };
 
@@ -740,10 +742,11 @@ struct span function_ticket(const struct function *);
 /* What was asked for, if it is known and of this configuration. */
 struct function *function_find(struct tenant *, struct span asked);
 /* From the cell's answer; NULL when its settings are out of range. */
-struct function *function_learn(struct tenant *, const struct message_resolved *);
+struct function *function_learn(struct tenant *,
+    const struct message_resolved *);
 void function_forget(struct tenant *, struct span asked);
 void function_forget_all(struct tenant *);
-struct function *function_hold(struct function *);	/* NULL is harmless */
+struct function *function_hold(struct function *); /* NULL is harmless */
 void function_release(struct function **);
 
 #endif

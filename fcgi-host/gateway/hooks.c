@@ -44,11 +44,11 @@ void
 hooks_configure(struct gateway *g)
 {
 	struct control_operators operators = { .uid = geteuid(),
-	    .group = (gid_t)-1 };
+		.group = (gid_t)-1 };
 
 	if (g->config->operator_group[0] &&
 	    proc_find_group(g->config->operator_group, &operators.group) != 0)
-		operators.group = (gid_t)-1;	/* master has complained */
+		operators.group = (gid_t)-1; /* master has complained */
 	control_operators_set(g->control, operators);
 }
 

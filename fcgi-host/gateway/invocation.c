@@ -61,8 +61,8 @@ static void
 invocation_check(const struct request *r)
 {
 	const struct invocation *run = &r->run;
-	bool running = run->state == INVOCATION_SENT ||
-	    run->state == INVOCATION_EXITED;
+	bool running =
+	    run->state == INVOCATION_SENT || run->state == INVOCATION_EXITED;
 
 	assert((run->launcher != NULL) == running);
 	assert(run->state != INVOCATION_NONE || run->out_fd < 0);
@@ -96,7 +96,8 @@ invocation_start(struct request *r, struct launcher *l, const char **why)
 		return INVOCATION_NO_RESOURCES;
 	}
 	error = peer_send(l->peer, MESSAGE_START, &start, fds, count + 2) ?
-	    errno : 0;
+	    errno :
+	    0;
 	fd_close(&fds[count]);
 	fd_close(&fds[count + 1]);
 	if (error != 0) {
@@ -106,7 +107,8 @@ invocation_start(struct request *r, struct launcher *l, const char **why)
 		*why = "program arguments and environment are too long";
 		return error == EMSGSIZE ? INVOCATION_NO_ROOM :
 		    error == EPIPE || error == ECONNRESET ?
-		    INVOCATION_NO_LAUNCHER : INVOCATION_NO_RESOURCES;
+					   INVOCATION_NO_LAUNCHER :
+					   INVOCATION_NO_RESOURCES;
 	}
 	g->stats.invocations++;
 	run->launcher = l;
@@ -151,8 +153,7 @@ invocation_can_nowait(void)
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return false;
-	can = preadv2(fds[0], &part, 1, -1, RWF_NOWAIT) < 0 &&
-	    errno == EAGAIN;
+	can = preadv2(fds[0], &part, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN;
 	fd_close(&fds[0]);
 	fd_close(&fds[1]);
 	return can;
@@ -165,8 +166,9 @@ invocation_read(struct request *r, char *to, size_t room)
 	ssize_t n;
 
 	do
-		n = r->gateway->nowait ? preadv2(r->run.out_fd, &part, 1, -1,
-		    RWF_NOWAIT) : read(r->run.out_fd, to, room);
+		n = r->gateway->nowait ?
+		    preadv2(r->run.out_fd, &part, 1, -1, RWF_NOWAIT) :
+		    read(r->run.out_fd, to, room);
 	while (n < 0 && errno == EINTR);
 	return n;
 }
@@ -179,18 +181,18 @@ write_start(struct request *r, struct message_start *start, const char **why)
 	static struct buf args = { .ceiling = ENVIRONMENT_MOST };
 	const struct settings *s = r->settings;
 	const struct config *config = r->gateway->config;
-	const struct grant *grant = config_grant(config,
-	    tenant_name(r->tenant));
+	const struct grant *grant =
+	    config_grant(config, tenant_name(r->tenant));
 	uint64_t time_ms = s->limits[LIMIT_time];
 	const struct environment_facts facts = {
 		.params = request_pairs(r),
 		.route = &r->route,
 		.method = r->method,
 		.has_body = r->body.kind != BODY_NONE,
-		.body_bytes = r->body.complete ? r->body.bytes :
-		    r->body.expected,
-		.body_length_known = r->body.complete ||
-		    r->body.expected != UINT64_MAX,
+		.body_bytes =
+		    r->body.complete ? r->body.bytes : r->body.expected,
+		.body_length_known =
+		    r->body.complete || r->body.expected != UINT64_MAX,
 		.directory = span_make(r->tenant->cell->directory,
 		    r->tenant->cell->directory_bytes),
 		.file = function_file(r->function),
@@ -252,7 +254,8 @@ invocation_times(struct request *r)
 	if (r->function->watched)
 		invocation_watch(r);
 	r->due_ms = limits[LIMIT_time] ?
-	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS : 0;
+	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS :
+	    0;
 	r->idle_ms = limits[LIMIT_idle] ? now_ms + limits[LIMIT_idle] : 0;
 	request_timer(r);
 }
@@ -275,9 +278,10 @@ invocation_watch(struct request *r)
 	r->watch_ms = 0;
 	if (run->watched || run->state == INVOCATION_OVER)
 		return;
-	if ((run->out_fd >= 0 && loop_watch(loop, &run->out, run->out_fd,
-	    LOOP_READ) != 0) || (run->err_fd >= 0 && loop_watch(loop,
-	    &run->err, run->err_fd, LOOP_READ) != 0)) {
+	if ((run->out_fd >= 0 &&
+		loop_watch(loop, &run->out, run->out_fd, LOOP_READ) != 0) ||
+	    (run->err_fd >= 0 &&
+		loop_watch(loop, &run->err, run->err_fd, LOOP_READ) != 0)) {
 		/* Its output would be lost: the machine is out of memory. */
 		invocation_stop(r, END_MACHINE);
 		return;
@@ -331,7 +335,7 @@ errors_check(struct request *r)
 	if (ioctl(run->err_fd, FIONREAD, &bytes) != 0 || bytes == 0)
 		return;
 	loop_unwatch(r->gateway->loop, &run->err);
-	fcntl(run->err_fd, F_SETFL, O_NONBLOCK);	/* log never waits */
+	fcntl(run->err_fd, F_SETFL, O_NONBLOCK); /* log never waits */
 	if (!access_stderr(r, &run->err_fd, over))
 		return;
 	fd_close(&run->err_fd);
@@ -343,10 +347,9 @@ invocation_stderr_again(struct request *r)
 	struct invocation *run = &r->run;
 
 	if (run->watched && run->err_fd >= 0 && run->err.fd < 0 &&
-	    loop_watch(r->gateway->loop, &run->err, run->err_fd,
-	    LOOP_READ) != 0)
-		diag_warn("cannot watch a function's stderr: %s",
-		    diag_errno());
+	    loop_watch(r->gateway->loop, &run->err, run->err_fd, LOOP_READ) !=
+		0)
+		diag_warn("cannot watch a function's stderr: %s", diag_errno());
 }
 
 /* ---- its end -------------------------------------------------------------- */
@@ -369,8 +372,8 @@ void
 invocation_ended(struct request *r, const struct message_ended *m)
 {
 	struct invocation *run = &r->run;
-	uint64_t ran_us = m->ended_us > m->started_us ?
-	    m->ended_us - m->started_us : 0;
+	uint64_t ran_us =
+	    m->ended_us > m->started_us ? m->ended_us - m->started_us : 0;
 
 	run->how = (enum ended)m->how;
 	run->error = (int)m->error;
@@ -431,8 +434,8 @@ invocation_stop(struct request *r, enum end why)
 {
 	struct invocation *run = &r->run;
 
-	if (run->stop != STOP_NONE || (run->state != INVOCATION_SENT &&
-	    run->state != INVOCATION_EXITED))
+	if (run->stop != STOP_NONE ||
+	    (run->state != INVOCATION_SENT && run->state != INVOCATION_EXITED))
 		return;
 	run->stop_end = run->facts.stop_end = why;
 	run->facts.stopped = true;
@@ -467,7 +470,7 @@ invocation_stop_next(struct request *r)
 		break;
 	case STOP_CELL:
 		diag_error("run not confirmed as ended, given up: "
-		    "function=%s/%s request=%s launcher=%u",
+			   "function=%s/%s request=%s launcher=%u",
 		    r->tenant->name, r->function->name, r->name, l->number);
 		run->stop = STOP_ABANDONED;
 		launcher_abandon(l);

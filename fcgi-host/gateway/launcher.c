@@ -45,8 +45,8 @@ launcher_move(struct launcher *l, enum launcher_state to)
 static void
 launcher_check(const struct launcher *l)
 {
-	assert((l->peer != NULL) == (l->state == LAUNCHER_IDLE ||
-	    l->state == LAUNCHER_BUSY));
+	assert((l->peer != NULL) ==
+	    (l->state == LAUNCHER_IDLE || l->state == LAUNCHER_BUSY));
 	assert(l->request == NULL || l->state == LAUNCHER_BUSY);
 	assert(list_empty(&l->idle) || l->state == LAUNCHER_IDLE);
 }
@@ -67,7 +67,7 @@ launcher_want(struct cell *c)
 		return;
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return;		/* who waits has a deadline */
+		return; /* who waits has a deadline */
 	l->cell = c;
 	l->number = wanted.launcher = c->next_launcher++;
 	list_init(&l->idle);
@@ -89,12 +89,13 @@ launcher_came(struct cell *c, const struct message_launcher *m, int *fd)
 	struct launcher *l = launcher_numbered(c, m->launcher);
 
 	if (!l || l->state != LAUNCHER_ASKED)
-		return;		/* it says so twice, or we never asked */
+		return; /* it says so twice, or we never asked */
 	c->asked--;
 	if (*fd < 0) {
 		errno = (int)m->error;
 		diag_warn("no launcher for tenant %s: %s; the next request "
-		    "asks again", c->tenant->name, diag_errno());
+			  "asks again",
+		    c->tenant->name, diag_errno());
 		launcher_close(&l);
 		if (c->launcher_count == 0)
 			launcher_none(c, diag_errno());
@@ -113,8 +114,9 @@ static void
 launcher_none(struct cell *c, const char *why)
 {
 	while (!list_empty(&c->wanting))
-		request_end(LIST_OWNER(list_first(&c->wanting),
-		    struct request, waiting), END_MACHINE, span_of(why));
+		request_end(LIST_OWNER(list_first(&c->wanting), struct request,
+				waiting),
+		    END_MACHINE, span_of(why));
 }
 
 static struct launcher *
@@ -239,7 +241,8 @@ launcher_says(void *arg, enum message_type type, struct span body, int *fds,
 		launcher_ended(l, &ended);
 	else
 		diag_warn("launcher of tenant %s said %s, which does not fit; "
-		    "ignored", l->cell->tenant->name, message_row(type)->name);
+			  "ignored",
+		    l->cell->tenant->name, message_row(type)->name);
 }
 
 /* The launcher is free before its request hears of it: what comes next may need
@@ -269,7 +272,7 @@ launcher_gone(void *arg, const char *reason, bool unread)
 
 	if (l->state == LAUNCHER_BUSY && c->state == CELL_SERVING)
 		diag_warn("launcher gone: tenant=%s launcher=%u reason=\"%s\" "
-		    "request=%s; the next request gets another",
+			  "request=%s; the next request gets another",
 		    c->tenant->name, l->number, reason, r ? r->name : "-");
 	l->request = NULL;
 	if (r)

@@ -20,7 +20,7 @@ enum listener_state { LISTENER_OPEN, LISTENER_PAUSED, LISTENER_CLOSED };
 struct listener {
 	enum listener_state state;
 	struct gateway *gateway;
-	int fd;				/* ours */
+	int fd; /* ours */
 	size_t fd_limit;
 	struct watch watch;
 	struct timer pause;
@@ -38,15 +38,17 @@ listener_open(struct gateway *g)
 {
 	struct listener *l = diag_alloc(sizeof(*l));
 
-	*l = (struct listener){ .gateway = g, .fd = GATEWAY_FRONT_FD,
-	    .fd_limit = raise_fd_limit() };
+	*l = (struct listener){ .gateway = g,
+		.fd = GATEWAY_FRONT_FD,
+		.fd_limit = raise_fd_limit() };
 	g->listener = l;
 	watch_init(&l->watch, listener_ready, l);
 	timer_init(&l->pause, listener_resume, l);
 	if (fd_nonblock(l->fd, true) != 0 || fd_cloexec(l->fd, true) != 0 ||
 	    loop_watch(g->loop, &l->watch, l->fd, LOOP_READ) != 0)
 		diag_fatal("cannot listen on the front socket (descriptor %d): "
-		    "%s", l->fd, diag_errno());
+			   "%s",
+		    l->fd, diag_errno());
 }
 
 void
@@ -111,8 +113,8 @@ listener_accept(struct listener *l)
 	if (fd_peer_of(fd, &peer) != 0 || !may_connect(g, &peer)) {
 		g->stats.connections_refused++;
 		diag_warn("connection to the front socket refused: user %u is "
-		    "not in front.users; pid=%ld", (unsigned)peer.uid,
-		    (long)peer.pid);
+			  "not in front.users; pid=%ld",
+		    (unsigned)peer.uid, (long)peer.pid);
 		fd_close(&fd);
 		return true;
 	}
@@ -128,8 +130,8 @@ listener_pause(struct listener *l, const char *why)
 
 	g->stats.accept_pauses++;
 	diag_warn("no more connections are accepted: %s; looking again in a "
-	    "second; connections=%zu requests=%zu", why, g->front_count,
-	    g->request_count);
+		  "second; connections=%zu requests=%zu",
+	    why, g->front_count, g->request_count);
 	l->state = LISTENER_PAUSED;
 	loop_change(g->loop, &l->watch, 0);
 	loop_timer_set(g->loop, &l->pause,

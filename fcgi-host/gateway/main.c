@@ -20,14 +20,14 @@ main(void)
 	fd_fill_standard();
 	if (proc_die_with_parent() != 0 || proc_no_new_privs() != 0)
 		diag_fatal("cannot give up privileges: %s", diag_errno());
-	signal(SIGPIPE, SIG_IGN);	/* a function need not read its stdin */
+	signal(SIGPIPE, SIG_IGN); /* a function need not read its stdin */
 	gateway_init(g);
-	loop_on_signal(g->loop, SIGTERM, nothing, NULL);  /* master decides */
+	loop_on_signal(g->loop, SIGTERM, nothing, NULL); /* master decides */
 	loop_on_signal(g->loop, SIGINT, nothing, NULL);
 	loop_on_signal(g->loop, SIGHUP, nothing, NULL);
-	master_open(g);			/* CONFIG comes, and we serve */
+	master_open(g); /* CONFIG comes, and we serve */
 	loop_run(g->loop);
-	access_close(g, GATEWAY_FLUSH_MS);	/* what was the last request? */
+	access_close(g, GATEWAY_FLUSH_MS); /* what was the last request? */
 	return 0;
 }
 

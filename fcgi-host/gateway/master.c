@@ -12,8 +12,8 @@ static void master_says(void *arg, enum message_type, struct span body,
 static void master_gone(void *arg, const char *reason, bool unread);
 static bool master_life(struct gateway *, enum message_type, struct span body,
     int *fds);
-static bool master_answer(struct gateway *, enum message_type,
-    struct span body, int *fds);
+static bool master_answer(struct gateway *, enum message_type, struct span body,
+    int *fds);
 
 void
 master_open(struct gateway *g)
@@ -52,8 +52,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	struct message_drain drain;
 	struct message_wire wire;
 
-	if (type == MESSAGE_CONFIG &&
-	    message_config_decode(body, &config) == 0)
+	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
 		gateway_configure(g, config.options);
 	else if (type == MESSAGE_DRAIN &&
 	    message_drain_decode(body, &drain) == 0)
@@ -115,7 +114,7 @@ void
 master_cell_kill(struct gateway *g, struct span tenant, const char *reason)
 {
 	const struct message_cell_kill m = { .tenant = tenant,
-	    .reason = span_of(reason) };
+		.reason = span_of(reason) };
 
 	diag_error("cell to be killed: tenant=%.*s reason=\"%s\"",
 	    SPAN_ARGS(tenant), reason);

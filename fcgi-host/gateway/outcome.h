@@ -10,15 +10,15 @@
 #include "gateway/answer.h"
 
 struct outcome_facts {
-	bool lost;		/* whoever ran it is gone: nothing is known */
-	bool cell_lost;		/* ... with all of the tenant's processes */
-	int wait_status;	/* of the main process */
+	bool lost;	 /* whoever ran it is gone: nothing is known */
+	bool cell_lost;	 /* ... with all of the tenant's processes */
+	int wait_status; /* of the main process */
 	uint64_t ran_us;
 	uint64_t cpu_us;
-	uint64_t time_ms;	/* limits.time, 0: none */
-	uint64_t cpu_ms;	/* limits.cpu, 0: none */
-	bool stopped;		/* the host had ordered its end, */
-	enum end stop_end;	/* ... because of this */
+	uint64_t time_ms;  /* limits.time, 0: none */
+	uint64_t cpu_ms;   /* limits.cpu, 0: none */
+	bool stopped;	   /* the host had ordered its end, */
+	enum end stop_end; /* ... because of this */
 };
 
 /* For a reply whose header is complete: END_DONE when the run ended by itself,

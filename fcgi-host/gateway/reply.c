@@ -17,7 +17,7 @@
 
 #include "gateway/gateway.h"
 
-enum { HEAD_USUAL = 512 };	/* room for a header, with the body at once */
+enum { HEAD_USUAL = 512 }; /* room for a header, with the body at once */
 
 /* What is read at once: as much as a pipe holds. */
 static char block[64 * 1024];
@@ -121,8 +121,7 @@ reply_take(struct request *r, struct span s)
 		return;
 	}
 	if (limits[LIMIT_idle] && r->run.stop == STOP_NONE)
-		r->idle_ms = loop_now_ms(r->gateway->loop) +
-		    limits[LIMIT_idle];
+		r->idle_ms = loop_now_ms(r->gateway->loop) + limits[LIMIT_idle];
 	if (p->begun)
 		reply_body(r, s);
 	else if (!p->redirect)
@@ -164,15 +163,14 @@ reply_head(struct request *r, struct span s)
 static void
 reply_head_complete(struct request *r, struct span bytes, size_t head_bytes)
 {
-	static struct cgi_head head;	/* large */
+	static struct cgi_head head; /* large */
 
 	if (cgi_head_parse(span_take(bytes, head_bytes), &head) != 0) {
 		request_end(r, END_BAD_REPLY,
 		    span_of(cgi_head_error_words(head.error)));
 		return;
 	}
-	if (head.kind == CGI_LOCAL_REDIRECT &&
-	    stays_inside(r, head.location)) {
+	if (head.kind == CGI_LOCAL_REDIRECT && stays_inside(r, head.location)) {
 		r->reply.redirect = span_dup(head.location);
 		r->redirect_status = head.status;
 		if (!r->reply.redirect)
@@ -196,8 +194,9 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	struct span part;
 	size_t at, room;
 
-	policy.extra = span_make(extra, (size_t)snprintf(extra, sizeof(extra),
-	    "X-Request-Id: %s\r\n", r->name));
+	policy.extra = span_make(extra,
+	    (size_t)snprintf(extra, sizeof(extra), "X-Request-Id: %s\r\n",
+		r->name));
 	p->begun = true;
 	p->left = head->content_length;
 	p->discard = head->bodyless || span_equal(r->method, SPAN("HEAD"));
@@ -209,8 +208,8 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 		front_break(f, "no memory for a reply");
 		return;
 	}
-	room = FCGI_RECORD_CONTENT_MOST - (buf_bytes(&f->out) - at -
-	    FCGI_HEADER_LEN);
+	room = FCGI_RECORD_CONTENT_MOST -
+	    (buf_bytes(&f->out) - at - FCGI_HEADER_LEN);
 	part = span_take(body, room);
 	if (buf_put(&f->out, part) != 0) {
 		front_break(f, "no memory for a reply");
@@ -218,7 +217,7 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	}
 	record_close(&f->out, at, f->id);
 	if (fcgi_put_stream(&f->out, FCGI_STDOUT, f->id,
-	    span_skip(body, part.bytes)) != 0) {
+		span_skip(body, part.bytes)) != 0) {
 		front_break(f, "no memory for a reply");
 		return;
 	}
@@ -263,7 +262,7 @@ stays_inside(const struct request *r, struct span location)
 
 	buf_init(&decoded, ROUTE_TARGET_MOST);
 	inside = route_find(location, r->prefix, r->host_tenant, &decoded,
-	    &route, &why) == ROUTE_FOUND &&
+		     &route, &why) == ROUTE_FOUND &&
 	    span_equal(route.tenant, r->route.tenant);
 	buf_free(&decoded);
 	return inside;
@@ -383,8 +382,10 @@ reply_conclude(struct request *r)
 		return;
 	}
 	if (p->left > 0 && !p->discard) {
-		snprintf(missing, sizeof(missing), "%" PRId64 " bytes are "
-		    "missing", p->left);
+		snprintf(missing, sizeof(missing),
+		    "%" PRId64 " bytes are "
+		    "missing",
+		    p->left);
 		request_end(r, END_SHORT_REPLY, span_of(missing));
 		return;
 	}
@@ -434,8 +435,9 @@ reply_failed(struct request *r, enum end end)
 		request_end(r, end, SPAN("its cell ended"));
 		break;
 	default:
-		request_end(r, end, span_of(proc_status_words(
-		    r->run.facts.wait_status, words)));
+		request_end(r, end,
+		    span_of(proc_status_words(r->run.facts.wait_status,
+			words)));
 		break;
 	}
 }
@@ -446,8 +448,8 @@ reply_end(struct request *r, uint32_t app_status)
 	struct front *f = r->front;
 
 	if (fcgi_put_stream_end(&f->out, FCGI_STDOUT, f->id) != 0 ||
-	    fcgi_put_end(&f->out, f->id, app_status,
-	    FCGI_REQUEST_COMPLETE) != 0) {
+	    fcgi_put_end(&f->out, f->id, app_status, FCGI_REQUEST_COMPLETE) !=
+		0) {
 		front_break(f, "no memory for a reply");
 		return;
 	}
@@ -470,8 +472,8 @@ reply_own(struct request *r)
 		.request_id = span_make(r->name, REQUEST_ID_CHARS),
 		.method = r->method,
 		.accept = r->accept,
-		.allow = r->end == END_METHOD ? span_of(r->end_value) :
-		    SPAN_NONE,
+		.allow =
+		    r->end == END_METHOD ? span_of(r->end_value) : SPAN_NONE,
 		.retry_after_s = r->retry_after_s,
 		.head = span_equal(r->method, SPAN("HEAD")),
 	};
@@ -479,8 +481,8 @@ reply_own(struct request *r)
 	buf_clear(&text);
 	r->status = end_row(r->end)->status;
 	if (answer_write(&text, &facts) != 0 ||
-	    fcgi_put_stream(&f->out, FCGI_STDOUT, f->id,
-	    buf_span(&text)) != 0) {
+	    fcgi_put_stream(&f->out, FCGI_STDOUT, f->id, buf_span(&text)) !=
+		0) {
 		front_break(f, "no memory for an answer");
 		return;
 	}

@@ -47,10 +47,14 @@ static void request_reset(struct request *);
 /* ---- its life --------------------------------------------------------------- */
 
 static const char *const state_names[] = {
-	[REQUEST_READING] = "reading", [REQUEST_ROUTED] = "routed",
-	[REQUEST_WAITING] = "waiting", [REQUEST_STARTING] = "starting",
-	[REQUEST_RUNNING] = "running", [REQUEST_REPLYING] = "replying",
-	[REQUEST_ENDING] = "ending", [REQUEST_GONE] = "gone",
+	[REQUEST_READING] = "reading",
+	[REQUEST_ROUTED] = "routed",
+	[REQUEST_WAITING] = "waiting",
+	[REQUEST_STARTING] = "starting",
+	[REQUEST_RUNNING] = "running",
+	[REQUEST_REPLYING] = "replying",
+	[REQUEST_ENDING] = "ending",
+	[REQUEST_GONE] = "gone",
 };
 
 const char *
@@ -176,7 +180,7 @@ request_params_end(struct request *r)
 }
 
 /* Taken apart when they have come, and usually still so at the start. */
-static struct request_params pairs;	/* large */
+static struct request_params pairs; /* large */
 static const struct request *pairs_of;
 
 const struct request_params *
@@ -199,8 +203,9 @@ request_read_params(struct request *r)
 	pairs_of = NULL;
 	result = request_params_read(&pairs, buf_span(&r->params));
 	if (result != PARAMS_DONE) {
-		request_end(r, result == PARAMS_TOO_LONG ? END_HEAD_SIZE :
-		    END_BAD_REQUEST, span_of(params_result_words(result)));
+		request_end(r,
+		    result == PARAMS_TOO_LONG ? END_HEAD_SIZE : END_BAD_REQUEST,
+		    span_of(params_result_words(result)));
 		return false;
 	}
 	r->method = request_params_get(&pairs, SPAN("REQUEST_METHOD"));
@@ -225,17 +230,17 @@ request_read_params(struct request *r)
 static bool
 request_read_length(struct request *r, const struct request_params *params)
 {
-	struct span length = request_params_get(params,
-	    SPAN("CONTENT_LENGTH"));
+	struct span length = request_params_get(params, SPAN("CONTENT_LENGTH"));
 
 	if (r->method.bytes == 0 || r->target.bytes == 0) {
-		request_end(r, END_BAD_REQUEST, r->method.bytes == 0 ?
-		    SPAN("the web server sent no REQUEST_METHOD") :
-		    SPAN("the web server sent no REQUEST_URI"));
+		request_end(r, END_BAD_REQUEST,
+		    r->method.bytes == 0 ?
+			SPAN("the web server sent no REQUEST_METHOD") :
+			SPAN("the web server sent no REQUEST_URI"));
 		return false;
 	}
-	if (length.bytes > 0 && span_number(length, INT64_MAX,
-	    &r->body.expected) != 0) {
+	if (length.bytes > 0 &&
+	    span_number(length, INT64_MAX, &r->body.expected) != 0) {
 		request_end(r, END_BAD_REQUEST,
 		    SPAN("its Content-Length is not a number"));
 		return false;
@@ -282,7 +287,7 @@ request_may(struct request *r)
 	}
 	if (f->only_tenant &&
 	    (!span_equal(r->route.tenant, span_of(f->only_tenant)) ||
-	    !span_equal(r->route.function, span_of(f->only_function)))) {
+		!span_equal(r->route.function, span_of(f->only_function)))) {
 		request_end(r, END_FORBIDDEN,
 		    SPAN("this connection is for another function"));
 		return false;
@@ -328,7 +333,7 @@ request_stdin_end(struct request *r)
 		return;
 	}
 	if (b->expected != UINT64_MAX && b->bytes < b->expected) {
-		request_end(r, END_BODY_CUT, SPAN_NONE);	/* F8 */
+		request_end(r, END_BODY_CUT, SPAN_NONE); /* F8 */
 		return;
 	}
 	if (body_close(r) != 0) {
@@ -394,7 +399,7 @@ request_find(struct request *r)
 	if (r->body.complete || r->body.kind == BODY_PIPE)
 		request_admit(r);
 	else if (r->front)
-		front_touch(r->front);	/* it may go on */
+		front_touch(r->front); /* it may go on */
 }
 
 /* Now its settings are known. False: it has ended. */
@@ -424,8 +429,8 @@ request_found(struct request *r, struct function *f)
 		request_end_limit(r, END_BODY_SIZE, LIMIT_body, b->most);
 		return false;
 	}
-	if (s->body == BODY_STREAM && !b->complete &&
-	    b->kind == BODY_NONE && body_stream(r) != 0) {
+	if (s->body == BODY_STREAM && !b->complete && b->kind == BODY_NONE &&
+	    body_stream(r) != 0) {
 		request_end(r, END_MACHINE, span_of(diag_errno()));
 		return false;
 	}
@@ -469,8 +474,9 @@ request_busy(struct request *r, enum admit_answer answer)
 	};
 	const struct config *config = r->gateway->config;
 	uint64_t value = answer == ADMIT_FULL_FUNCTION ?
-	    config->queue_function : answer == ADMIT_FULL_TENANT ?
-	    config->queue_tenant : config->queue_host;
+	    config->queue_function :
+	    answer == ADMIT_FULL_TENANT ? config->queue_tenant :
+					  config->queue_host;
 	char text[32];
 
 	r->end_limit = rows[answer].limit;
@@ -503,7 +509,7 @@ request_start(struct request *r)
 		return;
 	}
 	if (!cell) {
-		request_resolve(r);	/* waits for the cell first */
+		request_resolve(r); /* waits for the cell first */
 		return;
 	}
 	while ((l = launcher_take(cell))) {
@@ -512,7 +518,7 @@ request_start(struct request *r)
 			request_move(r, REQUEST_RUNNING);
 			return;
 		case INVOCATION_NO_LAUNCHER:
-			continue;	/* it is told of that by itself */
+			continue; /* it is told of that by itself */
 		case INVOCATION_NO_ROOM:
 			launcher_give(l);
 			request_end(r, END_HEAD_SIZE, span_of(why));
@@ -556,8 +562,8 @@ request_resolve(struct request *r)
 }
 
 void
-request_resolved(struct request *r, enum resolved outcome,
-    struct function *f, struct span reason)
+request_resolved(struct request *r, enum resolved outcome, struct function *f,
+    struct span reason)
 {
 	request_unwait(r);
 	switch (outcome) {
@@ -698,9 +704,12 @@ request_not_started(struct request *r)
 	errno = run->error;
 	snprintf(words, sizeof(words), "%s: %s",
 	    proc_step_name((enum proc_step)run->step), diag_errno());
-	request_end(r, run->error == EAGAIN || run->error == ENOMEM ||
-	    run->error == EMFILE || run->error == ENFILE ? END_MACHINE :
-	    END_NOT_STARTED, span_of(words));
+	request_end(r,
+	    run->error == EAGAIN || run->error == ENOMEM ||
+		    run->error == EMFILE || run->error == ENFILE ?
+		END_MACHINE :
+		END_NOT_STARTED,
+	    span_of(words));
 }
 
 /* Somebody is still writing the file: a little later, with its slot. */
@@ -715,9 +724,9 @@ request_hold_back(struct request *r, uint64_t now_ms)
 		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue, queue_ms);
 		return;
 	}
-	r->busy_ms = r->busy_ms == 0 ? INVOCATION_BUSY_MS :
-	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ?
-	    INVOCATION_BUSY_MOST_MS : r->busy_ms * 2;
+	r->busy_ms = r->busy_ms == 0		     ? INVOCATION_BUSY_MS :
+	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ? INVOCATION_BUSY_MOST_MS :
+						       r->busy_ms * 2;
 	request_unstart(r);
 	r->resolve_again = true;
 	r->retry_ms = now_ms + r->busy_ms;
@@ -837,8 +846,8 @@ request_due(void *arg)
 static void
 request_overdue(struct request *r)
 {
-	const uint64_t *limits = r->settings ? r->settings->limits :
-	    r->gateway->config->limits;
+	const uint64_t *limits =
+	    r->settings ? r->settings->limits : r->gateway->config->limits;
 
 	switch (r->state) {
 	case REQUEST_READING:

@@ -202,7 +202,7 @@ tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fd)
 	struct list waiting;
 
 	if (!t || t->state != TENANT_ASKED)
-		return;		/* nobody asked: closing it ends the cell */
+		return; /* nobody asked: closing it ends the cell */
 	t->cell = cell_new(t, m, fd);
 	if (!t->cell) {
 		tenant_move(t, TENANT_KNOWN);
@@ -212,8 +212,8 @@ tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fd)
 	t->checked_ms = loop_now_ms(g->loop);
 	tenant_move(t, TENANT_SERVED);
 	while (!list_empty(&t->errands)) {
-		struct errand *e = LIST_OWNER(list_first(&t->errands),
-		    struct errand, node);
+		struct errand *e =
+		    LIST_OWNER(list_first(&t->errands), struct errand, node);
 
 		list_remove(&e->node);
 		errand_run(&e, t);
@@ -227,8 +227,8 @@ tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fd)
 		list_add_last(&waiting, node);
 	}
 	while (!list_empty(&waiting)) {
-		struct request *r = LIST_OWNER(list_first(&waiting),
-		    struct request, waiting);
+		struct request *r =
+		    LIST_OWNER(list_first(&waiting), struct request, waiting);
 
 		r->waits = WAITS_NOT;
 		list_remove(&r->waiting);
@@ -246,9 +246,9 @@ tenant_none(struct gateway *g, const struct message_tenant_none *m)
 		return;
 	if (t->state == TENANT_ASKED)
 		tenant_move(t, TENANT_KNOWN);
-	else if (t->state == TENANT_SERVED)	/* it could not be finished */
-		cell_fail(t->cell, m->refused ? END_TENANT_REFUSED :
-		    END_NO_TENANT, m->reason);
+	else if (t->state == TENANT_SERVED) /* it could not be finished */
+		cell_fail(t->cell,
+		    m->refused ? END_TENANT_REFUSED : END_NO_TENANT, m->reason);
 	function_forget_all(t);
 	if (m->refused)
 		tenant_fail(t, END_TENANT_REFUSED, m->reason);
@@ -261,16 +261,18 @@ static void
 tenant_fail(struct tenant *t, enum end end, struct span reason)
 {
 	while (!list_empty(&t->errands)) {
-		struct errand *e = LIST_OWNER(list_first(&t->errands),
-		    struct errand, node);
+		struct errand *e =
+		    LIST_OWNER(list_first(&t->errands), struct errand, node);
 
 		list_remove(&e->node);
-		errand_fail(t->gateway, &e, reason.bytes > 0 ? reason :
-		    SPAN("there is no such tenant"));
+		errand_fail(t->gateway, &e,
+		    reason.bytes > 0 ? reason :
+				       SPAN("there is no such tenant"));
 	}
 	while (!list_empty(&t->waiting))
-		request_end(LIST_OWNER(list_first(&t->waiting),
-		    struct request, waiting), end, reason);
+		request_end(LIST_OWNER(list_first(&t->waiting), struct request,
+				waiting),
+		    end, reason);
 }
 
 void

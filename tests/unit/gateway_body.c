@@ -105,7 +105,7 @@ none(void **state)
 	web_flush(&web);
 	host_start(&host, &s);
 	assert_int_equal(s.in, -1);
-	assert_null(start_env(&s, "CONTENT_LENGTH"));	/* R10 */
+	assert_null(start_env(&s, "CONTENT_LENGTH")); /* R10 */
 	answered(&s, "done");
 }
 
@@ -196,7 +196,7 @@ large(void **state)
 	snprintf(spool, sizeof(spool), "%s/spool", host.directory);
 	d = opendir(spool);
 	while ((e = readdir(d)))
-		assert_true(e->d_name[0] == '.');	/* no name is left */
+		assert_true(e->d_name[0] == '.'); /* no name is left */
 	closedir(d);
 	answered(&s, "done");
 }
@@ -226,7 +226,7 @@ excess(void **state)
 	fcgi_put_stream(&web.send, FCGI_STDIN, 1, SPAN("1234"));
 	fcgi_put_stream(&web.send, FCGI_STDIN, 1, SPAN("5more"));
 	fcgi_put_stream_end(&web.send, FCGI_STDIN, 1);
-	fcgi_put_stream_end(&web.send, FCGI_STDIN, 1);	/* once more */
+	fcgi_put_stream_end(&web.send, FCGI_STDIN, 1); /* once more */
 	web_flush(&web);
 	host_start(&host, &s);
 	reads(&s, "12345", 5);
@@ -344,7 +344,7 @@ stream(void **state)
 	(void)state;
 	begin("POST", "");
 	web_flush(&web);
-	host_start(&host, &s);			/* before a byte of it */
+	host_start(&host, &s); /* before a byte of it */
 	assert_null(start_env(&s, "CONTENT_LENGTH"));
 	fcgi_put_stream(&web.send, FCGI_STDIN, 1, SPAN("one"));
 	web_flush(&web);
@@ -379,7 +379,8 @@ stream_waits(void **state)
 	assert_string_equal(start_env(&s, "CONTENT_LENGTH"), "900000");
 	while (got < BYTES) {
 		struct pollfd p[2] = { { .fd = s.in, .events = POLLIN },
-			{ .fd = web.fd, .events = sent < all.bytes ? POLLOUT : 0 } };
+			{ .fd = web.fd,
+			    .events = sent < all.bytes ? POLLOUT : 0 } };
 		ssize_t n;
 
 		assert_true(poll(p, 2, PATIENCE_MS) > 0);
@@ -473,10 +474,14 @@ stream_client_goes(void **state)
 int
 main(void)
 {
-#define TEST(words, function) \
-	{ words, function, setup, teardown, NULL }
-#define STREAM(words, function) \
-	{ words, function, setup_stream, teardown, NULL }
+#define TEST(words, function)                          \
+	{                                              \
+		words, function, setup, teardown, NULL \
+	}
+#define STREAM(words, function)                               \
+	{                                                     \
+		words, function, setup_stream, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 		TEST("R10: no body is no CONTENT_LENGTH and /dev/null", none),
 		TEST("a small body is sealed memory", small),

@@ -9,8 +9,8 @@ static struct web web;
 
 static const char *const hello[] = { "REQUEST_METHOD=GET",
 	"REQUEST_URI=/fn/acme/hello", NULL };
-static const char *const post_5[] = { "REQUEST_METHOD=POST",
-	"CONTENT_LENGTH=5", "REQUEST_URI=/fn/acme/hello", NULL };
+static const char *const post_5[] = { "REQUEST_METHOD=POST", "CONTENT_LENGTH=5",
+	"REQUEST_URI=/fn/acme/hello", NULL };
 
 static int
 setup(void **state)
@@ -63,7 +63,7 @@ plain_get(void **state)
 {
 	(void)state;
 	web_hello(&web, &host);
-	web_hello(&web, &host);		/* on the kept connection */
+	web_hello(&web, &host); /* on the kept connection */
 	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 1);
 	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);
 	assert_int_equal(host.heard[MESSAGE_LAUNCHER_WANTED], 1);
@@ -81,7 +81,8 @@ split_everywhere(void **state)
 	all = buf_span(&web.send);
 	for (size_t i = 0; i < all.bytes; i++)
 		assert_int_equal(fd_write_all(web.fd,
-		    span_make(all.data + i, 1)), 0);
+				     span_make(all.data + i, 1)),
+		    0);
 	buf_clear(&web.send);
 	answered();
 }
@@ -402,7 +403,7 @@ half_closed(void **state)
 	host_exit(&host, &s, 0);
 	web_end(&web);
 	assert_true(web.ended);
-	assert_false(web_read(&web));		/* though KEEP_CONN */
+	assert_false(web_read(&web)); /* though KEEP_CONN */
 	host_record(&host, "done", 200);
 }
 
@@ -476,8 +477,10 @@ smuggled(void **state)
 static void
 early_answer(void **state)
 {
-	const char *pairs[] = { "REQUEST_METHOD=POST", "CONTENT_LENGTH=99999999"
-		"99", "REQUEST_URI=/fn/acme/hello", NULL };
+	const char *pairs[] = { "REQUEST_METHOD=POST",
+		"CONTENT_LENGTH=99999999"
+		"99",
+		"REQUEST_URI=/fn/acme/hello", NULL };
 	static char much[300000];
 	struct event e;
 
@@ -510,7 +513,7 @@ early_answer_without_keep_conn(void **state)
 	web_begin(&web, 1, false, pairs);
 	fcgi_put_stream(&web.send, FCGI_STDIN, 1, span_make(much, 1 << 20));
 	fcgi_put_stream_end(&web.send, FCGI_STDIN, 1);
-	web_flush(&web);		/* all of it is taken */
+	web_flush(&web); /* all of it is taken */
 	web_end(&web);
 	web_has(&web, "Status: 404 ");
 	assert_false(web_read(&web));
@@ -525,7 +528,7 @@ half_record_then_silence(void **state)
 	web_open(&other, &host);
 	buf_put(&other.send, SPAN("\1\1\0"));
 	web_flush(&other);
-	web_hello(&web, &host);		/* nobody waits for that one */
+	web_hello(&web, &host); /* nobody waits for that one */
 	web_close(&other);
 	web_hello(&web, &host);
 }
@@ -533,8 +536,10 @@ half_record_then_silence(void **state)
 int
 main(void)
 {
-#define TEST(words, function) \
-	{ words, function, setup, teardown, NULL }
+#define TEST(words, function)                          \
+	{                                              \
+		words, function, setup, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 		TEST("a GET is answered, and the next one on its connection",
 		    plain_get),
@@ -567,7 +572,8 @@ main(void)
 		TEST("F10: an unknown management record is said to be unknown",
 		    unknown_management),
 		TEST("F11: an aborted request is answered at once, its run "
-		    "ended", abort_of_a_run),
+		     "ended",
+		    abort_of_a_run),
 		TEST("F14: without KEEP_CONN the gateway closes",
 		    without_keep_conn),
 		TEST("F16: who closes ends his request, politely and then not",
@@ -581,7 +587,8 @@ main(void)
 		TEST("F6: an early answer does not need the body",
 		    early_answer),
 		TEST("F14: an early answer is read before the connection "
-		    "closes", early_answer_without_keep_conn),
+		     "closes",
+		    early_answer_without_keep_conn),
 		TEST("F18: a connection in the middle of a record harms nobody",
 		    half_record_then_silence),
 	};

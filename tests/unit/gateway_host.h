@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,19 +34,19 @@ enum {
 
 enum source { FROM_MASTER, FROM_LOG, FROM_CELL, FROM_LAUNCHER };
 
-struct event {			/* a message of the gateway */
+struct event { /* a message of the gateway */
 	enum source source;
-	size_t index;		/* of the cell or launcher */
+	size_t index; /* of the cell or launcher */
 	enum message_type type;
-	struct span body;	/* until the next event */
-	int fds[FD_PASS_MOST];	/* ours */
+	struct span body;      /* until the next event */
+	int fds[FD_PASS_MOST]; /* ours */
 	size_t fd_count;
 };
 
 struct fake_launcher {
-	int fd;			/* -1: gone, or closed by the gateway */
+	int fd; /* -1: gone, or closed by the gateway */
 	size_t cell;
-	uint64_t invocation;	/* of the last START */
+	uint64_t invocation; /* of the last START */
 };
 
 struct host {
@@ -61,31 +62,34 @@ struct host {
 	struct fake_launcher launchers[LAUNCHERS_MOST];
 	size_t launcher_count;
 	/* what the fakes say */
-	const char *tenant_refused;	/* TENANT_NONE with this reason */
+	const char *tenant_refused; /* TENANT_NONE with this reason */
 	bool tenant_none;
 	enum resolved outcome;
 	const char *reason;
-	const char *name;		/* NULL: what was asked */
-	struct settings *settings;	/* NULL: the defaults */
-	bool silent;			/* cells do not answer RESOLVE */
-	bool no_launcher;		/* cells have none */
+	const char *name;	   /* NULL: what was asked */
+	struct settings *settings; /* NULL: the defaults */
+	bool silent;		   /* cells do not answer RESOLVE */
+	bool no_launcher;	   /* cells have none */
 	/* what was heard */
 	unsigned heard[MESSAGE_TYPES];
-	struct message_stop stop;	/* the last */
-	char record[16384];		/* the last ACCESS, */
-	struct message_access access;	/* ... decoded */
+	struct message_stop stop;     /* the last */
+	char record[16384];	      /* the last ACCESS, */
+	struct message_access access; /* ... decoded */
 };
 
-struct start {			/* a START, taken apart */
+struct start { /* a START, taken apart */
 	size_t launcher;
 	uint64_t invocation;
 	uint64_t time_us;
-	int in;			/* -1: /dev/null */
+	int in; /* -1: /dev/null */
 	int out;
 	int err;
-	struct message_start message;	/* spans are in `text` */
+	struct message_start message; /* spans are in `text` */
 	char text[256 * 1024];
 };
+
+/* Descriptors the next gateway may have; 0: as many as we. */
+static rlim_t host_fd_limit;
 
 /* ---- the process ------------------------------------------------------------ */
 
@@ -102,6 +106,9 @@ host_child(const int fds[4])
 		dup2(high[i], 3 + i);
 	for (int fd = 7; fd < 200; fd++)
 		close(fd);
+	if (host_fd_limit > 0)
+		setrlimit(RLIMIT_NOFILE,
+		    &(struct rlimit){ host_fd_limit, host_fd_limit });
 	diag_init("gateway");
 	signal(SIGPIPE, SIG_IGN);
 	gateway_init(&gateway);
@@ -133,7 +140,8 @@ host_wire_log(struct host *h)
 
 	assert_int_equal(fd_channel(ends), 0);
 	assert_int_equal(peer_send_now(h->master, MESSAGE_WIRE, &m, &ends[1],
-	    1), 0);
+			     1),
+	    0);
 	close(ends[1]);
 	fd_close(&h->log);
 	h->log = ends[0];
@@ -233,11 +241,15 @@ static inline void
 host_event(struct host *h, struct event *e)
 {
 	static const enum role roles[] = { [FROM_MASTER] = ROLE_MASTER,
-		[FROM_LOG] = ROLE_LOG, [FROM_CELL] = ROLE_CELL,
+		[FROM_LOG] = ROLE_LOG,
+		[FROM_CELL] = ROLE_CELL,
 		[FROM_LAUNCHER] = ROLE_LAUNCHER };
 	struct pollfd polled[2 + CELLS_MOST + LAUNCHERS_MOST];
-	struct { enum source source; size_t index; int *fd; }
-	    at[2 + CELLS_MOST + LAUNCHERS_MOST];
+	struct {
+		enum source source;
+		size_t index;
+		int *fd;
+	} at[2 + CELLS_MOST + LAUNCHERS_MOST] = { 0 };
 	size_t count;
 
 again:
@@ -257,8 +269,8 @@ again:
 		at[count++].fd = &h->launchers[i].fd;
 	}
 	for (size_t i = 0; i < count; i++)
-		polled[i] = (struct pollfd){ .fd = *at[i].fd,
-		    .events = POLLIN };
+		polled[i] =
+		    (struct pollfd){ .fd = *at[i].fd, .events = POLLIN };
 	if (poll(polled, count, PATIENCE_MS) <= 0)
 		fail_msg("the gateway says nothing");
 	for (size_t i = 0; i < count; i++) {
@@ -274,7 +286,7 @@ again:
 		}
 		if (e->source == FROM_MASTER)
 			fail_msg("the gateway has ended");
-		fd_close(at[i].fd);	/* it closed a cell or launcher */
+		fd_close(at[i].fd); /* it closed a cell or launcher */
 	}
 	goto again;
 }
@@ -301,7 +313,9 @@ host_tenant(struct host *h, const struct message_tenant_ask *ask)
 		return;
 	}
 	struct message_tenant_cell cell = { .tenant = ask->tenant,
-		.uid = 4711, .gid = 4711, .directory = SPAN("/srv/acme") };
+		.uid = 4711,
+		.gid = 4711,
+		.directory = SPAN("/srv/acme") };
 
 	assert_true(h->cell_count < CELLS_MOST);
 	assert_int_equal(fd_channel(ends), 0);
@@ -316,14 +330,16 @@ host_resolved(struct host *h, size_t cell, const struct message_resolve *ask)
 	struct message_resolved m = { .ask = ask->ask,
 		.outcome = h->outcome,
 		.name = h->name ? span_of(h->name) : ask->name,
-		.file = ask->name, .ticket = SPAN("ticket"),
+		.file = ask->name,
+		.ticket = SPAN("ticket"),
 		.reason = span_of(h->reason) };
 	struct buf bytes;
 
 	buf_init(&bytes, 65536);
 	if (h->settings)
 		assert_int_equal(settings_encode(h->settings, h->config,
-		    &bytes), 0);
+				     &bytes),
+		    0);
 	m.settings = buf_span(&bytes);
 	host_send(h, h->cells[cell], MESSAGE_RESOLVED, &m, NULL, 0);
 	buf_free(&bytes);
@@ -407,7 +423,8 @@ host_start(struct host *h, struct start *s)
 	assert_true(e.body.bytes <= sizeof(s->text));
 	memcpy(s->text, e.body.data, e.body.bytes);
 	assert_int_equal(message_start_decode(span_make(s->text, e.body.bytes),
-	    &s->message), 0);
+			     &s->message),
+	    0);
 	s->launcher = e.index;
 	s->invocation = s->message.invocation;
 	s->time_us = s->message.time_us;
@@ -460,17 +477,22 @@ host_ended(struct host *h, struct start *s, struct message_ended m)
 static inline void
 host_exit(struct host *h, struct start *s, int code)
 {
-	host_ended(h, s, (struct message_ended){ .how = ENDED_EXITED,
-	    .wait_status = (uint32_t)code << 8, .started_us = 1000000,
-	    .ended_us = 1002000, .cpu_us = 500 });
+	host_ended(h, s,
+	    (struct message_ended){ .how = ENDED_EXITED,
+		.wait_status = (uint32_t)code << 8,
+		.started_us = 1000000,
+		.ended_us = 1002000,
+		.cpu_us = 500 });
 }
 
 static inline void
 host_killed(struct host *h, struct start *s, int signo, uint64_t ran_us)
 {
-	host_ended(h, s, (struct message_ended){ .how = ENDED_EXITED,
-	    .wait_status = (uint32_t)signo, .started_us = 1000000,
-	    .ended_us = 1000000 + ran_us });
+	host_ended(h, s,
+	    (struct message_ended){ .how = ENDED_EXITED,
+		.wait_status = (uint32_t)signo,
+		.started_us = 1000000,
+		.ended_us = 1000000 + ran_us });
 }
 
 /* The launcher dies. */
@@ -498,14 +520,14 @@ struct web {
 	int fd;
 	struct fcgi_reader reader;
 	struct buf send;
-	char *text;		/* of STDOUT */
+	char *text; /* of STDOUT */
 	size_t bytes;
-	char record[64];	/* END_REQUEST and the like */
+	char record[64]; /* END_REQUEST and the like */
 	size_t record_bytes;
-	unsigned begun_records;	/* STDOUT records with content */
+	unsigned begun_records; /* STDOUT records with content */
 	unsigned stdout_ends;
 	bool ended;
-	bool closed;		/* the gateway closed the connection */
+	bool closed; /* the gateway closed the connection */
 	uint16_t ended_id;
 	struct fcgi_end end;
 	uint8_t unknown_type;
@@ -670,7 +692,8 @@ web_until(struct web *w, const char *text)
 	while (!strstr(w->text, text))
 		if (!web_read(w))
 			fail_msg("the connection closed before \"%s\" came, "
-			    "but \"%s\"", text, w->text);
+				 "but \"%s\"",
+			    text, w->text);
 }
 
 static inline void

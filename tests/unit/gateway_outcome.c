@@ -13,12 +13,12 @@ static const struct row {
 	const char *sentence;
 	struct outcome_facts facts;
 	bool wrote;
-	enum end reply;		/* its header was complete */
-	enum end none;		/* it was not */
+	enum end reply; /* its header was complete */
+	enum end none;	/* it was not */
 	uint32_t app_status;
 } rows[] = {
-	{ "it exits", { .wait_status = EXIT(0) }, false, END_DONE,
-	    END_NO_REPLY, 0 },
+	{ "it exits", { .wait_status = EXIT(0) }, false, END_DONE, END_NO_REPLY,
+	    0 },
 	{ "it exits with a code", { .wait_status = EXIT(7) }, false, END_DONE,
 	    END_NO_REPLY, 7 },
 	{ "it exits within its header", { .wait_status = EXIT(0) }, true,
@@ -65,8 +65,11 @@ static const struct row {
 	{ "its cell is gone", { .lost = true, .cell_lost = true }, false,
 	    END_CELL_GONE, END_CELL_GONE, 0 },
 	{ "its cell was ended because of it",
-	    { .lost = true, .cell_lost = true, .stopped = true,
-	    .stop_end = END_TIME }, false, END_TIME, END_TIME, 0 },
+	    { .lost = true,
+		.cell_lost = true,
+		.stopped = true,
+		.stop_end = END_TIME },
+	    false, END_TIME, END_TIME, 0 },
 };
 
 static void

@@ -30,12 +30,12 @@ teardown(void **state)
 struct row {
 	const char *sentence;
 	const char *method;
-	const char *wrote;	/* by the function, all at once, then it ends */
+	const char *wrote; /* by the function, all at once, then it ends */
 	int wait_status;
 	uint64_t ran_us;
-	unsigned status;	/* in the answer; 0: the connection breaks */
-	const char *has;	/* in the answer */
-	const char *end;	/* in the record */
+	unsigned status; /* in the answer; 0: the connection breaks */
+	const char *has; /* in the answer */
+	const char *end; /* in the record */
 };
 
 #define T "Content-Type: text/plain\n"
@@ -43,7 +43,8 @@ struct row {
 
 static const struct row rows[] = {
 	{ "S2: a document", "GET", T "\nhi", 0, 0, 200, "\r\n\r\nhi", "done" },
-	{ "S2: no body at all", "GET", T "\n", 0, 0, 200, "text/plain", "done" },
+	{ "S2: no body at all", "GET", T "\n", 0, 0, 200, "text/plain",
+	    "done" },
 	{ "S4: another place", "GET", "Location: http://a/b#c\n\n", 0, 0, 302,
 	    "Location: http://a/b#c\r\n", "done" },
 	{ "S5: created", "GET", "Status: 201 Made\nLocation: /a\n" T "\nx", 0,
@@ -71,9 +72,8 @@ static const struct row rows[] = {
 	{ "S13: less than announced is no reply", "GET",
 	    T "Content-Length: 9\n\nhi", 0, 0, 502, "7 bytes are missing",
 	    "short-reply" },
-	{ "S13: a length that is none", "GET",
-	    T "Content-Length: +5\n\nhello", 0, 0, 502, "bad-reply",
-	    "bad-reply" },
+	{ "S13: a length that is none", "GET", T "Content-Length: +5\n\nhello",
+	    0, 0, 502, "bad-reply", "bad-reply" },
 	{ "S14: 204 has no body", "GET", "Status: 204 No\n\nbody", 0, 0, 204,
 	    "Status: 204 No\r\n", "done" },
 	{ "S14: no other protocol", "GET",
@@ -111,12 +111,14 @@ one_reply(void **state)
 	web_flush(&web);
 	host_start(&host, &s);
 	start_write(&s, row->wrote);
-	host_ended(&host, &s, (struct message_ended){ .how = ENDED_EXITED,
-	    .wait_status = (uint32_t)row->wait_status, .started_us = 1,
-	    .ended_us = 1 + row->ran_us });
+	host_ended(&host, &s,
+	    (struct message_ended){ .how = ENDED_EXITED,
+		.wait_status = (uint32_t)row->wait_status,
+		.started_us = 1,
+		.ended_us = 1 + row->ran_us });
 	web_end(&web);
 	assert_true(web.ended);
-	assert_int_equal(web.stdout_ends, 1);		/* F12 */
+	assert_int_equal(web.stdout_ends, 1); /* F12 */
 	web_has(&web, status);
 	web_has(&web, row->has);
 	web_has(&web, "X-Request-Id: ");
@@ -140,7 +142,7 @@ streamed(void **state)
 	web_get(&web, "/fn/acme/events");
 	host_start(&host, &s);
 	start_write(&s, "Content-Type: text/event-stream\n\ndata: 1\n\n");
-	web_until(&web, "data: 1\n\n");	/* the run goes on */
+	web_until(&web, "data: 1\n\n"); /* the run goes on */
 	start_write(&s, "data: 2\n\n");
 	web_until(&web, "data: 2\n\n");
 	host_exit(&host, &s, 0);
@@ -189,7 +191,8 @@ short_and_seen(void **state)
 static void
 header_in_single_bytes(void **state)
 {
-	static const char text[] = "Status: 200 Script output follows\r\n"
+	static const char text[] =
+	    "Status: 200 Script output follows\r\n"
 	    "Content-Type: text/html\r\nX-A: b\r\n\r\nbody";
 	struct start s;
 
@@ -245,7 +248,7 @@ slow_reader(void **state)
 	start_write(&s, T "\n");
 	while (wrote < BYTES) {
 		size_t room = BYTES - wrote < sizeof(block) ? BYTES - wrote :
-		    sizeof(block);
+							      sizeof(block);
 		ssize_t n = write(s.out, block, room);
 
 		if (n > 0) {
@@ -256,7 +259,8 @@ slow_reader(void **state)
 		assert_int_equal(errno, EAGAIN);
 		/* stuck for good: the gateway holds back */
 		if (poll(&(struct pollfd){ .fd = s.out, .events = POLLOUT }, 1,
-		    300) == 0 && ++idle == 1)
+			300) == 0 &&
+		    ++idle == 1)
 			break;
 	}
 	assert_true(wrote < 2 << 20);
@@ -264,8 +268,9 @@ slow_reader(void **state)
 		struct pollfd p = { .fd = s.out, .events = POLLOUT };
 
 		if (poll(&p, 1, 0) == 1) {
-			ssize_t n = write(s.out, block, BYTES - wrote <
-			    sizeof(block) ? BYTES - wrote : sizeof(block));
+			ssize_t n = write(s.out, block,
+			    BYTES - wrote < sizeof(block) ? BYTES - wrote :
+							    sizeof(block));
 
 			assert_true(n > 0 || errno == EAGAIN);
 			wrote += n > 0 ? (size_t)n : 0;
@@ -275,8 +280,8 @@ slow_reader(void **state)
 	host_exit(&host, &s, 0);
 	web_end(&web);
 	assert_true(web.ended);
-	read_bytes = web.bytes -
-	    (size_t)(strstr(web.text, "\r\n\r\n") + 4 - web.text);
+	read_bytes =
+	    web.bytes - (size_t)(strstr(web.text, "\r\n\r\n") + 4 - web.text);
 	assert_int_equal(read_bytes, BYTES);
 	host_record(&host, "done", 200);
 }
@@ -294,9 +299,9 @@ left_behind(void **state)
 	host_start(&host, &s);
 	start_write(&s, T "\nhello");
 	exited.invocation = s.invocation;
-	host_send(&host, host.launchers[s.launcher].fd, MESSAGE_EXITED,
-	    &exited, NULL, 0);
-	web_end(&web);			/* though s.out is open */
+	host_send(&host, host.launchers[s.launcher].fd, MESSAGE_EXITED, &exited,
+	    NULL, 0);
+	web_end(&web); /* though s.out is open */
 	assert_true(web.ended);
 	out = s.out;
 	s.out = -1;
@@ -458,8 +463,10 @@ idle_output(void **state)
 int
 main(void)
 {
-#define TEST(words, function) \
-	{ words, function, setup, teardown, NULL }
+#define TEST(words, function)                          \
+	{                                              \
+		words, function, setup, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 		TEST("what is written comes at once", streamed),
 		TEST("a reply that breaks off is seen to", broken_off),
@@ -469,7 +476,8 @@ main(void)
 		TEST("what is in the pipe at the end is not lost",
 		    a_full_pipe_at_the_end),
 		TEST("S10: who reads slowly gets all of it, and holds the "
-		    "function back", slow_reader),
+		     "function back",
+		    slow_reader),
 		TEST("a process left behind delays nothing", left_behind),
 		TEST("a closed output ends the reply, not the run",
 		    output_closed_early),

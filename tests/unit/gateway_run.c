@@ -83,10 +83,8 @@ targets(void **state)
 	(void)state;
 	refused("/fn/acme", "Status: 404 ", "no-function", "no-function");
 	refused("/other", "Status: 404 ", "no-function", "no-function");
-	refused("/fn/acme/a%00b", "Status: 400 ", "bad-request",
-	    "bad-request");
-	refused("/fn/acme/..%2f", "Status: 400 ", "bad-request",
-	    "bad-request");
+	refused("/fn/acme/a%00b", "Status: 400 ", "bad-request", "bad-request");
+	refused("/fn/acme/..%2f", "Status: 400 ", "bad-request", "bad-request");
 	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 0);
 	host.tenant_none = true;
 	refused("/fn/acme/hello", "Status: 404 ", "no-tenant", "no-tenant");
@@ -234,8 +232,9 @@ asked_once(void **state)
 static void
 not_started(struct start *s, enum ended how, int error, enum proc_step step)
 {
-	host_ended(&host, s, (struct message_ended){ .how = how,
-	    .error = (uint32_t)error, .step = step });
+	host_ended(&host, s,
+	    (struct message_ended){
+		.how = how, .error = (uint32_t)error, .step = step });
 }
 
 static void
@@ -266,7 +265,7 @@ changed_pipes_first(void **state)
 
 	(void)state;
 	memset(much, 'x', sizeof(much) - 1);
-	web_get(&web, "/fn/acme/hello");	/* much: watched afterwards */
+	web_get(&web, "/fn/acme/hello"); /* much: watched afterwards */
 	host_start(&host, &s);
 	start_write(&s, "Content-Type: text/plain\n\n");
 	start_write(&s, much);
@@ -328,8 +327,9 @@ written_for_long(void **state)
 {
 	struct event e;
 	struct message_start m;
-	struct message_ended ended = { .how = ENDED_NOT_STARTED,
-		.error = ETXTBSY, .step = PROC_EXECVE };
+	struct message_ended ended = {
+		.how = ENDED_NOT_STARTED, .error = ETXTBSY, .step = PROC_EXECVE
+	};
 
 	(void)state;
 	web_get(&web, "/fn/acme/hello");
@@ -352,7 +352,10 @@ written_for_long(void **state)
 static void
 cannot_start(void **state)
 {
-	static const struct { int error; const char *status, *end; } rows[] = {
+	static const struct {
+		int error;
+		const char *status, *end;
+	} rows[] = {
 		{ EACCES, "Status: 502 ", "not-started" },
 		{ ENOEXEC, "Status: 502 ", "not-started" },
 		{ ENOMEM, "Status: 503 ", "machine" },
@@ -370,7 +373,8 @@ cannot_start(void **state)
 		web_has(&web, rows[i].status);
 		host_record(&host, rows[i].end,
 		    rows[i].status[8] == '5' && rows[i].status[10] == '2' ?
-		    502 : 503);
+			502 :
+			503);
 	}
 	web_hello(&web, &host);
 }
@@ -463,7 +467,7 @@ idle(void **state)
 	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
 	web_hello(&web, &host);
 	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 2);
-	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);	/* still known */
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1); /* still known */
 }
 
 /* ---- time ------------------------------------------------------------------------------ */
@@ -697,7 +701,7 @@ cell_is_silent(void **state)
 	refused("/fn/acme/hello", "Status: 503 ", "did not answer",
 	    "cell-gone");
 	assert_int_equal(host.heard[MESSAGE_CELL_KILL], 1);
-	fd_close(&host.cells[0]);		/* master does */
+	fd_close(&host.cells[0]); /* master does */
 	host.silent = false;
 	web_hello(&web, &host);
 }
@@ -706,7 +710,8 @@ static void
 cell_could_not_be_made(void **state)
 {
 	struct message_tenant_none none = { .tenant = SPAN("acme"),
-		.refused = 1, .reason = SPAN("mount: no such path /x") };
+		.refused = 1,
+		.reason = SPAN("mount: no such path /x") };
 	struct event e;
 
 	(void)state;
@@ -863,7 +868,7 @@ drain(void **state)
 	int status;
 
 	(void)state;
-	web_open(&other, &host);		/* idle: closed at once */
+	web_open(&other, &host); /* idle: closed at once */
 	web_hello(&other, &host);
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -872,7 +877,7 @@ drain(void **state)
 	web_close(&other);
 	answer(&s);
 	hello_comes(&web);
-	assert_false(web_read(&web));		/* though KEEP_CONN */
+	assert_false(web_read(&web)); /* though KEEP_CONN */
 	assert_int_equal(waitpid(host.pid, &status, 0), host.pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	web_close(&web);
@@ -897,6 +902,84 @@ drain_is_limited(void **state)
 	web_close(&web);
 	host_forget(&host);
 	setup(NULL);
+}
+
+/* ---- when the machine has no more ------------------------------------------ */
+
+static int
+setup_few_fds(void **state)
+{
+	int result;
+
+	host_fd_limit = 120;
+	result = setup(state);
+	host_fd_limit = 0;
+	return result;
+}
+
+/* More connections than it can serve: those it has are served, the others wait
+ * in the kernel's queue and come when there is room. */
+static void
+too_many_connections(void **state)
+{
+	enum { MANY = 100 };
+	struct web webs[MANY];
+
+	(void)state;
+	web_hello(&web, &host);
+	for (int i = 0; i < MANY; i++)
+		web_open(&webs[i], &host);
+	web_hello(&web, &host);
+	assert_true(host_fds(&host) < 120);
+	for (int i = 0; i < MANY - 1; i++)
+		web_close(&webs[i]);
+	web_hello(&webs[MANY - 1], &host);
+	web_close(&webs[MANY - 1]);
+}
+
+/* Not one descriptor to be had: an answer, no loop, and all is well after. */
+static void
+no_descriptors(void **state)
+{
+	struct rlimit none = { 3, 120 }, some = { 120, 120 };
+	struct web late;
+	struct event e;
+
+	(void)state;
+	web_hello(&web, &host);
+	assert_int_equal(prlimit(host.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	web_open(&late, &host); /* cannot be accepted */
+	web_get(&web, "/fn/acme/hello");
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+	web_has(&web, "Too many open files");
+	assert_int_equal(prlimit(host.pid, RLIMIT_NOFILE, &some, NULL), 0);
+	web_hello(&web, &host);
+	web_hello(&late, &host);
+	web_close(&late);
+}
+
+/* The spool cannot be written to. */
+static void
+no_spool(void **state)
+{
+	static char much[2000000];
+	const char *pairs[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/hello", "CONTENT_LENGTH=2000000", NULL };
+	char spool[96];
+
+	(void)state;
+	web_hello(&web, &host);
+	snprintf(spool, sizeof(spool), "%s/spool", host.directory);
+	assert_int_equal(rmdir(spool), 0);
+	web_begin(&web, 1, true, pairs);
+	web_body(&web, 1, span_make(much, sizeof(much)));
+	web_flush(&web);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+	host_record(&host, "machine", 503);
+	web_hello(&web, &host);
 }
 
 /* ---- a storm -------------------------------------------------------------------------------- */
@@ -970,7 +1053,7 @@ storm(void **state)
 	web_hello(&web, &host);
 	/* those of connections that close go a moment later */
 	for (uint64_t until = clock_ms() + PATIENCE_MS;
-	    host_fds(&host) > before + 1 && clock_ms() < until;)
+	     host_fds(&host) > before + 1 && clock_ms() < until;)
 		poll(NULL, 0, 1);
 	assert_true(host_fds(&host) <= before + 1);
 }
@@ -978,13 +1061,16 @@ storm(void **state)
 int
 main(void)
 {
-#define TEST(words, function) \
-	{ words, function, setup, teardown, NULL }
+#define TEST(words, function)                          \
+	{                                              \
+		words, function, setup, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 		TEST("a target names a tenant and a function, or nothing",
 		    targets),
 		TEST("settings arrive in START", settings_count),
-		TEST("a function is called by its file's name too", by_its_file),
+		TEST("a function is called by its file's name too",
+		    by_its_file),
 		TEST("the same question is asked once", asked_once),
 		TEST("a changed file is resolved again", changed),
 		TEST("a changed file, seen by its pipes first",
@@ -1020,14 +1106,18 @@ main(void)
 		TEST("a cell that does not answer is one too", cell_is_silent),
 		TEST("a cell that could not be made says why",
 		    cell_could_not_be_made),
-		TEST("a directory that moved gets a new cell",
-		    directory_moved),
+		TEST("a directory that moved gets a new cell", directory_moved),
 		TEST("a new configuration loses no request", reload),
 		TEST("stderr goes to the log, from its first byte",
 		    stderr_is_handed_over),
 		TEST("a log that restarts gets what waited", log_restarts),
 		TEST("draining finishes what is there", drain),
 		TEST("draining has a limit", drain_is_limited),
+		{ "more connections than descriptors wait their turn",
+		    too_many_connections, setup_few_fds, teardown, NULL },
+		{ "without a descriptor there is an answer", no_descriptors,
+		    setup_few_fds, teardown, NULL },
+		TEST("without a spool there is an answer", no_spool),
 		TEST("after a storm nothing is left", storm),
 	};
 
