@@ -21,7 +21,12 @@
 
 #include "ctl/ctl.h"
 
-enum { NAME_MOST = 255, COPY_BYTES = 256 * 1024, STATUS_MOST = 1 << 26 };
+enum {
+	NAME_MOST = 255,
+	FUNCTION_MOST = 63,
+	COPY_BYTES = 256 * 1024,
+	STATUS_MOST = 1 << 26,
+};
 
 /* Where a file goes. */
 struct target {
@@ -39,6 +44,8 @@ static const char *mode_text;
 static int put_run(const struct ctl *, int count, char **operands);
 static char *copy_of(struct span);
 static int target_read(struct target *, const char *file, const char *to);
+static bool leads_elsewhere(struct span part);
+static bool is_served(struct span entry);
 static int target_open(struct target *, const struct ctl *);
 static char *functions_of_host(const struct ctl *);
 static int put_file(struct target *, const char *file, mode_t *mode);
@@ -116,24 +123,29 @@ put_run(const struct ctl *ctl, int count, char **operands)
 static int
 target_read(struct target *t, const char *file, const char *to)
 {
-	struct span rest = span_of(to), tenant = span_cut(&rest, '/'), name;
+	struct span rest = span_of(to), tenant = span_cut(&rest, '/');
+	struct span parts = rest, name = SPAN(""), first, entry;
 	const char *slash = strrchr(file, '/');
-	size_t below = 0;
 
 	t->tenant = copy_of(tenant);
 	if (tenant_check("put", t->tenant) != 0)
 		return CTL_USAGE;
-	if (rest.bytes > 0 && rest.data[rest.bytes - 1] == '/')
+	if (span_ends(span_of(to), SPAN("/")))
 		return usage("put", "%s ends with /; name the file", to);
-	for (size_t i = 0; i < rest.bytes; i++)
-		if (rest.data[i] == '/')
-			below = i;
-	name = below > 0 ? span_skip(rest, below + 1) : rest;
+	while (parts.bytes > 0) {
+		name = span_cut(&parts, '/');
+		if (leads_elsewhere(name))
+			return usage("put",
+			    "%s is no way to a file of that tenant: between "
+			    "its / are names, not . or ..",
+			    to);
+	}
+	t->below = copy_of(span_take(rest,
+	    name.bytes < rest.bytes ? rest.bytes - name.bytes - 1 : 0));
 	if (name.bytes == 0 && strcmp(file, "-") == 0)
 		return usage("put", "stdin has no name; put - TENANT/NAME");
 	if (name.bytes == 0)
 		name = span_of(slash ? slash + 1 : file);
-	t->below = copy_of(span_take(rest, below));
 	t->name = copy_of(name);
 	if (name.bytes == 0 || name.bytes > NAME_MOST - 32 ||
 	    name.data[0] == '.')
@@ -141,7 +153,46 @@ target_read(struct target *t, const char *file, const char *to)
 		    "\"%s\" is no name of a file a host would "
 		    "look at",
 		    t->name);
-	return 0;
+	first = span_of(t->below[0] ? t->below : t->name);
+	entry = span_cut(&first, '/');
+	if (is_served(entry))
+		return 0;
+	return usage("put",
+	    "\"%.*s\" would never be served: up to its first dot a name is 1 "
+	    "to %d of A to Z, a to z, 0 to 9, _ and -, and it does not end "
+	    "with ~, .bak, .orig, .swp or .tmp",
+	    SPAN_ARGS(entry), FUNCTION_MOST);
+}
+
+static bool
+leads_elsewhere(struct span part)
+{
+	return part.bytes == 0 || span_equal(part, SPAN(".")) ||
+	    span_equal(part, SPAN(".."));
+}
+
+/* As the cell looks at the tenant's directory, whose settings go there too.
+ * What is further below is the function's own affair. */
+static bool
+is_served(struct span entry)
+{
+	static const struct span never[] = { SPAN("~"), SPAN(".bak"),
+		SPAN(".orig"), SPAN(".swp"), SPAN(".tmp") };
+	struct span rest = entry, name = span_cut(&rest, '.');
+
+	if (name.bytes == 0 || name.bytes > FUNCTION_MOST)
+		return false;
+	for (size_t i = 0; i < name.bytes; i++) {
+		char c = name.data[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '_' && c != '-')
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (span_ends(entry, never[i]))
+			return false;
+	return true;
 }
 
 static char *

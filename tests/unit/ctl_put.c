@@ -64,7 +64,7 @@ static int
 setup(void **state)
 {
 	static const char *const made[] = { "f", "f/demo", "f/demo/gallery",
-		"out" };
+		"f/beta", "out" };
 
 	(void)state;
 	umask(022);
@@ -128,6 +128,10 @@ entries(const char *below)
 	return count - 2;
 }
 
+#define LONG_63 \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+#define LONG_64 LONG_63 "-"
+
 /* clang-format off */
 static const struct row {
 	const char *sentence;
@@ -167,8 +171,29 @@ static const struct row {
 	    NULL, 0755, CTL_FAILED, NULL, 0 },
 	{ "nor one for a tenant", "linked/x", NULL, 0755, CTL_FAILED, NULL,
 	    0 },
-	{ "dots do not lead out", "demo/../../out/x", NULL, 0755, CTL_FAILED,
+	{ "dots do not lead out", "demo/../../out/x", NULL, 0755, CTL_USAGE,
 	    NULL, 0 },
+	{ "nor into another tenant", "demo/../beta/x", NULL, 0755, CTL_USAGE,
+	    NULL, 0 },
+	{ "nor do they stand for nothing", "demo/./x", NULL, 0755, CTL_USAGE,
+	    NULL, 0 },
+	{ "not even further below", "demo/gallery/../x", NULL, 0755, CTL_USAGE,
+	    NULL, 0 },
+	{ "a part must have a name", "demo//x", NULL, 0755, CTL_USAGE, NULL,
+	    0 },
+	{ "the first too", "demo/", NULL, 0755, CTL_USAGE, NULL, 0 },
+	{ "what is never served is not put", "demo/we ird", NULL, 0755,
+	    CTL_USAGE, NULL, 0 },
+	{ "nor into a directory that is not", "demo/we ird/run", NULL, 0755,
+	    CTL_USAGE, NULL, 0 },
+	{ "nor under a name that is too long", "demo/" LONG_64 ".sh", NULL,
+	    0755, CTL_USAGE, NULL, 0 },
+	{ "a name just short enough is one", "demo/" LONG_63 ".we ird", NULL,
+	    0755, 0, "f/demo/" LONG_63 ".we ird", 0755 },
+	{ "a backup is never a function", "demo/hi.bak", NULL, 0755, CTL_USAGE,
+	    NULL, 0 },
+	{ "a file of a function may be called anything", "demo/gallery/we ird",
+	    NULL, 0644, 0, "f/demo/gallery/we ird", 0644 },
 	{ "a directory is not replaced", "demo/gallery", NULL, 0755,
 	    CTL_FAILED, NULL, 0 },
 	{ "a dotfile is never a function", "demo/.hi", NULL, 0755, CTL_USAGE,
@@ -192,6 +217,7 @@ row_test(void **state)
 	assert_int_equal(chmod(source, row->source_mode), 0);
 	assert_int_equal(put(source, row->to, row->mode), row->result);
 	assert_int_equal(entries("out"), 0);
+	assert_int_equal(entries("f/beta"), 0);
 	if (row->file) {
 		assert_string_equal(content(row->file), "new");
 		assert_int_equal(stat(path_of(row->file), &st), 0);
