@@ -3,6 +3,10 @@
 # The way in: a page with what there is to try.
 here=${SCRIPT_NAME%/*}
 stream=/stream/${here#/fn/}
+# The client says what it called us; only what a name can be goes into the page.
+case $HTTP_HOST in
+'' | *[!][A-Za-z0-9.:-]*) HTTP_HOST=127.0.0.1:$SERVER_PORT ;;
+esac
 cat <<END
 Content-Type: text/html; charset=utf-8
 
@@ -25,7 +29,7 @@ there and it has a link of its own, at once.</p>
 <li><a href="$here/calendar">calendar</a>: a month on a page (Perl)
 <li><a href="$here/chart?apples=5&amp;pears=8&amp;plums=3">chart</a>: numbers
   as a picture, from a directory of its own (Python)
-<li><a href="$here/qr?text=http://127.0.0.1:8080/">qr</a>: a QR code from a
+<li><a href="$here/qr?text=${REQUEST_SCHEME:-http}://$HTTP_HOST/">qr</a>: a QR code from a
   command-line tool (shell)
 <li><a href="$here/whoami">whoami</a>: where and as whom functions run (shell)
 <li><a href="$stream/events?page">events</a>: server-sent events (shell)

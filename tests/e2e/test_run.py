@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from host import BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port, tree
 
 class MakeRun:
     def __init__(self, **variables):
-        self.port = free_port()
+        self.port = variables.pop("PORT", None) or free_port()
         self.tmp = Path(tempfile.mkdtemp(prefix="fcgi-host-test."))
         self.tmp.chmod(0o755)
         self.output = tempfile.TemporaryFile("w+")
@@ -37,6 +38,17 @@ class MakeRun:
                    or self.process.poll() is not None, "ready", 60)
         assert self.process.poll() is None, self.text()
         return self
+
+    def refused(self):
+        """It has to end by itself; returns its own last line."""
+        assert self.process.wait(60) != 0
+        assert "\nready: http" not in self.text()
+        assert not list(self.tmp.iterdir())
+        self.tmp.rmdir()
+        lines = [line for line in self.text().splitlines()
+                 if not re.match(r"make(\[\d+\])?: ", line)]
+        assert not any(line.startswith("rm: ") for line in lines), lines
+        return lines[-1]
 
     def ours(self):
         """Processes that came with it."""
@@ -121,7 +133,7 @@ def test_run_and_conf_are_heeded(make_run):
         run = make_run(RUN=f"{place}/run", CONF=conf)
         got = run.get("/fn/demo/slow")
         assert got.status_code == 504
-        assert "limits.time = 400ms" in got.json()["detail"]
+        assert re.search("limits.time = 400 ?ms", got.json()["detail"])
         done = subprocess.run(
             [BUILD / "fcgi-hostctl", "--run", f"{place}/run", "status"],
             capture_output=True)
@@ -145,6 +157,85 @@ def test_it_says_what_is_wrong():
         assert run.process.wait(60) != 0
         assert f"{conf.name}:1:" in run.text()
         run.tmp.rmdir()
+
+
+@pytest.mark.parametrize("port", ["80a", "0", "65536", "08", "99999999999",
+                                  "8080; user root"])
+def test_a_port_that_is_none(port):
+    last = MakeRun(PORT=port).refused()
+    assert last == f"make run: PORT={port} is not a number from 1 to 65535"
+
+
+def test_a_port_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        last = MakeRun(PORT=port).refused()
+    assert last.startswith(f"make run: PORT={port}"), last
+    assert "in use" in last
+
+
+def everything(place):
+    """{path: content} of what is not a socket."""
+    return {path: path.read_bytes() if path.is_file() else None
+            for path in place.rglob("*") if not path.is_socket()}
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_what_was_in_run_before_is_there_afterwards(make_run, good):
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        place = Path(name)
+        for path in ("nginx/nginx.conf", "nginx/pid", "make-run.conf",
+                     "make-run.old/host.conf"):
+            (place / path).parent.mkdir(exist_ok=True)
+            (place / path).write_text("mine\n")
+        before = everything(place)
+        if good:
+            run = make_run(RUN=place)
+            assert run.get("/fn/demo/hello").status_code == 200
+            run.stop()
+        else:
+            MakeRun(RUN=place, PORT="80a").refused()
+        after = everything(place)
+        assert {path: after.get(path) for path in before} == before
+        more = {path.relative_to(place).parts[0]
+                for path in after.keys() - before.keys()}
+        assert more <= {"uids", "spool", "log"}
+
+
+def test_two_with_one_run(make_run):
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        first = make_run(RUN=name)
+        pid = (Path(name) / "pid").read_text()
+        assert first.get("/fn/demo/hello").status_code == 200
+        before = set(everything(Path(name)))
+        for port in (None, first.port):
+            last = MakeRun(RUN=name, PORT=port).refused()
+            assert f"another fcgi-host (pid {pid.strip()}) serves" in last
+            assert set(everything(Path(name))) == before
+            assert first.get("/fn/demo/hello").text == "hello, world\n"
+        assert (Path(name) / "pid").read_text() == pid
+        first.stop()
+
+
+@pytest.mark.parametrize("path", ["closed/run", "closed", "file/run", "a b"])
+def test_a_run_that_cannot_be(path):
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        place = Path(name)
+        (place / "closed").mkdir(mode=0o700 if os.geteuid() == 0 else 0o500)
+        (place / "file").touch()
+        last = MakeRun(RUN=place / path).refused()
+        assert last.startswith(f"make run: RUN={place / path}"), last
+
+
+def test_it_says_how_to_ask_it(make_run):
+    run = make_run()
+    command = re.search("^ask it: (.*)$", run.text(), re.M)[1].split()
+    assert command[0] == f"build/{FLAVOUR}/fcgi-hostctl"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True)
+    assert done.returncode == 0 and done.stdout
 
 
 def test_the_end_of_nginx_is_the_end(make_run):
@@ -240,6 +331,9 @@ def test_demo_whoami_and_welcome(demo):
     text = demo.get("/").text
     links = re.findall(r'href="([^"]+)"', text)
     assert len(links) >= 9
+    assert any(f"text={demo.url('/')}" in link for link in links)
+    forged = demo.get("/fn/demo/welcome", headers={"Host": 'a"<b>'})
+    assert "<b>" not in forged.text
     for link in links:
         if "slow" not in link and "events" not in link:
             assert demo.get(link.replace("&amp;", "&")).status_code == 200
