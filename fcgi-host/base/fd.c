@@ -112,7 +112,7 @@ fd_send(int socket, struct span s, const int *fds, size_t fd_count)
 		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
 	}
 	do
-		n = sendmsg(socket, &message, MSG_NOSIGNAL);
+		n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	return n;
 }
@@ -131,7 +131,7 @@ fd_receive(int socket, char *data, size_t room, int *fds, size_t *fd_count)
 	ssize_t n;
 
 	do
-		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		*fd_count = 0;

@@ -26,9 +26,10 @@ int fd_fill_standard(void);
 int fd_cloexec_from(int from);
 
 /* One datagram of at least a byte (none reads as the end) with up to
- * FD_PASS_MOST descriptors. Sending leaves the
- * sender's descriptors open. Returns bytes sent, or -1 with errno (EAGAIN is
- * normal back-pressure). */
+ * FD_PASS_MOST descriptors. Sending leaves the sender's descriptors open.
+ * Returns bytes sent, or -1 with errno (EAGAIN is normal back-pressure). Neither
+ * this nor fd_receive() ever waits: whoever else holds a socket may have made it
+ * a blocking one. */
 ssize_t fd_send(int socket, struct span, const int *fds, size_t fd_count);
 
 /* One datagram. Returns bytes, 0 at end, -1 with errno; EMSGSIZE when the

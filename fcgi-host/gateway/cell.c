@@ -21,6 +21,8 @@ static void cell_go(struct cell *, enum cell_state);
 static void cell_let_go(struct cell *, struct list *waiting);
 static void cell_close_launchers(struct cell *, bool idle_only);
 static void cell_end(void *arg);
+static bool resolved_fits(const struct message_resolved *, struct span asked);
+static void cell_misbehaves(struct cell *, const char *what);
 static void resolve_free(struct cell *, struct resolve *);
 static void take_all(struct list *to, struct list *from);
 
@@ -134,6 +136,10 @@ cell_resolved(struct cell *c, const struct message_resolved *m)
 	if (!q)
 		return; /* nobody waits for that any more */
 	name = span_make(q->name, q->name_bytes);
+	if (!resolved_fits(m, name)) {
+		cell_misbehaves(c, "its answer does not fit the question");
+		return;
+	}
 	if (outcome == RESOLVED_FOUND) {
 		f = function_learn(c->tenant, m);
 		if (!f) {
@@ -157,6 +163,28 @@ cell_resolved(struct cell *c, const struct message_resolved *m)
 				     struct request, waiting),
 		    outcome, f, reason);
 	function_release(&f);
+}
+
+/* A cell is a tenant's user: what it says may be anything. */
+static bool
+resolved_fits(const struct message_resolved *m, struct span asked)
+{
+	struct span rest = asked, name = span_cut(&rest, '.');
+
+	if (m->outcome > RESOLVED_MOVED)
+		return false;
+	if (m->outcome != RESOLVED_FOUND)
+		return true;
+	return span_equal(m->name, name) && m->file.bytes > 0 &&
+	    m->file.data[0] != '/' && span_find(m->file, '\0') < 0;
+}
+
+static void
+cell_misbehaves(struct cell *c, const char *what)
+{
+	diag_error("cell closed: tenant=%s: %s", c->tenant->name, what);
+	peer_free(&c->peer);
+	cell_go(c, CELL_LOST);
 }
 
 static void
@@ -198,8 +226,7 @@ cell_says(void *arg, enum message_type type, struct span body, int *fds,
 	    message_plan_decode(body, &m.plan) == 0)
 		cell_planned(c, &m.plan);
 	else
-		diag_warn("cell of tenant %s said a malformed %s; ignored",
-		    c->tenant->name, message_row(type)->name);
+		cell_misbehaves(c, "what it says is malformed");
 }
 
 static void
@@ -240,7 +267,16 @@ cell_plan(struct cell *c, uint64_t ask)
 	return peer_send(c->peer, MESSAGE_PLAN_ASK, &plan, NULL, 0);
 }
 
-/* Somebody waited in vain for limits.queue. If it was silent all that time it is
+/* As long as for a slot, but a moment even where nobody may wait for one. */
+uint64_t
+cell_patience_ms(const struct gateway *g)
+{
+	uint64_t queue_ms = g->config->limits[LIMIT_queue];
+
+	return queue_ms > CELL_PATIENCE_MS ? queue_ms : CELL_PATIENCE_MS;
+}
+
+/* Somebody waited in vain. If it was silent all that time it is
  * stuck or stopped, and all it runs is out of anybody's control. */
 void
 cell_doubt(struct cell *c)
@@ -248,7 +284,7 @@ cell_doubt(struct cell *c)
 	struct gateway *g = c->gateway;
 
 	if (c->doubted ||
-	    loop_now_ms(g->loop) - c->heard_ms < g->config->limits[LIMIT_queue])
+	    loop_now_ms(g->loop) - c->heard_ms < cell_patience_ms(g))
 		return;
 	c->doubted = true;
 	master_cell_kill(g, tenant_name(c->tenant), "it does not answer");

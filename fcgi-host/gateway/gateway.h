@@ -621,7 +621,10 @@ void launcher_sweep(struct gateway *, uint64_t now_ms);
  * closes when its last run is over, and it ends. LOST: its channel is closed;
  * it waits for its launchers' channels to tell how their runs ended. */
 
-enum { CELL_RESOLVES_MOST = 1024 }; /* questions under way */
+enum {
+	CELL_RESOLVES_MOST = 1024, /* questions under way */
+	CELL_PATIENCE_MS = 1000,   /* at least, for what was asked */
+};
 
 enum cell_state { CELL_SERVING, CELL_LEAVING, CELL_LOST, CELL_GONE };
 
@@ -662,6 +665,7 @@ int cell_resolve(struct cell *, struct request *); /* 0 or -1 */
 void cell_leave(struct cell *);			   /* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
 void cell_fail(struct cell *, enum end, struct span reason);
+uint64_t cell_patience_ms(const struct gateway *);
 void cell_doubt(struct cell *);	 /* it did not answer in time */
 void cell_settle(struct cell *); /* a run of it is over */
 int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation, int signo);

@@ -375,9 +375,11 @@ invocation_ended(struct request *r, const struct message_ended *m)
 	uint64_t ran_us =
 	    m->ended_us > m->started_us ? m->ended_us - m->started_us : 0;
 
-	run->how = (enum ended)m->how;
-	run->error = (int)m->error;
-	run->step = m->step;
+	/* A launcher is a tenant's user: a step or way there is not is none. */
+	run->how = m->how <= ENDED_NOT_STARTED ? (enum ended)m->how :
+						 ENDED_NOT_STARTED;
+	run->error = m->how <= ENDED_NOT_STARTED ? (int)m->error : EPROTO;
+	run->step = m->step <= PROC_EXECVE ? m->step : PROC_STARTED;
 	if (run->how == ENDED_EXITED) {
 		run->ended = true;
 		run->facts.wait_status = (int)m->wait_status;

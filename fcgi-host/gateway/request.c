@@ -541,8 +541,8 @@ request_patience(struct request *r)
 {
 	if (r->due_ms != 0)
 		return;
-	r->due_ms = loop_now_ms(r->gateway->loop) +
-	    r->gateway->config->limits[LIMIT_queue];
+	r->due_ms =
+	    loop_now_ms(r->gateway->loop) + cell_patience_ms(r->gateway);
 	request_timer(r);
 }
 

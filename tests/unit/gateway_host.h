@@ -69,7 +69,10 @@ struct host {
 	const char *name;	   /* NULL: what was asked */
 	struct settings *settings; /* NULL: the defaults */
 	bool silent;		   /* cells do not answer RESOLVE */
-	bool no_launcher;	   /* cells have none */
+	bool keep_ends;		   /* our copy of the cell's channel as the
+			 * gateway has it */
+	int kept_end;
+	bool no_launcher; /* cells have none */
 	/* what was heard */
 	unsigned heard[MESSAGE_TYPES];
 	struct message_stop stop;     /* the last */
@@ -320,7 +323,10 @@ host_tenant(struct host *h, const struct message_tenant_ask *ask)
 	assert_true(h->cell_count < CELLS_MOST);
 	assert_int_equal(fd_channel(ends), 0);
 	host_send(h, h->master, MESSAGE_TENANT_CELL, &cell, &ends[1], 1);
-	close(ends[1]);
+	if (h->keep_ends)
+		h->kept_end = ends[1];
+	else
+		close(ends[1]);
 	h->cells[h->cell_count++] = ends[0];
 }
 
