@@ -197,7 +197,8 @@ cells_reaped(struct master *m, pid_t pid, int wait_status)
 		snprintf(reason, sizeof(reason),
 		    "its cell ended while it was built: %s", text);
 		tenant_failed(m, c->tenant, span_of(reason));
-	} else if (c->state == CELL_UP && wait_status != 0) {
+	} else if (c->state == CELL_UP && wait_status != 0 &&
+	    m->stop == STOP_SERVING) {
 		diag_warn("cell gone: tenant=%s pid=%d %s; the next request "
 			  "makes another",
 		    c->tenant->name, (int)pid, text);

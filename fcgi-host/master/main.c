@@ -64,6 +64,7 @@ static int
 check(const struct arguments *a)
 {
 	int out = STDOUT_FILENO, status = EXIT_SUCCESS;
+	char missing[TENANT_REASON_MOST];
 	struct settled settled;
 	struct config *c;
 	struct buf text;
@@ -79,6 +80,8 @@ check(const struct arguments *a)
 		buf_printf(&text, "%s: the configuration is good\n",
 		    a->config_file ? a->config_file : "defaults");
 	}
+	if (c && settle_missing(c, missing, sizeof(missing)))
+		diag_warn("%s", missing);
 	if (fd_write_all(out, buf_span(&text)) != 0)
 		status = EXIT_FAILURE;
 	config_release(&c);

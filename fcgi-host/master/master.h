@@ -64,10 +64,13 @@ struct config *settle(const struct arguments *, bool root, uint64_t generation,
  * caller frees it. */
 char *settle_path(const struct arguments *, const char *path);
 
-/* What differs between two configurations but is used at start only: lines
- * for the operator. */
-void settle_compare(const struct config *running, const struct config *wanted,
+/* What counts at start only stays in `wanted` as it is in `running`; lines for
+ * the operator say what would have been another. */
+void settle_keep(const struct config *running, struct config *wanted,
     struct buf *lines);
+
+/* NULL, or one sentence: the directory of functions is not there now. */
+const char *settle_missing(const struct config *, char *text, size_t room);
 
 /* ---- trust.c: who else could change this? -------------------------------- */
 

@@ -13,12 +13,15 @@ reload(struct master *m, struct buf *text)
 {
 	size_t from = buf_bytes(text);
 	struct config *next, *old = m->config;
+	char missing[TENANT_REASON_MOST];
 	struct settled settled;
 	struct buf options;
 
 	buf_init(&options, MESSAGE_MOST);
 	next =
 	    settle(&m->arguments, m->root, old->generation + 1, &settled, text);
+	if (next)
+		settle_keep(old, next, text);
 	if (next && config_encode(next, &options) != 0) {
 		buf_put_string(text, "the configuration is too large\n");
 		config_release(&next);
@@ -29,7 +32,8 @@ reload(struct master *m, struct buf *text)
 		buf_free(&options);
 		return -1;
 	}
-	settle_compare(old, next, text);
+	if (settle_missing(next, missing, sizeof(missing)))
+		buf_printf(text, "%s\n", missing);
 	m->config = next;
 	buf_free(&m->options);
 	m->options = options;

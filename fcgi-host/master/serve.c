@@ -96,6 +96,7 @@ static void
 read_configuration(struct master *m)
 {
 	struct arguments *a = &m->arguments;
+	char missing[TENANT_REASON_MOST];
 	struct buf errors;
 
 	/* for reloads, after we have moved */
@@ -110,6 +111,8 @@ read_configuration(struct master *m)
 		exit(EXIT_FAILURE);
 	}
 	buf_free(&errors);
+	if (settle_missing(m->config, missing, sizeof(missing)))
+		diag_warn("%s", missing);
 	buf_init(&m->options, MESSAGE_MOST);
 	if (config_encode(m->config, &m->options) != 0)
 		diag_fatal("the configuration is too large");

@@ -20,6 +20,8 @@ static const char *file_of(const struct arguments *);
 static int file_trusted(const char *file, struct buf *errors);
 static void apply(const struct arguments *, char **option,
     const char *argument);
+static int check_functions(const struct config *, const char *file,
+    struct buf *errors);
 static int look_up(const struct config *, const char *file, bool root,
     struct settled *, struct buf *errors);
 static int look_up_user(const char *file, const char *option, const char *user,
@@ -49,8 +51,8 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 		if (asprintf(&c->log, "%s/log", c->run) < 0)
 			diag_fatal("no memory");
 	}
-	if (look_up(c, file ? file : "the defaults", root, settled, errors) !=
-	    0)
+	if (check_functions(c, file ? file : "the defaults", errors) |
+	    look_up(c, file ? file : "the defaults", root, settled, errors))
 		config_release(&c);
 	return c;
 }
@@ -68,25 +70,48 @@ settle_path(const struct arguments *a, const char *path)
 }
 
 void
-settle_compare(const struct config *running, const struct config *wanted,
+settle_keep(const struct config *running, struct config *wanted,
     struct buf *lines)
 {
 	const struct {
-		const char *option, *old, *new;
+		const char *option;
+		char *const *old;
+		char **new;
 	} rows[] = {
-		{ "run", running->run, wanted->run },
-		{ "log", running->log, wanted->log },
-		{ "front.group", running->front_group, wanted->front_group },
-		{ "users.gateway", running->gateway_user,
-		    wanted->gateway_user },
-		{ "users.log", running->log_user, wanted->log_user },
+		{ "run", &running->run, &wanted->run },
+		{ "log", &running->log, &wanted->log },
+		{ "front.group", &running->front_group, &wanted->front_group },
+		{ "users.gateway", &running->gateway_user,
+		    &wanted->gateway_user },
+		{ "users.log", &running->log_user, &wanted->log_user },
 	};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(rows[i].old, rows[i].new) != 0)
-			buf_printf(lines,
-			    "%s stays \"%s\" until the host is started again\n",
-			    rows[i].option, rows[i].old);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(*rows[i].old, *rows[i].new) == 0)
+			continue;
+		buf_printf(lines,
+		    "%s stays \"%s\" until the host is started again\n",
+		    rows[i].option, *rows[i].old);
+		free(*rows[i].new);
+		*rows[i].new = diag_strdup(*rows[i].old);
+	}
+}
+
+const char *
+settle_missing(const struct config *c, char *text, size_t room)
+{
+	struct stat s;
+
+	if (stat(c->functions, &s) == 0) {
+		if (S_ISDIR(s.st_mode))
+			return NULL;
+		errno = ENOTDIR;
+	}
+	snprintf(text, room,
+	    "functions = \"%s\" is no directory (%s); every request is "
+	    "refused until it is",
+	    c->functions, diag_errno());
+	return text;
 }
 
 static const char *
@@ -121,6 +146,20 @@ apply(const struct arguments *a, char **option, const char *argument)
 
 	free(*option);
 	*option = path;
+}
+
+/* A directory that is not there may still come, as with a release or a mount;
+ * a file in its place is a mistake. */
+static int
+check_functions(const struct config *c, const char *file, struct buf *errors)
+{
+	struct stat s;
+
+	if (stat(c->functions, &s) != 0 || S_ISDIR(s.st_mode))
+		return 0;
+	buf_printf(errors, "%s: functions = \"%s\" is no directory\n", file,
+	    c->functions);
+	return -1;
 }
 
 /* All errors at once. Without root nothing changes users, and the web server

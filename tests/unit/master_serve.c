@@ -114,6 +114,7 @@ fake_cell(void)
 	pid_t function;
 	size_t count;
 	char text[128];
+	bool rough;
 
 	if (fake_receive(ROLE_CELL, &body, fds, &count) != MESSAGE_CELL ||
 	    message_cell_decode(body, &cell) != 0)
@@ -126,6 +127,7 @@ fake_cell(void)
 	}
 	if (span_equal(cell.tenant, SPAN("dying")))
 		_exit(3);
+	rough = span_equal(cell.tenant, SPAN("rough"));
 	fake_ready(); /* first: it ends us when master is gone */
 	function = fork();
 	if (function == 0) {
@@ -143,7 +145,7 @@ fake_cell(void)
 	both[1] = (struct pollfd){ .fd = gateway, .events = POLLIN };
 	poll(both, 2, -1);
 	kill(function, SIGKILL);
-	_exit(0);
+	_exit(rough ? 9 : 0);
 }
 
 /* The gateway waits for a type from master and gives its body. */
@@ -804,6 +806,78 @@ reload_changes_all_or_nothing(void **state)
 }
 
 static void
+what_stays_is_told_by_what_is_in_force(void **state)
+{
+	struct host *h = *state;
+	const char *answer;
+
+	place_write(h->place, "host.conf", "", 0644);
+	host_start(h);
+	host_ready(h);
+	place_write(h->place, "host.conf", "log = \"/elsewhere\";\n", 0644);
+	assert_says(h, "reload", "log stays \"");
+	assert_says(h, "reload", "/run/log\" until"); /* twice is the same */
+	assert_says(h, "status", "/run/log\n");
+	place_write(h->place, "host.conf", "", 0644);
+	answer = ask(h, "reload");
+	assert_non_null(strstr(answer, "failed=0"));
+	assert_null(strstr(answer, "stays"));
+}
+
+static void
+a_missing_functions_directory_is_told(void **state)
+{
+	struct host *h = *state;
+	char text[LINE_MOST];
+
+	assert_int_equal(renameat(h->place->fd, "functions", h->place->fd,
+			     "elsewhere"),
+	    0);
+	host_start(h);
+	assert_true(await_words(h->err, "is no directory", text, sizeof(text)));
+	assert_non_null(strstr(text, "warn: functions = \""));
+	host_ready(h);
+	assert_says(h, "reload", "is no directory");
+	assert_says(h, "reload", "failed=0");
+	make_directory(h, "functions");
+	assert_null(strstr(ask(h, "reload"), "is no directory"));
+}
+
+static void
+a_functions_directory_that_is_a_file_is_an_error(void **state)
+{
+	struct host *h = *state;
+	char text[LINE_MOST];
+
+	assert_int_equal(renameat(h->place->fd, "functions", h->place->fd,
+			     "elsewhere"),
+	    0);
+	place_write(h->place, "functions", "", 0644);
+	host_start(h);
+	assert_true(await_words(h->err, "is no directory", text, sizeof(text)));
+	assert_true(host_await_end(h) != 0);
+}
+
+/* The gateway's end takes them along, each in its way. */
+static void
+cells_that_end_with_the_host_are_no_news(void **state)
+{
+	struct host *h = *state;
+	char text[LINE_MOST];
+
+	make_directory(h, "functions/rough");
+	host_start(h);
+	host_ready(h);
+	assert_says(h, "ask rough", "cell ");
+	ask(h, "hear");
+	kill(h->pid, SIGTERM);
+	assert_false(await_words(h->err, "no such words", text, sizeof(text)));
+	assert_non_null(strstr(text, "cell ended: tenant=rough"));
+	assert_null(strstr(text, "cell gone"));
+	assert_int_equal(host_await_end(h), 0);
+}
+
+static void
 a_configuration_that_others_can_write_is_refused_by_root(void **state)
 {
 	struct host *h = *state;
@@ -932,6 +1006,10 @@ main(int argc, char **argv)
 		WITH_A_HOST(a_replaced_directory_ends_its_cell),
 		WITH_A_HOST(tenants_are_listed),
 		WITH_A_HOST(reload_changes_all_or_nothing),
+		WITH_A_HOST(what_stays_is_told_by_what_is_in_force),
+		WITH_A_HOST(a_missing_functions_directory_is_told),
+		WITH_A_HOST(a_functions_directory_that_is_a_file_is_an_error),
+		WITH_A_HOST(cells_that_end_with_the_host_are_no_news),
 		WITH_A_HOST(
 		    a_configuration_that_others_can_write_is_refused_by_root),
 		WITH_A_HOST(usr1_reaches_log),
