@@ -25,9 +25,10 @@ enum {
 };
 
 struct promise {
-	uint64_t namespace; /* it takes this one; 0: other */
-	bool root;	    /* it takes root */
-	bool kept;	    /* otherwise: kept by all hosts, or by none */
+	/* what any of keeps it: */
+	uint64_t namespace; /* this one, 0: none would */
+	bool root;
+	bool kept; /* by all hosts */
 	const char *enforced;
 	const char *not_enforced;
 };
@@ -46,6 +47,11 @@ static const struct promise promises[] = {
 	    "users: functions run as their tenant's user",
 	    "users: all functions run as the host's own user, since the host "
 	    "was not started by root" },
+	{ CLONE_NEWUSER, true, false,
+	    "count: processes and threads of a tenant's user "
+	    "(limits.processes)",
+	    "count: functions start as many processes as their user may, "
+	    "limits.processes is not set" },
 	{ CLONE_NEWNS, false, false,
 	    "files: functions see their own tenant's directory, what they are "
 	    "granted, and the system's read-only",
@@ -116,9 +122,8 @@ probe_list(const struct master *m,
 
 	for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
 		const struct promise *p = &promises[i];
-		bool kept = p->namespace ? (m->namespaces & p->namespace) != 0 :
-		    p->root		 ? m->root :
-					   p->kept;
+		bool kept = p->kept || (p->root && m->root) ||
+		    (m->namespaces & p->namespace) != 0;
 
 		if (kept)
 			each(arg, "enforced", p->enforced);
