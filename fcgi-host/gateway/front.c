@@ -578,6 +578,7 @@ front_lapse(struct front *f)
 	} else if (list_empty(&f->lapse)) {
 		f->since_ms = loop_now_ms(f->gateway->loop);
 		list_add_last(list, &f->lapse);
+		gateway_lapses(f->gateway);
 	}
 }
 

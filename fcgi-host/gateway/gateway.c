@@ -148,8 +148,6 @@ gateway_serve(struct gateway *g)
 	listener_open(g);
 	hooks_open(g);
 	loop_before_wait(g->loop, gateway_settle, g);
-	loop_timer_set(g->loop, &g->sweep,
-	    loop_now_ms(g->loop) + GATEWAY_SWEEP_MS);
 	if (peer_send(g->master, MESSAGE_READY, NULL, NULL, 0) != 0)
 		diag_fatal("cannot tell master: %s", diag_errno());
 }
@@ -185,6 +183,15 @@ gateway_give_slots(struct gateway *g)
 		request_granted(LIST_OWNER(ticket, struct request, ticket));
 }
 
+/* Nothing lapses in a gateway nobody uses: it sleeps. */
+void
+gateway_lapses(struct gateway *g)
+{
+	if (!timer_armed(&g->sweep))
+		loop_timer_set(g->loop, &g->sweep,
+		    loop_now_ms(g->loop) + GATEWAY_SWEEP_MS);
+}
+
 static void
 gateway_sweep(void *arg)
 {
@@ -194,7 +201,9 @@ gateway_sweep(void *arg)
 	launcher_sweep(g, now_ms);
 	tenant_sweep(g, now_ms);
 	front_sweep(g, now_ms);
-	loop_timer_set(g->loop, &g->sweep, now_ms + GATEWAY_SWEEP_MS);
+	if (!list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle) ||
+	    !list_empty(&g->fronts_idle) || !list_empty(&g->fronts_stuck))
+		gateway_lapses(g);
 }
 
 /* ---- the end ---------------------------------------------------------------------- */

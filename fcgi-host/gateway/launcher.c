@@ -140,6 +140,7 @@ launcher_give(struct launcher *l)
 	l->idle_since_ms = loop_now_ms(c->gateway->loop);
 	list_add_first(&c->idle, &l->idle);
 	list_add_last(&c->gateway->launchers_idle, &l->lapse);
+	gateway_lapses(c->gateway);
 	while (!list_empty(&c->idle) && !list_empty(&c->wanting)) {
 		struct request *r = LIST_OWNER(list_first(&c->wanting),
 		    struct request, waiting);

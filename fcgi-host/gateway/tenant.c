@@ -143,6 +143,7 @@ tenant_settle(struct tenant *t)
 			return;
 		t->idle_since_ms = loop_now_ms(t->gateway->loop);
 		list_add_last(&t->gateway->tenants_idle, &t->idle);
+		gateway_lapses(t->gateway);
 		return;
 	}
 	if (t->state == TENANT_KNOWN && t->cell_count == 0 &&
