@@ -45,6 +45,7 @@ class MakeRun:
         assert "\nready: http" not in self.text()
         assert not list(self.tmp.iterdir())
         self.tmp.rmdir()
+        assert "No such file" not in self.text()
         lines = [line for line in self.text().splitlines()
                  if not re.match(r"make(\[\d+\])?: ", line)]
         assert not any(line.startswith("rm: ") for line in lines), lines
@@ -228,6 +229,7 @@ def test_a_run_that_cannot_be(path):
         (place / "file").touch()
         last = MakeRun(RUN=place / path).refused()
         assert last.startswith(f"make run: RUN={place / path}"), last
+        assert {entry.name for entry in place.iterdir()} == {"closed", "file"}
 
 
 def test_it_says_how_to_ask_it(make_run):
