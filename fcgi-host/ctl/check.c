@@ -4,6 +4,7 @@
  * itself, so that there is one parser. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/proc.h"
 
 #include "ctl/ctl.h"
@@ -73,17 +75,19 @@ check_file(const struct ctl *ctl, char *file)
 {
 	char path[PATH_ROOM];
 	char *argv[] = { path, (char[]){ "-n" }, (char[]){ "-c" }, file, NULL };
-	const int standard[] = { 0, 2, 2 }; /* its words are not ours */
+	int standard[] = { 0, -1, 2 }; /* its errors; we say what is good */
 	struct proc_started started;
 	int status;
 
 	if (!find_program(path))
 		return CTL_FAILED;
+	standard[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	started = proc_start(&(struct proc_plan){ .path = path,
 	    .argv = argv,
 	    .envp = environ,
 	    .fds = standard,
 	    .fd_count = 3 });
+	fd_close(&standard[1]);
 	if (started.pid < 0) {
 		errno = started.error;
 		diag_error("cannot run %s: %s", path, diag_errno());

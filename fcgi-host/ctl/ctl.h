@@ -84,7 +84,8 @@ struct question {
 	int fd;				     /* passed along; -1 */
 	void (*out)(void *arg, struct span); /* the answer, in parts */
 	void *arg;
-	int wait_ms;		  /* for each part; -1: as long as it takes */
+	int unread_ms; /* until the gateway has at least read it */
+	int wait_ms;   /* then for each part; -1: as long as it takes */
 	char reason[HOST_REASON]; /* why it failed, or a remark, or "" */
 };
 
@@ -95,6 +96,9 @@ int host_ask(const struct ctl *, struct question *);
 /* The same, and the reason is said on stderr; so is what the host remarks on
  * an answer. */
 int host_ask_loudly(const struct ctl *, struct question *);
+/* The host's functions directory, which the caller frees; NULL with the reason
+ * in a buffer of HOST_REASON bytes. */
+char *host_functions(const struct ctl *, char *reason);
 /* For `out`: collects into a struct buf. */
 void host_collect(void *arg, struct span);
 

@@ -2,9 +2,13 @@
 /* host.c - one question to the host over its control socket, and the answer. */
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include <jansson.h>
 
 #include "base/diag.h"
 #include "base/fd.h"
@@ -12,9 +16,17 @@
 
 #include "ctl/ctl.h"
 
-enum { TENANT_MOST = 63, ANSWER_MS = 40000 }; /* it gives up before we do */
+#define SILENT_GATEWAY "the gateway does not answer (stopped or overloaded)"
+
+enum {
+	TENANT_MOST = 63,
+	UNREAD_MS = 5000,  /* its loop never needs so long */
+	ANSWER_MS = 40000, /* it gives up before we do */
+	STATUS_MOST = 1 << 26,
+};
 
 static int host_connect(const struct ctl *, struct question *);
+static bool host_reads(const struct question *, int fd);
 static int host_listen(struct question *, int fd);
 static void host_print(void *arg, struct span);
 static int explain(struct question *, const char *, ...)
@@ -27,6 +39,7 @@ question_of(enum verb verb)
 		.control.verb = verb,
 		.fd = -1,
 		.out = host_print,
+		.unread_ms = UNREAD_MS,
 		.wait_ms = ANSWER_MS,
 	};
 }
@@ -41,6 +54,8 @@ host_ask(const struct ctl *ctl, struct question *q)
 	if (peer_send_now(fd, MESSAGE_CONTROL, &q->control, &q->fd,
 		q->fd >= 0) != 0)
 		result = explain(q, "cannot ask the host: %s", diag_errno());
+	else if (!host_reads(q, fd))
+		result = explain(q, SILENT_GATEWAY);
 	else
 		result = host_listen(q, fd);
 	fd_close(&fd);
@@ -57,6 +72,35 @@ host_ask_loudly(const struct ctl *ctl, struct question *q)
 	else if (q->reason[0])
 		diag_info("%s", q->reason);
 	return result;
+}
+
+char *
+host_functions(const struct ctl *ctl, char *reason)
+{
+	struct question q = question_of(VERB_STATUS);
+	char *functions = NULL;
+	const char *found;
+	struct buf answer;
+	json_t *root;
+
+	buf_init(&answer, STATUS_MOST);
+	q.out = host_collect;
+	q.arg = &answer;
+	if (host_ask(ctl, &q) == 0) {
+		root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0,
+		    NULL);
+		found = json_string_value(json_object_get(json_object_get(root,
+							      "host"),
+		    "functions"));
+		if (found)
+			functions = diag_strdup(found);
+		else
+			explain(&q, "it does not say where its functions are");
+		json_decref(root);
+	}
+	snprintf(reason, HOST_REASON, "%s", q.reason);
+	buf_free(&answer);
+	return functions;
 }
 
 void
@@ -90,7 +134,9 @@ host_connect(const struct ctl *ctl, struct question *q)
 
 	snprintf(path, sizeof(path), "%s/control.sock", ctl->run);
 	fd = fd_connect_unix(path, SOCK_SEQPACKET);
-	if (fd < 0)
+	if (fd < 0 && errno == EAGAIN) /* more wait than may */
+		explain(q, SILENT_GATEWAY);
+	else if (fd < 0)
 		explain(q,
 		    errno == ENOENT || errno == ECONNREFUSED ?
 			"no host answers at %s (%s); start fcgi-host, or name its "
@@ -98,6 +144,21 @@ host_connect(const struct ctl *ctl, struct question *q)
 			"cannot reach the host at %s: %s",
 		    path, diag_errno());
 	return fd;
+}
+
+/* An answer may take its time, a cell has to be made for some; but a gateway
+ * that runs has read the question at once. What it has not read is still in
+ * our socket. */
+static bool
+host_reads(const struct question *q, int fd)
+{
+	struct pollfd come = { .fd = fd, .events = POLLIN };
+	int wait_ms = q->unread_ms, unread = 0;
+
+	if (q->wait_ms >= 0 && q->wait_ms < wait_ms)
+		wait_ms = q->wait_ms;
+	return poll(&come, 1, wait_ms) != 0 ||
+	    ioctl(fd, SIOCOUTQ, &unread) != 0 || unread == 0;
 }
 
 static int

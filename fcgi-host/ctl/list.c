@@ -2,6 +2,10 @@
 /* list.c - functions with their URLs, and what is refused, with the reason. The
  * host sends one JSON object a line. */
 
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <jansson.h>
 
 #include "base/diag.h"
@@ -17,6 +21,7 @@ enum {
 static int list_run(const struct ctl *, int count, char **operands);
 static json_t *list_parse(struct span lines);
 static void list_print(const json_t *rows);
+static void list_say_none(const struct ctl *, const char *tenant);
 static void row_left(const json_t *row, char *text, size_t room);
 static const char *text_of(const json_t *row, const char *name);
 
@@ -50,6 +55,8 @@ list_run(const struct ctl *ctl, int count, char **operands)
 	q.control.flags = CONTROL_JSON;
 	result = host_ask_loudly(ctl, &q);
 	rows = result == 0 ? list_parse(buf_span(&answer)) : NULL;
+	if (rows && json_array_size(rows) == 0)
+		list_say_none(ctl, count > 0 ? operands[0] : NULL);
 	if (result == 0 && !rows) {
 		diag_error("the host's answer is not JSON, one object a line");
 		result = CTL_FAILED;
@@ -111,6 +118,29 @@ list_print(const json_t *rows)
 		}
 		fputc('\n', stdout);
 	}
+}
+
+/* An empty answer is one, but not the one that was hoped for. */
+static void
+list_say_none(const struct ctl *ctl, const char *tenant)
+{
+	char reason[HOST_REASON], *functions;
+
+	if (tenant) {
+		diag_info("tenant %s has no function; fcgi-hostctl put FILE %s "
+			  "makes one",
+		    tenant, tenant);
+		return;
+	}
+	functions = host_functions(ctl, reason);
+	if (!functions)
+		diag_info("no functions: %s", reason);
+	else if (access(functions, F_OK) != 0 && errno == ENOENT)
+		diag_info("no functions: there is no directory %s", functions);
+	else
+		diag_info("no functions: %s has no tenant's directory",
+		    functions);
+	free(functions);
 }
 
 static void

@@ -11,11 +11,17 @@
 
 #include "ctl/ctl.h"
 
-enum { LINE_MOST = 1024 * 1024, REQUEST_MOST = 128, LINES_STANDARD = 20 };
+enum {
+	LINE_MOST = 1024 * 1024,
+	LIST_MOST = 1024 * 1024 * 1024,
+	REQUEST_MOST = 128,
+	LINES_STANDARD = 20,
+};
 
 struct logs {
 	const struct ctl *ctl;
 	bool access;	    /* lines are JSON already */
+	bool any;	    /* one was there */
 	struct buf partial; /* a line whose end has not come */
 };
 
@@ -24,6 +30,8 @@ static const char *call = "";
 static uint32_t lines = LINES_STANDARD;
 
 static int logs_run(const struct ctl *, int count, char **operands);
+static int tenant_there(const struct ctl *, const char *tenant,
+    void (*say)(const char *, ...));
 static void logs_take(void *arg, struct span);
 static void line_print(const struct logs *, struct span line);
 static void access_print(struct span line);
@@ -79,8 +87,34 @@ logs_run(const struct ctl *ctl, int count, char **operands)
 	q.wait_ms = follow ? -1 : q.wait_ms;
 	q.out = logs_take;
 	q.arg = &logs;
+	if (count > 0 && follow)
+		tenant_there(ctl, operands[0], diag_warn);
 	result = host_ask_loudly(ctl, &q);
+	if (result == 0 && count > 0 && !follow && !logs.any && !call[0])
+		result = tenant_there(ctl, operands[0], diag_error);
 	buf_free(&logs.partial);
+	return result;
+}
+
+/* What is gone may have left lines, and what is not there yet may be followed:
+ * so whether there is such a tenant is asked when there is nothing else. */
+static int
+tenant_there(const struct ctl *ctl, const char *tenant,
+    void (*say)(const char *, ...))
+{
+	struct question q = question_of(VERB_LIST);
+	struct buf answer;
+	int result;
+
+	buf_init(&answer, LIST_MOST);
+	q.control.tenant = span_of(tenant);
+	q.control.flags = CONTROL_JSON;
+	q.out = host_collect;
+	q.arg = &answer;
+	result = host_ask(ctl, &q);
+	if (result != 0)
+		say("%s", q.reason);
+	buf_free(&answer);
 	return result;
 }
 
@@ -91,6 +125,7 @@ logs_take(void *arg, struct span bytes)
 	struct span rest;
 	ptrdiff_t end;
 
+	logs->any |= bytes.bytes > 0;
 	host_collect(&logs->partial, bytes);
 	rest = buf_span(&logs->partial);
 	while ((end = span_find(rest, '\n')) >= 0) {

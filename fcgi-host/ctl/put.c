@@ -25,7 +25,6 @@ enum {
 	NAME_MOST = 255,
 	FUNCTION_MOST = 63,
 	COPY_BYTES = 256 * 1024,
-	STATUS_MOST = 1 << 26,
 };
 
 /* Where a file goes. */
@@ -247,33 +246,13 @@ target_open(struct target *t, const struct ctl *ctl)
 static char *
 functions_of_host(const struct ctl *ctl)
 {
-	struct question q = question_of(VERB_STATUS);
-	struct buf answer;
-	json_t *root = NULL;
-	const char *found;
-	char *copy = NULL;
+	char reason[HOST_REASON], *found = host_functions(ctl, reason);
 
-	buf_init(&answer, STATUS_MOST);
-	q.out = host_collect;
-	q.arg = &answer;
-	if (host_ask(ctl, &q) != 0) {
+	if (!found)
 		diag_error("which directory? --functions DIR says it, as the "
 			   "host does not: %s",
-		    q.reason);
-		goto out;
-	}
-	root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, NULL);
-	found = json_string_value(json_object_get(json_object_get(root, "host"),
-	    "functions"));
-	if (found)
-		copy = diag_strdup(found);
-	else
-		diag_error("the host does not say where its functions are; "
-			   "--functions DIR does");
-out:
-	json_decref(root);
-	buf_free(&answer);
-	return copy;
+		    reason);
+	return found;
 }
 
 static int

@@ -3,7 +3,11 @@
 person awake at three cannot see what happens, or somebody sees too much."""
 import json
 import os
+import shutil
+import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +72,27 @@ def test_list_of_no_tenant(host):
     assert b"no such tenant" in done.stderr and not done.stdout
 
 
+def test_list_of_nothing(host):
+    host.tenant("bare")
+    done = host.ctl("list", "bare")
+    assert b"bare has no function" in done.stderr and not done.stdout
+    (host.functions / "bare" / "data").rmdir()
+    (host.functions / "bare").rmdir()
+
+
+def test_list_without_functions_directory():
+    host = Host(nginx=False, functions=Path(tempfile.mkdtemp()) / "none")
+    shutil.rmtree(host.functions)
+    with host:
+        done = host.ctl("list")
+        assert str(host.functions).encode() in done.stderr
+        assert b"no functions" in done.stderr and not done.stdout
+        assert "is no directory" in host.errors.read_text()
+        host.functions.mkdir()
+        assert b"no tenant" in host.ctl("list").stderr
+    shutil.rmtree(host.functions.parent)
+
+
 def test_list_names_hostile_files_safely(host):
     path = host.functions / "rogue" / "evil\x1b[31m.sh"
     path.write_text("x")
@@ -90,6 +115,27 @@ def test_logs(host):
     assert "another" in text and "one line" not in text
     assert "exit" in text or "4" in text
     assert len(words(host.ctl("logs", "-n", 1, "rogue")).splitlines()) == 1
+
+
+def test_logs_of_no_tenant(host):
+    done = host.ctl("logs", "nobody", check=False)
+    assert done.returncode == 1
+    assert b"no such tenant" in done.stderr and not done.stdout
+
+
+def test_logs_of_a_quiet_tenant(host):
+    host.tenant("quiet")
+    assert host.ctl("logs", "quiet").stdout == b""
+
+
+def test_stopped_gateway(host):
+    os.kill(host.gateway, signal.SIGSTOP)
+    try:
+        done = host.ctl("status", check=False)
+    finally:
+        os.kill(host.gateway, signal.SIGCONT)
+    assert done.returncode == 1
+    assert b"does not answer (stopped or overloaded)" in done.stderr
 
 
 def test_logs_follow(host):
@@ -158,7 +204,9 @@ def test_check(host):
     good, bad = host.base / "good.conf", host.base / "bad.conf"
     good.write_text('limits = { time = "1s"; };')
     bad.write_text('limit = { time = "1s"; };\nrun = 5;\n')
-    assert host.ctl("check", good).returncode == 0
+    done = host.ctl("check", good)
+    assert done.returncode == 0
+    assert (done.stdout + done.stderr).decode() == f"good: {good}\n"
     done = host.ctl("check", bad, check=False)
     assert done.returncode == 1
     text = (done.stdout + done.stderr).decode()
