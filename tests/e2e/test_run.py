@@ -230,6 +230,7 @@ def test_a_run_that_cannot_be(path):
         last = MakeRun(RUN=place / path).refused()
         assert last.startswith(f"make run: RUN={place / path}"), last
         assert {entry.name for entry in place.iterdir()} == {"closed", "file"}
+        assert not list((place / "closed").iterdir())
 
 
 def test_it_says_how_to_ask_it(make_run):
