@@ -89,9 +89,13 @@ logs_run(const struct ctl *ctl, int count, char **operands)
 	q.arg = &logs;
 	if (count > 0 && follow)
 		tenant_there(ctl, operands[0], diag_warn);
-	result = host_ask_loudly(ctl, &q);
-	if (result == 0 && count > 0 && !follow && !logs.any && !call[0])
+	result = host_ask(ctl, &q);
+	if (result != 0)
+		diag_error("%s", q.reason);
+	else if (count > 0 && !follow && !logs.any && !call[0])
 		result = tenant_there(ctl, operands[0], diag_error);
+	if (result == 0 && q.reason[0])
+		diag_info("%s", q.reason);
 	buf_free(&logs.partial);
 	return result;
 }

@@ -108,8 +108,8 @@ settle_missing(const struct config *c, char *text, size_t room)
 		errno = ENOTDIR;
 	}
 	snprintf(text, room,
-	    "functions = \"%s\" is no directory (%s); every request is "
-	    "refused until it is",
+	    "functions = \"%s\" is no directory (%s); every request "
+	    "answers 503 until it is",
 	    c->functions, diag_errno());
 	return text;
 }

@@ -121,6 +121,7 @@ def test_logs_of_no_tenant(host):
     done = host.ctl("logs", "nobody", check=False)
     assert done.returncode == 1
     assert b"no such tenant" in done.stderr and not done.stdout
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_logs_of_a_quiet_tenant(host):

@@ -836,6 +836,7 @@ a_missing_functions_directory_is_told(void **state)
 	host_start(h);
 	assert_true(await_words(h->err, "is no directory", text, sizeof(text)));
 	assert_non_null(strstr(text, "warn: functions = \""));
+	assert_non_null(strstr(text, "answers 503 until it is"));
 	host_ready(h);
 	assert_says(h, "reload", "is no directory");
 	assert_says(h, "reload", "failed=0");
