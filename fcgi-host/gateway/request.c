@@ -396,10 +396,10 @@ request_find(struct request *r)
 		if (!request_found(r, f))
 			return;
 	}
+	if (r->front && !r->body.complete)
+		front_touch(r->front); /* it may go on */
 	if (r->body.complete || r->body.kind == BODY_PIPE)
 		request_admit(r);
-	else if (r->front)
-		front_touch(r->front); /* it may go on */
 }
 
 /* Now its settings are known. False: it has ended. */

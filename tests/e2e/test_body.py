@@ -5,6 +5,9 @@ import hashlib
 import socket
 import threading
 
+import pytest
+
+from fastcgi import Connection, request
 from host import FLAVOUR, count, descriptors, memory_kib
 
 SIZE = count(256 << 20, 1 << 30)
@@ -97,3 +100,18 @@ def test_memory_of_bodies_together_is_capped(new_host):
         thread.join()
     assert results == [True] * 12
     assert not list((host.run / "spool").iterdir())
+
+
+@pytest.mark.parametrize("bytes_sent", [5, 50_000, 5_000_000])
+def test_a_stream_waits_for_its_function_to_be_found(host, bytes_sent):
+    """The body is there before anybody knows where it goes."""
+    name = f"found{bytes_sent}"
+    host.function("rogue", name,
+                  conf='body = "stream"; limits = { time = "5s"; };')
+    with Connection(host.front) as front:
+        sender = threading.Thread(target=front.send, args=[
+            request(f"/fn/rogue/{name}?head&read", b"x" * bytes_sent)])
+        sender.start()
+        got = front.reply()
+        sender.join()
+    assert got.body == b"read %d\n" % bytes_sent
