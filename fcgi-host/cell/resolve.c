@@ -14,6 +14,7 @@
 #include <link.h>
 #include <linux/openat2.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@
 enum {
 	OVERFLOW_ID = 65534, /* who has no name in a user namespace */
 	OPEN_TRIES = 16,     /* a rename may disturb openat2's look */
+	LINE_MOST = 256,     /* of a script's first line the kernel reads */
+	HEAD_BYTES = 1024,   /* where linkers put the name of the loader */
 };
 
 struct resolve {
@@ -73,6 +76,21 @@ struct choice {
 	enum look asked;	 /* what the entry asked for is */
 };
 
+/* What a program begins with. */
+struct head {
+	_Alignas(ElfW(Ehdr)) char bytes[HEAD_BYTES + 1]; /* ends with NUL */
+	size_t count;
+};
+
+/* The rows of a list that no name leads to. */
+struct misnamed {
+	struct resolve *resolve;
+	struct resolution *out;
+	resolve_list_fn *tell;
+	void *arg;
+	size_t count;
+};
+
 enum place {
 	PLACE_ABSENT,
 	PLACE_FOUND,
@@ -91,6 +109,7 @@ static void choice_add(struct choice *, const struct candidate *,
 static const struct candidate *choice_made(const struct choice *,
     struct span asked, struct resolution *);
 static void look_at(struct resolve *, const char *entry, struct candidate *);
+static void look_at_bare(struct resolve *, struct candidate *, bool linked);
 static enum place look_for(struct resolve *, const char *path, bool linked,
     struct stat *, char *reason);
 static void check_program(struct resolve *, struct candidate *,
@@ -105,8 +124,19 @@ static enum place open_below(struct resolve *, const char *path, int flags,
 static enum place open_outside(struct resolve *, const char *path, int flags,
     int *fd, char *reason);
 static bool target_allowed(const struct resolve *, const char *path);
-static bool program_native(struct resolve *, const struct candidate *,
-    struct ticket *);
+static bool check_start(struct resolve *, const struct candidate *,
+    struct ticket *, char *reason);
+static bool check_elf(const char *file, const struct head *, bool *native,
+    char *reason);
+static struct span elf_loader(const struct head *);
+static bool check_script(struct resolve *, const char *file,
+    const struct head *, char *reason);
+static bool check_interpreter(struct resolve *, const char *file,
+    struct span interpreter, char *reason);
+static bool head_is_text(const struct head *);
+static bool still_written(int fd);
+static int list_misnamed(void *misnamed, struct span file);
+static void make_printable(char *text);
 static int settings_all(struct resolve *, const char *file, uint64_t unix_ms,
     struct ticket *, struct buf *encoded, char *reason);
 static int settings_one(struct resolve *, const char *name, uint64_t unix_ms,
@@ -195,6 +225,7 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
     void *arg)
 {
 	struct resolution out;
+	struct misnamed misnamed = { r, &out, tell, arg, 0 };
 	char function[SCAN_NAME_MOST + 1];
 	size_t first;
 
@@ -214,8 +245,55 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 		/* behind this name, wherever a new scan has put it */
 		i = scan_find(&r->scan, span_of(function), &first) + first;
 	}
+	scan_each(r->place.directory_fd, list_misnamed, &misnamed);
 	resolution_free(&out);
 	return 0;
+}
+
+/* What would be a function but for its name. No URL leads to it, so nothing
+ * but the list can tell. */
+static int
+list_misnamed(void *arg, struct span file)
+{
+	struct misnamed *m = arg;
+	struct resolution *out = m->out;
+	struct candidate c;
+
+	if (!scan_meant(file))
+		return 0;
+	if (++m->count > SCAN_NAMES_MOST)
+		return -1;
+	look_at(m->resolve, file.data, &c);
+	if (c.look != LOOK_CANDIDATE)
+		return 0;
+	/* a name with a newline would be a row of its own */
+	make_printable(c.entry);
+	make_printable(c.file);
+	buf_clear(&out->ticket);
+	buf_clear(&out->settings);
+	out->outcome = RESOLVED_REFUSED;
+	out->function[0] = '\0';
+	snprintf(out->file, sizeof(out->file), "%s", c.file);
+	if (scan_function(file).bytes > SCAN_NAME_MOST)
+		say(out->reason,
+		    "%s: its name has more than %d characters before the first "
+		    "dot",
+		    c.entry, SCAN_NAME_MOST);
+	else
+		say(out->reason,
+		    "%s: its name has characters other than letters, digits, _ "
+		    "and -",
+		    c.entry);
+	m->tell(m->arg, out);
+	return 0;
+}
+
+static void
+make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
 }
 
 static void
@@ -268,8 +346,8 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		return say(out->reason, "%s: its name is too long", out->file);
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
-	ticket.native = program_native(r, made, &ticket);
-	if (settings_all(r, settings, unix_ms, &ticket, &out->settings,
+	if (!check_start(r, made, &ticket, out->reason) ||
+	    settings_all(r, settings, unix_ms, &ticket, &out->settings,
 		out->reason) != 0)
 		return;
 	if (ticket_encode(&ticket, &out->ticket) != 0)
@@ -388,11 +466,28 @@ look_at(struct resolve *r, const char *entry, struct candidate *c)
 		found = look_for(r, c->file, linked, &c->st, c->reason);
 		if (found == PLACE_FOUND && S_ISLNK(c->st.st_mode))
 			found = look_for(r, c->file, true, &c->st, c->reason);
+		if (found == PLACE_ABSENT)
+			return look_at_bare(r, c, linked);
 	}
 	if (found == PLACE_FOUND)
 		check_program(r, c, &around);
 	else if (found == PLACE_BAD)
 		c->look = LOOK_MISFIT;
+}
+
+/* A directory without a program; with settings it was meant to have one. */
+static void
+look_at_bare(struct resolve *r, struct candidate *c, bool linked)
+{
+	char settings[RESOLVE_FILE_MOST + 16];
+	struct stat st;
+
+	snprintf(settings, sizeof(settings), "%s/function.conf", c->entry);
+	if (look_for(r, settings, linked, &st, c->reason) != PLACE_FOUND)
+		return;
+	c->look = LOOK_MISFIT;
+	say(c->reason, "%s has a function.conf, but no executable %s", c->entry,
+	    c->file);
 }
 
 /* Looks at a path. With a link somewhere in it, it is opened, to see where it
@@ -465,29 +560,191 @@ check_program(struct resolve *r, struct candidate *c, const struct stat *around)
 		    file, (unsigned)r->place.uid, strerror(errno), file);
 }
 
-/* Does the kernel run it without help, as it runs us? What may be executed but
- * not read is no script: its interpreter could not read it either. */
+/* Would execve(2) take it? It says ENOENT for a program that is there and an
+ * interpreter that is not, so what can be known from the first bytes is told
+ * here; formats we do not know may be binfmt_misc's and are left to it. */
 static bool
-program_native(struct resolve *r, const struct candidate *c,
-    struct ticket *ticket)
+check_start(struct resolve *r, const struct candidate *c, struct ticket *ticket,
+    char *reason)
 {
 	int fd = openat(r->place.directory_fd, c->file,
 	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct identity looked_at = identity_of(&c->st), found = { 0 };
-	ElfW(Ehdr) head = { 0 };
+	struct head head = { 0 };
 	struct stat st;
+	ssize_t n = -1;
+	bool good;
 
-	if (fd < 0 && errno == EACCES)
-		return true;
+	if (fd < 0 && errno == EACCES) {
+		say(reason,
+		    "%s cannot be read by the tenant's user, as its "
+		    "interpreter must: chmod a+r %s",
+		    c->file, c->file);
+		return false;
+	}
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		found = identity_of(&st);
 	if (!identity_same(&found, &looked_at))
 		ticket->young_until_ms = 1; /* another one: look again */
-	if (pread(fd, &head, sizeof(head), 0) < 0)
-		head = (ElfW(Ehdr)){ 0 };
+	if (fd >= 0)
+		n = pread(fd, head.bytes, HEAD_BYTES, 0);
+	head.count = n > 0 ? (size_t)n : 0;
+	if (n < 0)
+		good = true;
+	else if (head.count >= SELFMAG &&
+	    memcmp(head.bytes, ELFMAG, SELFMAG) == 0)
+		good = check_elf(c->file, &head, &ticket->native, reason);
+	else
+		good = check_script(r, c->file, &head, reason);
+	/* its writer is not done: execve says so, and the request waits */
+	if (!good && still_written(fd))
+		good = true;
 	fd_close(&fd);
-	return memcmp(head.e_ident, __ehdr_start.e_ident, EI_DATA + 1) == 0 &&
-	    head.e_machine == __ehdr_start.e_machine;
+	return good;
+}
+
+/* *native: the kernel runs it without help, as it runs us. */
+static bool
+check_elf(const char *file, const struct head *head, bool *native, char *reason)
+{
+	const ElfW(Ehdr) *elf = (const void *)head->bytes;
+	const ElfW(Ehdr) *ours = &__ehdr_start;
+	struct span loader;
+
+	if (head->count < sizeof(*elf) || elf->e_ident[EI_CLASS] == 0 ||
+	    elf->e_ident[EI_CLASS] >= ELFCLASSNUM)
+		return true; /* broken, in a way execve may know better */
+	*native = memcmp(elf->e_ident, ours->e_ident, EI_DATA + 1) == 0 &&
+	    elf->e_machine == ours->e_machine;
+	if (!*native) {
+		/* most 64-bit PCs run these as well */
+		if (ours->e_machine == EM_X86_64 && elf->e_machine == EM_386)
+			return true;
+		say(reason, "%s: an ELF program for another machine", file);
+		return false;
+	}
+	loader = elf_loader(head);
+	if (loader.bytes == 0 || access(loader.data, F_OK) == 0 ||
+	    errno != ENOENT)
+		return true;
+	say(reason,
+	    "%s: its loader %s is not there: link it statically, or for this "
+	    "system",
+	    file, loader.data);
+	return false;
+}
+
+/* Nothing where there is none, or not within the first bytes. */
+static struct span
+elf_loader(const struct head *head)
+{
+	const ElfW(Ehdr) *elf = (const void *)head->bytes;
+	struct span bytes = span_make(head->bytes, head->count), name;
+	ElfW(Phdr) part;
+
+	if (elf->e_phentsize != sizeof(part))
+		return SPAN_NONE;
+	for (size_t i = 0; i < elf->e_phnum; i++) {
+		name = elf->e_phoff < bytes.bytes ?
+		    span_skip(bytes, elf->e_phoff + i * sizeof(part)) :
+		    SPAN_NONE;
+		if (name.bytes < sizeof(part))
+			return SPAN_NONE;
+		memcpy(&part, name.data, sizeof(part));
+		if (part.p_type != PT_INTERP)
+			continue;
+		if (part.p_offset >= bytes.bytes || part.p_filesz < 2 ||
+		    part.p_filesz > bytes.bytes - part.p_offset)
+			return SPAN_NONE;
+		name =
+		    span_take(span_skip(bytes, part.p_offset), part.p_filesz);
+		return name.data[name.bytes - 1] == '\0' ? name : SPAN_NONE;
+	}
+	return SPAN_NONE;
+}
+
+static bool
+check_script(struct resolve *r, const char *file, const struct head *head,
+    char *reason)
+{
+	struct span line = span_make(head->bytes, strcspn(head->bytes, "\n"));
+	struct span rest = span_take(line, LINE_MOST);
+
+	if (head->count == 0)
+		say(reason, "%s is empty", file);
+	else if (line.bytes < 2 || memcmp(line.data, "#!", 2) != 0) {
+		if (!head_is_text(head))
+			return true;
+		say(reason, "%s: neither a program nor a script (no #! line)",
+		    file);
+	} else if (line.data[line.bytes - 1] == '\r')
+		say(reason,
+		    "%s: its first line ends in CR (CRLF): save it with Unix "
+		    "line ends",
+		    file);
+	else {
+		rest = span_skip(rest, 2);
+		rest = span_skip(rest, strspn(rest.data, " \t"));
+		rest = span_take(rest, strcspn(rest.data, " \t\n"));
+		return check_interpreter(r, file, rest, reason);
+	}
+	return false;
+}
+
+/* Where the program will look for it: a path that is not absolute counts from
+ * the program's directory, where it starts. */
+static bool
+check_interpreter(struct resolve *r, const char *file, struct span interpreter,
+    char *reason)
+{
+	const char *slash = strrchr(file, '/');
+	bool absolute = interpreter.bytes > 0 && interpreter.data[0] == '/';
+	char path[RESOLVE_FILE_MOST + LINE_MOST + 1];
+
+	if (interpreter.bytes == 0) {
+		say(reason, "%s: no interpreter stands behind its #!", file);
+		return false;
+	}
+	snprintf(path, sizeof(path), "%.*s%.*s",
+	    absolute || !slash ? 0 : (int)(slash - file) + 1, file,
+	    SPAN_ARGS(interpreter));
+	if (faccessat(r->place.directory_fd, path, X_OK, AT_EACCESS) == 0)
+		return true;
+	if (errno == ENOENT || errno == ENOTDIR)
+		say(reason, "%s: its interpreter %.*s is not there%s", file,
+		    SPAN_ARGS(interpreter),
+		    absolute ? "" : ": give its whole path");
+	else
+		say(reason, "%s: its interpreter %.*s cannot be executed: %s",
+		    file, SPAN_ARGS(interpreter), strerror(errno));
+	return false;
+}
+
+static bool
+head_is_text(const struct head *head)
+{
+	for (size_t i = 0; i < head->count && i < LINE_MOST; i++) {
+		unsigned char c = (unsigned char)head->bytes[i];
+
+		if ((c < ' ' && (c < '\t' || c > '\r')) || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* A lease for reading is not given while anybody may write; only the file's
+ * owner may ask, so others are told "no". Ours may be broken before we give it
+ * back: by a signal that does nothing. */
+static bool
+still_written(int fd)
+{
+	bool written;
+
+	if (fd < 0 || fcntl(fd, F_SETSIG, SIGURG) != 0)
+		return false;
+	written = fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return written;
 }
 
 /* Whoever owns the tenant's directory decides what is in it. A user namespace

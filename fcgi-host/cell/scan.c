@@ -14,7 +14,10 @@
 
 #include "cell/scan.h"
 
-static int scan_read(struct scan *, int fd);
+static bool name_good(struct span name);
+static bool name_never(struct span file);
+static int scan_read(void *scan, struct span file);
+static int scan_walk(int fd, scan_fn *, void *arg);
 static int scan_add(struct scan *, struct span file);
 static void scan_forget(struct scan *);
 static bool scan_true(const struct scan *, const struct stat *);
@@ -52,12 +55,15 @@ scan_refresh(struct scan *s, int directory_fd, uint64_t unix_ms, bool again)
 	fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	result = fstat(fd, &st) == 0 ? scan_read(s, fd) : -1;
+	result = fstat(fd, &st) == 0 ? scan_walk(fd, scan_read, s) : -1;
 	fd_close(&fd);
 	if (result != 0) {
 		scan_forget(s);
 		return -1;
 	}
+	if (s->count > 0)
+		qsort_r(s->order, s->count, sizeof(s->order[0]), compare_files,
+		    s);
 	s->at = identity_of(&st);
 	s->modified_ns = modified_ns(&st);
 	s->settled = unix_ms > TICKET_TICK_MS +
@@ -105,18 +111,34 @@ scan_function(struct span file)
 bool
 scan_candidate(struct span file)
 {
-	static const struct span never[] = {
-		SPAN("~"),
-		SPAN(".bak"),
-		SPAN(".orig"),
-		SPAN(".swp"),
-		SPAN(".tmp"),
-		SPAN(".conf"),
-	};
-	struct span name = scan_function(file);
+	return name_good(scan_function(file)) && !name_never(file) &&
+	    file.bytes <= SCAN_FILE_MOST;
+}
 
-	if (name.bytes == 0 || name.bytes > SCAN_NAME_MOST ||
-	    file.bytes > SCAN_FILE_MOST)
+int
+scan_each(int directory_fd, scan_fn *tell, void *arg)
+{
+	int fd, result;
+
+	fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	result = scan_walk(fd, tell, arg);
+	fd_close(&fd);
+	return result;
+}
+
+bool
+scan_meant(struct span file)
+{
+	return !name_good(scan_function(file)) && !name_never(file) &&
+	    file.data[0] != '.' && file.bytes <= SCAN_FILE_MOST;
+}
+
+static bool
+name_good(struct span name)
+{
+	if (name.bytes == 0 || name.bytes > SCAN_NAME_MOST)
 		return false;
 	for (size_t i = 0; i < name.bytes; i++) {
 		char c = name.data[i];
@@ -125,16 +147,37 @@ scan_candidate(struct span file)
 			(c >= '0' && c <= '9') || c == '_' || c == '-'))
 			return false;
 	}
+	return true;
+}
+
+static bool
+name_never(struct span file)
+{
+	static const struct span never[] = {
+		SPAN("~"),
+		SPAN(".bak"),
+		SPAN(".orig"),
+		SPAN(".swp"),
+		SPAN(".tmp"),
+		SPAN(".conf"),
+	};
+
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 		if (span_ends(file, never[i]))
-			return false;
-	return true;
+			return true;
+	return false;
+}
+
+static int
+scan_read(void *scan, struct span file)
+{
+	return scan_candidate(file) ? scan_add(scan, file) : 0;
 }
 
 /* By getdents64, whose buffer is on our stack: opendir() takes 32 KiB of heap
  * that never come back. */
 static int
-scan_read(struct scan *s, int fd)
+scan_walk(int fd, scan_fn *tell, void *arg)
 {
 	_Alignas(struct dirent64) char bytes[8192];
 	const struct dirent64 *entry;
@@ -143,16 +186,10 @@ scan_read(struct scan *s, int fd)
 	while ((n = getdents64(fd, bytes, sizeof(bytes))) > 0)
 		for (ssize_t at = 0; at < n; at += entry->d_reclen) {
 			entry = (const void *)(bytes + at);
-			if (scan_candidate(span_of(entry->d_name)) &&
-			    scan_add(s, span_of(entry->d_name)) != 0)
+			if (tell(arg, span_of(entry->d_name)) != 0)
 				return -1;
 		}
-	if (n < 0)
-		return -1;
-	if (s->count > 0)
-		qsort_r(s->order, s->count, sizeof(s->order[0]), compare_files,
-		    s);
-	return 0;
+	return n < 0 ? -1 : 0;
 }
 
 static int

@@ -34,9 +34,16 @@ int scan_refresh(struct scan *, int directory_fd, uint64_t unix_ms, bool again);
 size_t scan_find(const struct scan *, struct span function, size_t *first);
 const char *scan_file(const struct scan *, size_t index);
 
+/* Every entry as the directory is now. 0, or -1 when it cannot be read, or as
+ * soon as scan_fn returns other than 0. */
+typedef int scan_fn(void *arg, struct span file);
+int scan_each(int directory_fd, scan_fn *, void *arg);
+
 /* Pure rules about names. The part before the first dot; */
 struct span scan_function(struct span file);
 /* could this directory entry be a function, by its name? */
 bool scan_candidate(struct span file);
+/* Would it be, if only its name had other characters, or fewer? */
+bool scan_meant(struct span file);
 
 #endif

@@ -349,14 +349,53 @@ def test_a_tree_below_a_closed_directory(new_host):
 
 
 def test_programs_that_cannot_start(host):
-    host.function("rogue", "noshell", "#!/no/such/interpreter\n")
-    host.get("/fn/rogue/noshell").problem(502, "not-started")
     host.function("rogue", "garbage", b"\x7fELF but not really")
     host.get("/fn/rogue/garbage").problem(502, "not-started")
-    host.function("rogue", "nothing", b"")
-    assert host.get("/fn/rogue/nothing").status == 502
-    for name in ("noshell", "garbage", "nothing"):
-        (host.functions / "rogue" / name).unlink()
+    (host.functions / "rogue" / "garbage").unlink()
+
+
+@pytest.mark.parametrize("text, words", [
+    (b"", ["is empty"]),
+    (says("x").replace("\n", "\r\n").encode(), ["CRLF"]),
+    (b"#!/usr/bin/pyton3\n", ["/usr/bin/pyton3 is not there"]),
+    (b"echo no line\n", ["no #! line"]),
+    (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x08\0" + bytes(100),
+     ["another machine"]),
+], ids=range(5))
+def test_files_the_kernel_would_not_start(host, text, words):
+    path = host.function("rogue", "wontrun", text)
+    refused(host, "wontrun", *words)
+    listed = host.ctl("list", "rogue").stdout.decode()
+    assert all(word in listed for word in words), listed
+    path.unlink()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="reads everything that is its own")
+def test_a_script_its_tenant_cannot_read(host):
+    path = host.function("rogue", "closed", says("x"), mode=0o711)
+    refused(host, "closed", "cannot be read by the tenant's user")
+    path.chmod(0o755)
+    assert host.get("/fn/rogue/closed").text == "x"
+    path.unlink()
+
+
+def test_names_that_cannot_be_asked_for_are_listed(host):
+    names = ["we ird", "\u00fcn", "new\nline", "esc\x1b[1m"]
+    paths = [host.function("rogue", name, says("x")) for name in names]
+    listed = host.ctl("list", "rogue").stdout
+    for name in ("we ird", "\u00fcn", "new?line", "esc?[1m"):
+        assert f"{name}: its name has characters".encode() in listed
+    for path in paths:
+        path.unlink()
+
+
+def test_settings_without_a_program_are_refused(host):
+    path = host.functions / "rogue" / "meant"
+    path.mkdir()
+    host.write(path / "function.conf", "", 0o644)
+    refused(host, "meant", "no executable meant/run")
+    assert b"no executable meant/run" in host.ctl("list", "rogue").stdout
+    shutil.rmtree(path)
 
 
 def test_put(host):
