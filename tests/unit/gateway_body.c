@@ -452,6 +452,24 @@ stream_answered_early(void **state)
 	assert_true(web.ended);
 }
 
+/* What came while its function was being found waits, and then goes on by
+ * itself: nothing else happens on the connection. */
+static void
+stream_of_an_unknown_function(void **state)
+{
+	const char *pairs[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/unknown", NULL };
+	struct start s;
+
+	(void)state;
+	web_begin(&web, 1, true, pairs);
+	web_body(&web, 1, SPAN("hello"));
+	web_flush(&web);
+	host_start(&host, &s);
+	reads(&s, "hello", 5);
+	answered(&s, "done");
+}
+
 /* A stream that has no end keeps the run going, but its client may go. */
 static void
 stream_client_goes(void **state)
@@ -503,6 +521,8 @@ main(void)
 		STREAM("R13: a stream need not be read", stream_unread),
 		STREAM("a reply waits for a stream that moves",
 		    stream_answered_early),
+		STREAM("a stream waits for its function to be found",
+		    stream_of_an_unknown_function),
 		STREAM("a stream ends with its client", stream_client_goes),
 	};
 
