@@ -18,7 +18,8 @@ serve(int listener)
 	FCGX_InitRequest(&request, listener, 0);
 	while (FCGX_Accept_r(&request) == 0) {
 		FCGX_PutS("Content-Type: text/plain\r\n"
-		    "Content-Length: 6\r\n\r\nhello\n", request.out);
+			  "Content-Length: 6\r\n\r\nhello\n",
+		    request.out);
 		FCGX_Finish_r(&request);
 	}
 	_exit(0);

@@ -54,8 +54,7 @@ run(char *program, uint64_t until_us, struct result *result)
 			exit(1);
 		after = now_us();
 		if (result->starts < TIMES_MOST)
-			result->us[result->starts] =
-			    (uint32_t)(after - before);
+			result->us[result->starts] = (uint32_t)(after - before);
 		result->starts++;
 	}
 	exit(0);
@@ -88,8 +87,7 @@ main(int argc, char **argv)
 			return 1;
 	for (int i = 0; i < processes; i++)
 		total += results[i].starts;
-	count = results[0].starts < TIMES_MOST ? results[0].starts :
-	    TIMES_MOST;
+	count = results[0].starts < TIMES_MOST ? results[0].starts : TIMES_MOST;
 	qsort(results[0].us, count, sizeof(uint32_t), compare);
 	printf("%.0f %u\n", (double)total * 1e6 / (double)(now_us() - begin),
 	    results[0].us[count / 2]);
