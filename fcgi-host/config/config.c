@@ -3,6 +3,7 @@
  * and its children are of one build, so a row's number names it. */
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -69,8 +70,16 @@ const char *
 limit_text(enum limit limit, uint64_t value, char text[32])
 {
 	const struct option *row = config_limit_row(limit);
+	char close[32];
+	size_t digits;
 
-	return option_number_text(row, value, text);
+	/* "10s" in a file, "10 s" in a sentence */
+	snprintf(close, sizeof(close), "%s",
+	    option_number_text(row, value, text));
+	digits = strspn(close, "0123456789.");
+	snprintf(text, 32, "%.*s%s%s", (int)digits, close,
+	    close[digits] && close[digits] != ' ' ? " " : "", close + digits);
+	return text;
 }
 
 const struct option *

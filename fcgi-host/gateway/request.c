@@ -25,6 +25,7 @@ static bool request_may(struct request *);
 static void request_find(struct request *);
 static bool request_found(struct request *, struct function *);
 static void request_admit(struct request *);
+static uint64_t due_after(uint64_t now_ms, uint64_t limit_ms);
 static void request_busy(struct request *, enum admit_answer);
 static void request_start(struct request *);
 static void request_again(struct request *);
@@ -348,6 +349,13 @@ request_stdin_end(struct request *r)
 	}
 }
 
+/* A limit of 0 is off: never. */
+static uint64_t
+due_after(uint64_t now_ms, uint64_t limit_ms)
+{
+	return limit_ms > 0 ? now_ms + limit_ms : 0;
+}
+
 /* What came was looked at, and more is to come. */
 void
 request_input_rests(struct request *r)
@@ -361,9 +369,11 @@ request_input_rests(struct request *r)
 	if (r->due_ms != 0)
 		return;
 	if (r->state == REQUEST_READING)
-		r->due_ms = now_ms + r->gateway->config->limits[LIMIT_upload];
+		r->due_ms =
+		    due_after(now_ms, r->gateway->config->limits[LIMIT_upload]);
 	else if (r->state == REQUEST_ROUTED && r->function)
-		r->due_ms = now_ms + r->settings->limits[LIMIT_upload];
+		r->due_ms =
+		    due_after(now_ms, r->settings->limits[LIMIT_upload]);
 	else
 		return;
 	request_timer(r);
@@ -450,8 +460,8 @@ request_admit(struct request *r)
 		break;
 	case ADMIT_QUEUED:
 		request_move(r, REQUEST_WAITING);
-		r->due_ms = loop_now_ms(r->gateway->loop) +
-		    r->settings->limits[LIMIT_queue];
+		r->due_ms = due_after(loop_now_ms(r->gateway->loop),
+		    r->settings->limits[LIMIT_queue]);
 		request_timer(r);
 		break;
 	default:
@@ -719,8 +729,8 @@ request_hold_back(struct request *r, uint64_t now_ms)
 	uint64_t queue_ms = r->settings->limits[LIMIT_queue];
 
 	if (r->busy_until_ms == 0)
-		r->busy_until_ms = now_ms + queue_ms;
-	if (now_ms >= r->busy_until_ms) {
+		r->busy_until_ms = due_after(now_ms, queue_ms);
+	if (queue_ms > 0 && now_ms >= r->busy_until_ms) {
 		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue, queue_ms);
 		return;
 	}

@@ -58,7 +58,7 @@ static const struct mistake {
 	{ "a limit above its maximum names both",
 	    SPAN("maximum = { time = \"5s\"; };\nlimits = { time = \"10s\"; "
 		 "};"),
-	    "host.conf:2: limits.time = 10s is above maximum.time = 5s\n" },
+	    "host.conf:2: limits.time = 10 s is above maximum.time = 5 s\n" },
 	{ "a limit may not be off where it has a maximum",
 	    SPAN("limits = {\n memory = 0; };"),
 	    "host.conf:2: limits.memory = 0 is off, which maximum.memory = "
