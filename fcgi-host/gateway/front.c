@@ -230,6 +230,25 @@ front_break(struct front *f, const char *why)
 	front_gone(f);
 }
 
+/* nginx that does not buffer takes a closed connection for the end of a reply
+ * (tried with 1.22.1). Eight bytes that begin no record of any version are an
+ * error to everybody. */
+void
+front_break_off(struct front *f)
+{
+	static const char no_record[FCGI_HEADER_LEN];
+	struct span out = buf_span(&f->out);
+	struct iovec parts[] = {
+		{ (void *)(uintptr_t)out.data, out.bytes },
+		{ (void *)(uintptr_t)no_record, sizeof(no_record) },
+	};
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (f->fd >= 0)
+		sendmsg(f->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	front_break(f, "a reply broke off");
+}
+
 /* ---- records -------------------------------------------------------------- */
 
 /* Takes from *in until it is used up, has to wait, or the connection ends. */

@@ -263,6 +263,7 @@ bool front_take_back(struct front *);
 void front_hold(struct front *, bool);
 void front_done(struct front *);		   /* END_REQUEST is in out */
 void front_break(struct front *, const char *why); /* closes at once */
+void front_break_off(struct front *); /* and nobody takes it for an end */
 
 /* ---- body.c: what becomes a function's stdin -------------------------------------
  *

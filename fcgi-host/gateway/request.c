@@ -951,7 +951,7 @@ request_ending(struct request *r)
 	invocation_close_output(r);
 	invocation_stop(r, r->end);
 	if (f && r->reply.begun && !front_take_back(f))
-		front_break(f, "a reply broke off");
+		front_break_off(f);
 	else if (f)
 		reply_own(r);
 	if (!r->run.launcher)

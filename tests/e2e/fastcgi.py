@@ -155,7 +155,7 @@ class Connection:
     def record(self):
         """(type, id, content), or None at the end."""
         head = self.take(8)
-        if not head:
+        if not head or head == bytes(8):     # broken off
             return None
         assert len(head) == 8, "the host closed in the middle of a record"
         version, kind, number, content, padding, _ = \

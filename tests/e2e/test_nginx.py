@@ -2,6 +2,7 @@
 """The files in nginx/ are sound, and the variants route as they say. If one of
 these fails, an administrator's nginx does not start, or asks for the wrong
 thing."""
+import http.client
 import subprocess
 
 import pytest
@@ -112,4 +113,19 @@ def test_events_are_not_held_back(virtual):
     assert reply.getheader("X-Accel-Buffering") is None
     virtual.data("more").touch()
     assert reply.read() == b"end"
+    connection.close()
+
+
+@pytest.mark.parametrize("prefix", ["fn", "stream"])
+def test_a_broken_reply_is_seen_to_be_broken(host, prefix):
+    """Also where nginx does not wait for the end of a reply."""
+    connection = host.http()
+    connection.request("GET", f"/{prefix}/rogue/rogue?head&fill=100000"
+                       "&mark=out&wait=go&signal=KILL")
+    reply = connection.getresponse()
+    assert reply.status == 200
+    reply.read(1000)
+    host.data("go").touch()
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        reply.read()
     connection.close()
