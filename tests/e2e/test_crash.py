@@ -68,7 +68,7 @@ def pair(new_host):
 
 def test_gateway(pair):
     host, rogue, other = pair
-    for _ in range(count(4, 100)):
+    for _ in range(count(4, 25)):
         gateway = host.gateway
         os.kill(gateway, signal.SIGKILL)
         eventually(lambda: not alive(gateway))
@@ -79,7 +79,7 @@ def test_gateway(pair):
 
 def test_log(pair):
     host, rogue, other = pair
-    for _ in range(count(4, 100)):
+    for _ in range(count(4, 25)):
         log = host.log
         os.kill(log, signal.SIGKILL)
         eventually(lambda: not alive(log))
@@ -94,7 +94,7 @@ def test_log(pair):
 
 def test_cell(pair):
     host, rogue, other = pair
-    for _ in range(count(4, 100)):
+    for _ in range(count(4, 25)):
         cell = eventually(lambda: host.cells())[0]
         os.kill(cell, signal.SIGKILL)
         eventually(lambda: not alive(cell))
@@ -110,7 +110,7 @@ def test_a_cell_is_only_its_own_tenants(new_host):
     first = host.cells()
     with Load(host, "other") as other:
         other.more()
-        for _ in range(count(3, 50)):
+        for _ in range(count(3, 20)):
             os.kill(first[0], signal.SIGKILL)
             eventually(lambda: not alive(first[0]))
             keep = set(host.cells())
@@ -165,7 +165,7 @@ def test_a_request_inside(new_host, victim, sent):
 
 def test_master(new_host):
     host = new_host()
-    for _ in range(count(3, 50)):
+    for _ in range(count(3, 20)):
         with Connection(host.front) as c:
             c.send(request("/fn/rogue/rogue?mark=up&ignore=all&grandchild"
                            "&forever"))
