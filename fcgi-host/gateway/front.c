@@ -232,7 +232,8 @@ front_break(struct front *f, const char *why)
 
 /* nginx that does not buffer takes a closed connection for the end of a reply
  * (tried with 1.22.1). Eight bytes that begin no record of any version are an
- * error to everybody. */
+ * error to it. One that buffers sees the close, and would drop a header that
+ * came together with the error. */
 void
 front_break_off(struct front *f)
 {

@@ -263,7 +263,7 @@ bool front_take_back(struct front *);
 void front_hold(struct front *, bool);
 void front_done(struct front *);		   /* END_REQUEST is in out */
 void front_break(struct front *, const char *why); /* closes at once */
-void front_break_off(struct front *); /* and nobody takes it for an end */
+void front_break_off(struct front *); /* with what is no end to anybody */
 
 /* ---- body.c: what becomes a function's stdin -------------------------------------
  *
@@ -485,6 +485,7 @@ struct request {
 	struct span target;
 	struct span prefix;
 	struct span host_tenant;
+	bool unbuffered; /* the web server passes on what it has */
 	struct span accept;
 	struct span remote;
 	struct span client_name; /* its own request id, if valid */

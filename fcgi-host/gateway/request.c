@@ -213,6 +213,9 @@ request_read_params(struct request *r)
 	r->target = request_params_get(&pairs, SPAN("REQUEST_URI"));
 	r->prefix = request_params_get(&pairs, SPAN("FN_PREFIX"));
 	r->host_tenant = request_params_get(&pairs, SPAN("FN_TENANT"));
+	r->unbuffered =
+	    span_equal(request_params_get(&pairs, SPAN("FN_BUFFERING")),
+		SPAN("off"));
 	r->accept = request_params_get(&pairs, SPAN("HTTP_ACCEPT"));
 	r->remote = request_params_get(&pairs, SPAN("REMOTE_ADDR"));
 	if (r->prefix.bytes == 0)
@@ -950,9 +953,12 @@ request_ending(struct request *r)
 	r->hold_ms = r->retry_ms = r->idle_ms = r->due_ms = 0;
 	invocation_close_output(r);
 	invocation_stop(r, r->end);
-	if (f && r->reply.begun && !front_take_back(f))
-		front_break_off(f);
-	else if (f)
+	if (f && r->reply.begun && !front_take_back(f)) {
+		if (r->unbuffered)
+			front_break_off(f);
+		else
+			front_break(f, "a reply broke off");
+	} else if (f)
 		reply_own(r);
 	if (!r->run.launcher)
 		request_gone(r);
