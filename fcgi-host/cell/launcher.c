@@ -60,6 +60,7 @@ static _Atomic uint64_t order;
 static _Atomic uint32_t running_invocation;
 static _Atomic pid_t running; /* 0: none */
 static _Atomic bool cell_gone;
+static _Atomic bool starting; /* a process, maybe, that is not yet `running` */
 
 static void launcher_become(const struct launcher_place *);
 static void launcher_catch(pid_t cell);
@@ -217,6 +218,8 @@ on_cell_gone(int signo)
 
 	(void)signo;
 	cell_gone = true;
+	if (starting)
+		return; /* launcher_start() will see it */
 	if (running == 0)
 		_exit(1);
 	kill(-running, SIGKILL);
@@ -311,13 +314,16 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	launcher_limits(l, start, &plan);
 	running_invocation = (uint32_t)start->invocation;
 	ended->started_us = clock_us();
+	starting = true;
 	started = proc_start(&plan);
 	if (started.pid < 0) {
+		starting = false;
 		ended->error = (uint32_t)started.error;
 		ended->step = started.step;
 		return false;
 	}
 	running = started.pid;
+	starting = false;
 	order_carry_out();
 	if (cell_gone)
 		on_cell_gone(0);
