@@ -33,9 +33,10 @@ def wrk(url, connections, seconds):
     scale = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
 
     def latency(percent):
-        value, unit = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$",
-                                text, re.M).groups()
-        return float(value) * scale[unit]
+        found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)\s*$",
+                          text, re.M)
+        # nobody was answered within the time: wrk prints no number
+        return float(found[1]) * scale[found[2]] if found else seconds * 1e3
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     sockets = re.search(r"Socket errors: connect (\d+), read (\d+), "
                         r"write (\d+), timeout (\d+)", text)
