@@ -210,7 +210,7 @@ def test_starts_are_shared_between_tenants(new_host):
     for c in held:
         c.send(request("/fn/rogue/rogue?mark=up&wait=go&head"))
     host.wait_mark("up", 2)
-    flood, few = count(200, 2000), 20
+    flood, few = count(200, 900), 20    # queue.function is 1024
     waiting = [Connection(host.front) for _ in range(flood + few)]
     for number, c in enumerate(waiting):
         tenant = "rogue" if number < flood else "quiet"
