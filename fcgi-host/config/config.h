@@ -79,7 +79,6 @@ void config_release(struct config **);
  * "file:line: sentence": the first of syntax, or all of meaning. */
 struct config *config_load(const char *file, uint64_t generation,
     struct buf *errors);
-#define config_read config_load /* libconfig has a config_read() */
 
 /* The same struct in the bytes of a CONFIG message, and back: NULL when they
  * are not. config_encode_for() leaves out what other tenants are granted: a

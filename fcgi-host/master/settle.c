@@ -39,7 +39,7 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 
 	if (file && root && file_trusted(file, errors) != 0)
 		return NULL;
-	c = file ? config_read(file, generation, errors) : config_new();
+	c = file ? config_load(file, generation, errors) : config_new();
 	if (!c)
 		return NULL;
 	c->generation = generation;
@@ -130,7 +130,7 @@ file_trusted(const char *file, struct buf *errors)
 	struct stat s;
 
 	if (stat(file, &s) != 0)
-		return 0; /* config_read() says it better */
+		return 0; /* config_load() says it better */
 	if (!trust_refusal(&s, "the configuration", file, text, sizeof(text)))
 		return 0;
 	buf_printf(errors, "%s: %s\n", file, text);
