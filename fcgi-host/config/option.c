@@ -165,13 +165,26 @@ option_number_text(const struct option *row, uint64_t value, char text[32])
 	}
 }
 
+/* As it stands in a file: a word has its quotes. */
+static const char *
+as_written(const struct option *row, uint64_t value, char text[32])
+{
+	if (row->type != OPTION_CHOICE)
+		return option_number_text(row, value, text);
+	snprintf(text, 32, "\"%s\"", row->words[value]);
+	return text;
+}
+
 const char *
 option_range(const struct option *row, char text[96])
 {
 	char least[32], most[32];
 
 	text[0] = '\0';
-	if (row->type == OPTION_TIME || row->type == OPTION_SIZE ||
+	if (row->fixed)
+		snprintf(text, 96, "in this version only %s",
+		    as_written(row, row->number, least));
+	else if (row->type == OPTION_TIME || row->type == OPTION_SIZE ||
 	    row->type == OPTION_COUNT)
 		snprintf(text, 96, "%s%s to %s",
 		    row->off && row->least > 0 ? "0 or " : "",
@@ -180,22 +193,38 @@ option_range(const struct option *row, char text[96])
 	return text;
 }
 
+/* How many values it chooses from, the first is 0. 0: it has a range. */
+static uint64_t
+choices(const struct option *row)
+{
+	uint64_t words = 0;
+
+	if (row->type == OPTION_BOOL)
+		return 2;
+	if (row->type != OPTION_CHOICE)
+		return 0;
+	while (row->words[words])
+		words++;
+	return words;
+}
+
 static int
 check_number(const struct option *row, uint64_t value, char *why)
 {
 	char text[32], most[32], range[96];
 
-	if (row->type == OPTION_BOOL || row->type == OPTION_CHOICE) {
-		uint64_t words = 0;
-
-		while (row->words && row->words[words])
-			words++;
-		if (value < (row->words ? words : 2))
-			return 0;
+	if (choices(row) > 0 && value >= choices(row)) {
 		snprintf(why, OPTION_WHY_MOST, " has no choice %" PRIu64,
 		    value);
 		return -1;
 	}
+	if (row->fixed && value != row->number) {
+		snprintf(why, OPTION_WHY_MOST, " = %s %s",
+		    as_written(row, value, text), row->fixed);
+		return -1;
+	}
+	if (row->fixed || choices(row) > 0)
+		return 0;
 	if ((value == 0 && row->off) ||
 	    (value >= row->least && value <= row->most))
 		return 0;

@@ -52,6 +52,7 @@ struct option {
 	bool off;	    /* 0 is allowed, too, though below least */
 	const char *set_by; /* option of the host that says most, or NULL */
 	const char *const *words; /* of a CHOICE, NULL behind the last */
+	const char *fixed;	  /* NULL, or why it takes its default only */
 	const char *sentence;
 };
 

@@ -134,7 +134,7 @@ put_default(const struct option *row, struct buf *b)
 	}
 }
 
-/* "time, 1s to 1d", `word, one of "exec", "fork"`. */
+/* "time, 1s to 1d", `word, one of "file", "stream"`. */
 static void
 put_type(const struct option *row, struct buf *b)
 {
@@ -143,7 +143,7 @@ put_type(const struct option *row, struct buf *b)
 	buf_put_string(b, type_names[row->type]);
 	if (option_range(row, range)[0])
 		buf_printf(b, ", %s", range);
-	for (size_t i = 0; row->words && row->words[i]; i++)
+	for (size_t i = 0; row->words && row->words[i] && !row->fixed; i++)
 		buf_printf(b, "%s\"%s\"", i > 0 ? ", " : ", one of ",
 		    row->words[i]);
 }

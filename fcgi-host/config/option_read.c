@@ -463,6 +463,11 @@ read_integer(struct option_file *f, const struct option *row,
 	long long number = config_setting_get_int64(setting);
 	char range[96];
 
+	if (number < 0 && row->fixed) {
+		say(f, setting, "%s%s = %lld %s", f->prefix, row->path, number,
+		    row->fixed);
+		return -1;
+	}
 	if (number < 0) {
 		say(f, setting, "%s%s = %lld is out of range: it takes %s",
 		    f->prefix, row->path, number, option_range(row, range));
@@ -506,6 +511,11 @@ read_word(struct option_file *f, const struct option *row,
 		used += (size_t)snprintf(known + used, sizeof(known) - used,
 		    "%s\"%s\"", count > 0 ? ", " : "", row->words[count]);
 		assert(used < sizeof(known));
+	}
+	if (row->fixed) {
+		say(f, setting, "%s%s = \"%s\" %s", f->prefix, row->path,
+		    shown(text, cut), row->fixed);
+		return -1;
 	}
 	meant = nearest(text, row->words, count);
 	say(f, setting, "%s%s = \"%s\" is not known: it takes one of %s%s%s%s",

@@ -207,10 +207,18 @@ def test_things_that_are_no_files(host):
     ('@include "/etc/passwd"', ["include"]),
     ('env = { "A B" = 1; };', ["broken.conf:1"]),
     ("x" * 70_000, ["broken.conf"]),
-], ids=range(10))
+    *[(f"{name} = {value};",
+       [f"broken.conf:1: {name} = {value} is not in this version", "only",
+        'start = "exec"', 'protocol = "cgi"', "requests = 1", "spare = 0"])
+      for name, value in (("start", '"fork"'), ("protocol", '"fastcgi"'),
+                          ("requests", 500), ("requests", 0), ("spare", 2))],
+], ids=range(15))
 def test_settings_that_are_refused(host, conf, words):
     host.function("rogue", "broken", says("x"), conf=conf)
     refused(host, "broken", *words)
+    listed = host.ctl("list", "rogue").stdout.decode()
+    for word in words:
+        assert word in listed
     assert host.rogue("head&out=other").text == "other"
     host.write(host.functions / "rogue" / "broken.conf", "", 0o644)
     assert host.get("/fn/rogue/broken").text == "x"

@@ -1003,13 +1003,13 @@ settings_go_over_the_tenants_over_the_hosts(void **state)
 	place_put("hello", 0755, SCRIPT);
 	ask("hello");
 	assert_int_equal(buf_bytes(&got.settings), 0);
-	place_put("tenant.conf", 0644, "concurrency = 3; requests = 7;");
+	place_put("tenant.conf", 0644, "concurrency = 3; state = \"none\";");
 	place_put("hello.conf", 0644, "concurrency = 5;");
 	ask("hello");
 	s = settings_decode(buf_span(&got.settings), config);
 	assert_non_null(s);
 	assert_int_equal(s->concurrency, 5);
-	assert_int_equal(s->requests, 7);
+	assert_int_equal(s->state, STATE_NONE);
 	settings_release(&s);
 	unlink(place_of("hello.conf"));
 	ask("hello");

@@ -41,15 +41,16 @@ static const struct settings_row {
 	    SPAN("requests = 1; start = \"exec\"; concurrency = 32; env = { "
 		 "}; limits = { time = \"10s\"; idle = 0; };"),
 	    0 },
-	{ "one number is its row and itself", SPAN("spare = 1;"), 12 },
+	{ "one number is its row and itself", SPAN("concurrency = 1;"), 12 },
 	{ "one variable", SPAN("env = { A = \"bc\"; };"), 4 + 4 + 4 + 4 },
 	{ "a word", SPAN("state = \"none\";"), 12 },
 	{ "a limit that is off", SPAN("concurrency = 0;"), 12 },
 	{ "everything",
-	    SPAN("start = \"fork\"; requests = 0; env = { A = \"\"; B = \"x\"; "
-		 "}; args = [ \"\", \"a b\" ]; methods = [ \"GET\" ]; "
-		 "pass_authorization = true; limits = { time = \"1ms\"; "
-		 "files = 1; body = \"1 B\"; };"),
+	    SPAN(
+		"body = \"stream\"; concurrency = 0; env = { A = \"\"; B = \"x\"; "
+		"}; args = [ \"\", \"a b\" ]; methods = [ \"GET\" ]; "
+		"pass_authorization = true; limits = { time = \"1ms\"; "
+		"files = 1; body = \"1 B\"; };"),
 	    12 * 3 + (8 + 6 + 7) + (8 + 4 + 7) + (8 + 7) + 12 * 3 },
 };
 
@@ -163,13 +164,25 @@ forge_slots(struct forged *f)
 static void
 forge_word(struct forged *f)
 {
-	forge_number(f, ROW_start, 2);
+	forge_number(f, ROW_body, 2);
+}
+
+static void
+forge_fixed_word(struct forged *f)
+{
+	forge_number(f, ROW_protocol, PROTOCOL_FASTCGI);
+}
+
+static void
+forge_fixed_number(struct forged *f)
+{
+	forge_number(f, ROW_spare, 1);
 }
 
 static void
 forge_cut_word(struct forged *f)
 {
-	forge_number(f, ROW_start, UINT64_C(1) << 32);
+	forge_number(f, ROW_body, UINT64_C(1) << 32);
 }
 
 static void
@@ -193,15 +206,15 @@ forge_far_row(struct forged *f)
 static void
 forge_twice(struct forged *f)
 {
-	forge_number(f, ROW_spare, 1);
-	forge_number(f, ROW_spare, 2);
+	forge_number(f, ROW_concurrency, 1);
+	forge_number(f, ROW_concurrency, 2);
 }
 
 static void
 forge_backwards(struct forged *f)
 {
-	forge_number(f, ROW_spare, 1);
-	forge_number(f, ROW_requests, 2);
+	forge_number(f, ROW_body, 1);
+	forge_number(f, ROW_concurrency, 2);
 }
 
 static void
@@ -295,14 +308,14 @@ forge_method(struct forged *f)
 static void
 forge_tail(struct forged *f)
 {
-	forge_number(f, ROW_spare, 1);
+	forge_number(f, ROW_concurrency, 1);
 	buf_put_byte(&f->bytes, 0);
 }
 
 static void
 forge_size(struct forged *f)
 {
-	forge_number(f, ROW_spare, 1);
+	forge_number(f, ROW_concurrency, 1);
 	while (buf_bytes(&f->bytes) <= SETTINGS_BYTES_MOST)
 		buf_put_byte(&f->bytes, 0);
 }
@@ -316,6 +329,8 @@ static const struct forgery {
 	{ "a limit without end", forge_wrapped_limit },
 	{ "more slots than a function may have", forge_slots },
 	{ "a word that there is not", forge_word },
+	{ "a word of another version", forge_fixed_word },
+	{ "a number of another version", forge_fixed_number },
 	{ "a word that 32 bits would cut to a good one", forge_cut_word },
 	{ "a truth that is neither", forge_bool },
 	{ "a row behind the last", forge_row },

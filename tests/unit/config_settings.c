@@ -18,6 +18,10 @@ read_settings(struct settings *s, const struct config *c, struct span text,
 	return result;
 }
 
+#define ONLY                                                                   \
+	"is not in this version, which has only start = \"exec\", protocol = " \
+	"\"cgi\", requests = 1 and spare = 0\n"
+
 static const struct mistake {
 	const char *sentence;
 	struct span text;
@@ -43,13 +47,14 @@ static const struct mistake {
 	    "hello.conf:1: limits.output = 0 would switch it off, which the "
 	    "host does not allow: it takes 1 B to 64 GiB\n" },
 	{ "an error of syntax stands alone",
-	    SPAN("requests = -1;\nenv = { A = ; };\n"),
+	    SPAN("concurrency = -1;\nenv = { A = ; };\n"),
 	    "hello.conf:2: syntax error\n" },
 	{ "errors of meaning come all at once",
-	    SPAN("start = \"frok\";\nspare = -1;\ntiem = 3;\n"),
-	    "hello.conf:1: start = \"frok\" is not known: it takes one of "
-	    "\"exec\", \"fork\"; did you mean \"fork\"?\n"
-	    "hello.conf:2: spare = -1 is out of range: it takes 0 to 1024\n"
+	    SPAN("body = \"steram\";\nconcurrency = -1;\ntiem = 3;\n"),
+	    "hello.conf:1: body = \"steram\" is not known: it takes one of "
+	    "\"file\", \"stream\"; did you mean \"stream\"?\n"
+	    "hello.conf:2: concurrency = -1 is out of range: it takes 0 to "
+	    "1024\n"
 	    "hello.conf:3: unknown option tiem; did you mean limits.time?\n" },
 	{ "@include is refused, whatever it names",
 	    SPAN("requests = 1;\n  @include \"/etc/passwd\"\n"),
@@ -91,6 +96,21 @@ static const struct mistake {
 	    "]\n" },
 	{ "a method has no blank in it", SPAN("methods = [ \"GE T\" ];"),
 	    "hello.conf:1: methods has what is no request method\n" },
+	{ "what this version cannot do is refused, not done otherwise",
+	    SPAN("protocol = \"fastcgi\";"),
+	    "hello.conf:1: protocol = \"fastcgi\" " ONLY },
+	{ "so a template", SPAN("\nstart = \"fork\";"),
+	    "hello.conf:2: start = \"fork\" " ONLY },
+	{ "so a process of many requests", SPAN("requests = 500;"),
+	    "hello.conf:1: requests = 500 " ONLY },
+	{ "or of unlimited ones", SPAN("requests = 0;"),
+	    "hello.conf:1: requests = 0 " ONLY },
+	{ "so processes kept ahead", SPAN("spare = 2;"),
+	    "hello.conf:1: spare = 2 " ONLY },
+	{ "no better value is proposed for one that nothing takes",
+	    SPAN("protocol = \"fascgi\"; spare = -1;"),
+	    "hello.conf:1: protocol = \"fascgi\" " ONLY
+	    "hello.conf:1: spare = -1 " ONLY },
 	{ "a group is not repeated",
 	    SPAN("limits={time=\"1s\";};\nlimits={files=9;};"),
 	    "hello.conf:2: duplicate setting name\n" },
@@ -163,18 +183,18 @@ test_everything(void)
 	    SPAN("env = { A = \"tenant\"; B = \"tenant\"; };\n"
 		 "limits = { time = \"1s\"; grace = \"0.25s\"; };\n"
 		 "args = [ \"-t\" ];\n"),
-	    SPAN("start = \"fork\"; protocol = \"fastcgi\"; requests = 0;\n"
-		 "spare = 2; concurrency = 0; methods = [ \"GET\", \"PUT\" ];\n"
+	    SPAN("start = \"exec\"; protocol = \"cgi\"; requests = 1;\n"
+		 "spare = 0; concurrency = 0; methods = [ \"GET\", \"PUT\" ];\n"
 		 "env = { B = \"own\\n\"; C = \"=\"; GIT_DIR = \"/x\"; };\n"
 		 "args = [ \"\", \"-v\" ]; pass_authorization = true;\n"
 		 "body = \"stream\"; state = \"none\";\n"
 		 "limits = { time = \"5m\"; idle = \"2s\"; body = \"1 KiB\"; "
 		 "files = 4096; };\n"));
 
-	assert_int_equal(s->start, START_FORK);
-	assert_int_equal(s->protocol, PROTOCOL_FASTCGI);
-	assert_int_equal(s->requests, 0);
-	assert_int_equal(s->spare, 2);
+	assert_int_equal(s->start, START_EXEC);
+	assert_int_equal(s->protocol, PROTOCOL_CGI);
+	assert_int_equal(s->requests, 1);
+	assert_int_equal(s->spare, 0);
 	assert_int_equal(s->concurrency, 0);
 	assert_int_equal(s->methods.count, 2);
 	assert_int_equal(s->env.count, 4);
@@ -346,13 +366,13 @@ test_read_from_its_start(void)
 {
 	struct settings *s = settings_new(config);
 	struct buf errors;
-	int fd = file_in_memory(SPAN("spare = 7;"));
+	int fd = file_in_memory(SPAN("state=\"none\""));
 
 	buf_init(&errors, 65536);
-	assert_int_equal(lseek(fd, 0, SEEK_END), 10);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 12);
 	assert_int_equal(settings_read(s, config, fd, "hello.conf", &errors),
 	    0);
-	assert_int_equal(s->spare, 7);
+	assert_int_equal(s->state, STATE_NONE);
 	fd_close(&fd);
 	buf_free(&errors);
 	settings_release(&s);
