@@ -429,8 +429,10 @@ failed:
 	return -1;
 }
 
-/* The gateway gets its end at once and may send: the cell reads it when it is
- * built, or the channel closes. */
+/* The cell gets the configuration without what other tenants are granted: what
+ * a function may find in its cell's memory is its own tenant's. The gateway gets
+ * its end at once and may send: the cell reads it when it is built, or the
+ * channel closes. */
 static int
 cell_introduce(struct cell *c, const struct tenant_place *place,
     int gateway_end, int cell_end_fd)
@@ -443,7 +445,6 @@ cell_introduce(struct cell *c, const struct tenant_place *place,
 		.uid = place->uid,
 		.gid = place->gid,
 		.namespaces = m->namespaces,
-		.options = buf_span(&m->options),
 	};
 	struct message_tenant_cell answer = {
 		.tenant = name,
@@ -453,8 +454,16 @@ cell_introduce(struct cell *c, const struct tenant_place *place,
 	};
 	const int fds[] = { place->fd, cell_end_fd };
 	struct peer *gateway = children_gateway(m);
+	struct buf options;
+	int result = -1;
 
-	if (peer_send(c->peer, MESSAGE_CELL, &cell, fds, 2) != 0 || !gateway)
+	buf_init(&options, CONFIG_BYTES_MOST);
+	if (config_encode_for(m->config, name, &options) == 0) {
+		cell.options = buf_span(&options);
+		result = peer_send(c->peer, MESSAGE_CELL, &cell, fds, 2);
+	}
+	buf_free(&options);
+	if (result != 0 || !gateway)
 		return -1;
 	return peer_send(gateway, MESSAGE_TENANT_CELL, &answer, &gateway_end,
 	    1);

@@ -109,11 +109,12 @@ fake_cell(void)
 	struct message_cell_failed failed = { .reason = SPAN("no such luck") };
 	int fds[FD_PASS_MOST], gateway;
 	struct message_cell cell;
+	struct config *options;
 	struct pollfd both[2];
 	struct span body;
 	pid_t function;
 	size_t count;
-	char text[128];
+	char text[256];
 	bool rough;
 
 	if (fake_receive(ROLE_CELL, &body, fds, &count) != MESSAGE_CELL ||
@@ -138,8 +139,15 @@ fake_cell(void)
 		for (;;)
 			pause();
 	}
-	count = (size_t)snprintf(text, sizeof(text), "%d %u", getpid(),
-	    (unsigned)cell.uid);
+	options = config_decode(cell.options);
+	if (!options)
+		_exit(4);
+	count = (size_t)snprintf(text, sizeof(text), "%d %u generation=%u",
+	    getpid(), (unsigned)cell.uid, (unsigned)options->generation);
+	for (size_t i = 0; i < options->grant_count; i++)
+		count += (size_t)snprintf(text + count, sizeof(text) - count,
+		    " %s has %s", options->grants[i].tenant,
+		    options->grants[i].env.items[0]);
 	fd_send(gateway, span_make(text, count), NULL, 0);
 	both[0] = (struct pollfd){ .fd = PEER_FIRST_FD, .events = POLLIN };
 	both[1] = (struct pollfd){ .fd = gateway, .events = POLLIN };
@@ -740,6 +748,21 @@ a_cell_that_cannot_be_built_is_told_and_not_tried_at_once(void **state)
 }
 
 static void
+a_cell_does_not_get_what_others_are_granted(void **state)
+{
+	struct host *h = *state;
+
+	place_write(h->place, "host.conf",
+	    "tenants = ( { name = \"other\"; env = { KEY = \"theirs\"; }; },\n"
+	    "  { name = \"acme\"; env = { KEY = \"ours\"; }; } );\n",
+	    0644);
+	host_start(h);
+	host_ready(h);
+	assert_says(h, "ask acme", "cell ");
+	assert_says(h, "hear", "generation=1 acme has KEY=ours");
+}
+
+static void
 a_replaced_directory_ends_its_cell(void **state)
 {
 	struct host *h = *state;
@@ -1004,6 +1027,7 @@ main(int argc, char **argv)
 		WITH_A_HOST(no_tenant_is_a_clear_answer),
 		WITH_A_HOST(
 		    a_cell_that_cannot_be_built_is_told_and_not_tried_at_once),
+		WITH_A_HOST(a_cell_does_not_get_what_others_are_granted),
 		WITH_A_HOST(a_replaced_directory_ends_its_cell),
 		WITH_A_HOST(tenants_are_listed),
 		WITH_A_HOST(reload_changes_all_or_nothing),
