@@ -3,7 +3,7 @@
 #
 # A flavour is a set of flags and a folder build/FLAVOUR. A program is the
 # objects of its folder below fcgi-host/ and what it takes from the libraries
-# (base, wire, config, ipc); sources are found by name, so a new file needs no
+# (base, wire, config, ipc, serve); sources are found by name, so a new file needs no
 # line here.
 
 .SUFFIXES:
@@ -50,7 +50,7 @@ LINK = $(CC) $(FLAGS) $(CFLAGS) -pie -Wl,--as-needed,--gc-sections,-z,relro \
 
 # ---- what there is ----------------------------------------------------------
 
-LIBRARIES := $(foreach l,ipc config wire base,$(if \
+LIBRARIES := $(foreach l,serve ipc config wire base,$(if \
 	$(wildcard fcgi-host/$(l)/*.c),$(l)))
 FOLDERS := master gateway cell log ctl
 NAME_master := fcgi-host

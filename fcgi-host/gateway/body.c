@@ -39,7 +39,7 @@ body_init(struct body *b)
 		.read_fd = -1,
 		.expected = UINT64_MAX,
 		.most = UINT64_MAX };
-	buf_init(&b->rest, FRONT_READ_BYTES + BODY_STAGE_BYTES);
+	buf_init(&b->rest, CONNECTION_READ_BYTES + BODY_STAGE_BYTES);
 	watch_init(&b->watch, NULL, NULL);
 }
 
@@ -337,7 +337,7 @@ body_writable(void *arg, unsigned events)
 	if (b->complete || b->discard)
 		body_pipe_end(r);
 	if (r->front)
-		front_touch(r->front);
+		connection_touch(r->front);
 }
 
 /* Once what waits is written, the reader sees the end. */

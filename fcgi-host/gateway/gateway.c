@@ -15,7 +15,6 @@
 
 static void gateway_limits(struct gateway *);
 static void gateway_environment(struct gateway *);
-static void gateway_front_users(struct gateway *);
 static void gateway_serve(struct gateway *);
 static void gateway_settle(void *arg);
 static void gateway_give_slots(struct gateway *);
@@ -26,8 +25,7 @@ static void strings_clear(struct strings *);
 void
 gateway_init(struct gateway *g)
 {
-	struct list *lists[] = { &g->fronts, &g->fronts_idle, &g->fronts_stuck,
-		&g->fronts_touched, &g->requests, &g->requests_spare,
+	struct list *lists[] = { &g->requests, &g->requests_spare,
 		&g->tenants_idle, &g->functions, &g->launchers_idle,
 		&g->handovers, &g->records };
 
@@ -35,6 +33,7 @@ gateway_init(struct gateway *g)
 		list_init(lists[i]);
 	g->loop = loop_new();
 	g->uid = geteuid();
+	front_open(g);
 	g->nowait = invocation_can_nowait();
 	g->spool_fd = GATEWAY_SPOOL_FD;
 	g->next_invocation = g->next_ask = 1;
@@ -65,7 +64,7 @@ gateway_configure(struct gateway *g, struct span options)
 	g->config = config;
 	g->settings = settings_new(config);
 	gateway_environment(g);
-	gateway_front_users(g);
+	front_configure(g);
 	gateway_limits(g);
 	if (g->state == GATEWAY_STARTING)
 		gateway_serve(g);
@@ -121,31 +120,11 @@ strings_clear(struct strings *s)
 	*s = (struct strings){ 0 };
 }
 
-/* Names that this machine does not have are no error: the configuration may be
- * for several. */
-static void
-gateway_front_users(struct gateway *g)
-{
-	const struct strings *names = &g->config->front_users;
-	gid_t gid;
-
-	free(g->front_users);
-	g->front_user_count = 0;
-	g->front_users = diag_alloc((names->count + 1) * sizeof(uid_t));
-	for (size_t i = 0; i < names->count; i++)
-		if (proc_find_user(names->items[i],
-			&g->front_users[g->front_user_count], &gid) == 0)
-			g->front_user_count++;
-		else
-			diag_info("front.users: there is no user %s here",
-			    names->items[i]);
-}
-
 static void
 gateway_serve(struct gateway *g)
 {
 	g->state = GATEWAY_SERVING;
-	listener_open(g);
+	serve_open(&g->serve, GATEWAY_FRONT_FD);
 	hooks_open(g);
 	loop_before_wait(g->loop, gateway_settle, g);
 	if (peer_send(g->master, MESSAGE_READY, NULL, NULL, 0) != 0)
@@ -160,14 +139,11 @@ static void
 gateway_settle(void *arg)
 {
 	struct gateway *g = arg;
-	struct list *node;
 
 	for (;;) {
 		if (g->admit_again)
 			gateway_give_slots(g);
-		else if ((node = list_first(&g->fronts_touched)))
-			front_settle(LIST_OWNER(node, struct front, touched));
-		else
+		else if (!serve_settle(&g->serve))
 			return;
 	}
 }
@@ -200,9 +176,7 @@ gateway_sweep(void *arg)
 
 	launcher_sweep(g, now_ms);
 	tenant_sweep(g, now_ms);
-	front_sweep(g, now_ms);
-	if (!list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle) ||
-	    !list_empty(&g->fronts_idle) || !list_empty(&g->fronts_stuck))
+	if (!list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle))
 		gateway_lapses(g);
 }
 
@@ -216,10 +190,8 @@ gateway_drain(struct gateway *g, uint64_t limit_ms)
 	g->state = GATEWAY_DRAINING;
 	diag_info("stopping: %zu requests have %llu ms to finish",
 	    g->request_count, (unsigned long long)limit_ms);
-	listener_close(g);
+	serve_drain(&g->serve);
 	control_stop(g->control);
-	LIST_EACH(node, &g->fronts)
-		front_drain(LIST_OWNER(node, struct front, all));
 	loop_timer_set(g->loop, &g->drain, loop_now_ms(g->loop) + limit_ms);
 	gateway_drained(g);
 }
@@ -227,7 +199,7 @@ gateway_drain(struct gateway *g, uint64_t limit_ms)
 void
 gateway_drained(struct gateway *g)
 {
-	if (g->state == GATEWAY_DRAINING && g->front_count == 0 &&
+	if (g->state == GATEWAY_DRAINING && g->serve.connections == 0 &&
 	    g->request_count == 0)
 		loop_stop(g->loop);
 }

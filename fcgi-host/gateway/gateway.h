@@ -3,7 +3,7 @@
  * environment, admit, answer, request_id, outcome) has headers of its own and
  * is pure; what is here moves bytes, descriptors and messages as it is told.
  *
- *   listener ─▶ front ◀─▶ request ─▶ tenant ─▶ cell ─▶ launcher
+ *   serve ─▶ front ◀─▶ request ─▶ tenant ─▶ cell ─▶ launcher
  *                           │ body, invocation, reply
  *
  * One thread. Whatever happens in a batch of events is settled at its end:
@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "config/settings.h"
 #include "ipc/peer.h"
+#include "serve/serve.h"
 #include "wire/fcgi.h"
 
 #include "gateway/admit.h"
@@ -31,7 +32,6 @@
 #include "gateway/route.h"
 
 struct cell;
-struct front;
 struct function;
 struct gateway;
 struct launcher;
@@ -41,23 +41,20 @@ struct tenant;
 /* ---- stats.c: counters ----------------------------------------------------- */
 
 struct stats {
-	uint64_t started_ms;  /* monotonic */
-	uint64_t requests;    /* begun */
-	uint64_t ends[ENDS];  /* over, by reason */
-	uint64_t invocations; /* START messages */
-	uint64_t stale;	      /* answered STALE: resolved again */
-	uint64_t resent;      /* lost before they were read */
-	uint64_t redirects;   /* local ones followed */
-	uint64_t strays;      /* processes killed after their main one */
-	uint64_t cells;	      /* made */
-	uint64_t launchers;   /* made */
-	uint64_t connections; /* accepted */
-	uint64_t connections_refused; /* by their user */
-	uint64_t accept_pauses;	      /* descriptors were short */
-	uint64_t records_dropped;     /* access records the log did not get */
-	uint64_t stderr_dropped;      /* pipes with bytes it did not get */
-	uint64_t bytes_in;	      /* of bodies */
-	uint64_t bytes_out;	      /* of replies */
+	uint64_t started_ms;	  /* monotonic */
+	uint64_t requests;	  /* begun */
+	uint64_t ends[ENDS];	  /* over, by reason */
+	uint64_t invocations;	  /* START messages */
+	uint64_t stale;		  /* answered STALE: resolved again */
+	uint64_t resent;	  /* lost before they were read */
+	uint64_t redirects;	  /* local ones followed */
+	uint64_t strays;	  /* processes killed after their main one */
+	uint64_t cells;		  /* made */
+	uint64_t launchers;	  /* made */
+	uint64_t records_dropped; /* access records the log did not get */
+	uint64_t stderr_dropped;  /* pipes with bytes it did not get */
+	uint64_t bytes_in;	  /* of bodies */
+	uint64_t bytes_out;	  /* of replies */
 };
 
 void stats_ended(struct stats *, const struct request *);
@@ -94,14 +91,7 @@ struct gateway {
 	struct timer sweep;
 	struct timer drain; /* its limit */
 
-	struct listener *listener; /* ours */
-	uid_t *front_users;	   /* ours: who may connect */
-	size_t front_user_count;
-	struct list fronts;	    /* all */
-	struct list fronts_idle;    /* without a request, longest first */
-	struct list fronts_stuck;   /* with bytes nobody reads, longest first */
-	struct list fronts_touched; /* to be settled at the end of the batch */
-	size_t front_count;
+	struct serve serve; /* the front socket and its connections */
 
 	struct list requests; /* all that are not over */
 	size_t request_count;
@@ -161,109 +151,25 @@ void errand_fail(struct gateway *, struct errand **, struct span reason);
 
 void random_take(void *to, size_t bytes);
 
-/* ---- listener.c: who may connect, and when we can afford it -------------------- */
+/* ---- front.c: connections of the web server, and what they bring ---------------- */
 
 enum {
-	LISTENER_BATCH = 32,	  /* connections an event */
-	LISTENER_RESERVE = 64,	  /* descriptors kept for the host itself */
-	LISTENER_REQUEST_FDS = 6, /* a request needs at most */
-	LISTENER_PAUSE_MS = 1000,
+	FRONT_REQUEST_FDS = 6, /* a request needs at most */
 };
 
-struct listener; /* opaque */
-
-void listener_open(struct gateway *);
-void listener_close(struct gateway *);
-/* May one more connection with a request be afforded? */
-bool listener_affords(const struct gateway *);
-/* A descriptor was closed: a pause for want of them is over. */
-void listener_freed(struct gateway *);
-
-/* ---- front.c: one connection of the web server ---------------------------------
- *
- *   IDLE ◀──────────────▶ ACTIVE ──────▶ CLOSING ──▶ GONE
- *     BEGIN / END_REQUEST     END_REQUEST    written
- *   IDLE, ACTIVE ─(peer gone, protocol broken, reply broken)─▶ GONE
- *
- * IDLE: no request. ACTIVE: exactly one. CLOSING: what is to be written is, the
- * rest of the body is read and dropped, then it closes. GONE: closed, memory until the end of the batch.
- *
- * Input waits unread, in the socket and up to one read of it here, while the
- * request cannot take more of its body, or while the next request is there
- * before the one before it is over (F17). A connection
- * that is half closed behind a whole request is served to its end (F16). */
-
-enum front_state { FRONT_IDLE, FRONT_ACTIVE, FRONT_CLOSING, FRONT_GONE };
-
-enum front_sink { /* where the content of this record goes */
-	FRONT_IGNORE,
-	FRONT_BEGIN,
-	FRONT_PARAMS,
-	FRONT_STDIN,
-	FRONT_VALUES,
+struct front_only { /* the one function a connection may ask for */
+	size_t tenant_bytes;
+	size_t function_bytes;
+	char names[];
 };
 
-enum {
-	FRONT_READ_BYTES = 64 * 1024,	  /* the buffer all connections share */
-	FRONT_WAIT_MOST = 256 * 1024,	  /* unwritten; above it we stop reading
-					 * the function */
-	FRONT_WAIT_LESS = 64 * 1024,	  /* ... until it is less than this */
-	FRONT_OUT_MOST = 2 * 1024 * 1024, /* of one batch, with the above */
-	FRONT_IDLE_MS = 75 * 1000,	 /* nginx closes after 60 s, so first */
-	FRONT_IDLE_LONG_MS = 600 * 1000, /* descriptors are not short */
-	FRONT_LINGER_MS = 5 * 1000,	 /* closing, but the body goes on */
-	FRONT_PART_MS = 60 * 1000,	 /* in the middle of a record */
-	FRONT_STUCK_MS = 120 * 1000,	 /* nothing of a reply was read */
-	FRONT_ONLY_MOST = 200,
-};
-
-struct front {
-	enum front_state state;
-	struct gateway *gateway; /* borrowed */
-	int fd;			 /* ours */
-	struct watch watch;
-	struct fcgi_reader reader;
-	enum front_sink sink;
-	bool parsing;	/* we are inside front_parse() */
-	bool waiting;	/* input has to wait */
-	bool undecided; /* ... at the head of a record */
-	bool keep;	/* FCGI_KEEP_CONN */
-	bool stdin_ended;
-	bool half_closed;	 /* nothing more will come */
-	bool held;		 /* output waits for more of it */
-	bool whole;		 /* nothing of the reply was written yet */
-	uint16_t id;		 /* of the request */
-	size_t mark;		 /* bytes in out before the reply */
-	struct request *request; /* its own; NULL unless ACTIVE */
-	struct buf input;	 /* read, not parsed yet */
-	struct buf gather;	 /* a small record in pieces */
-	struct buf out;
-	char *only_tenant; /* ours; NULL: any */
-	char *only_function;
-	uint64_t since_ms; /* idle, or stuck */
-	struct list all;
-	struct list lapse; /* fronts_idle or fronts_stuck */
-	struct list touched;
-	struct deferred end;
-};
-
-/* Takes *fd. NULL when memory or epoll refuse. only_...: the one function
- * this connection may ask for, or SPAN_NONE. */
-struct front *front_new(struct gateway *, int *fd, struct span only_tenant,
-    struct span only_function);
-void front_touch(struct front *); /* settled at the end of the batch */
-void front_settle(struct front *);
-void front_sweep(struct gateway *, uint64_t now_ms);
-void front_drain(struct front *);	    /* closes when it is idle */
-size_t front_waiting(const struct front *); /* bytes not written yet */
-/* The reply begins here; front_take_back() forgets it again, if nothing of it
- * was written (true). */
-void front_reply_begins(struct front *);
-bool front_take_back(struct front *);
-void front_hold(struct front *, bool);
-void front_done(struct front *);		   /* END_REQUEST is in out */
-void front_break(struct front *, const char *why); /* closes at once */
-void front_break_off(struct front *); /* with what is no end to anybody */
+void front_open(struct gateway *);	/* serves nobody yet */
+void front_configure(struct gateway *); /* who may connect, how many */
+/* A connection that came by the control socket, for one request. Takes *fd; 0,
+ * or -1 when it cannot be afforded. */
+int front_adopt(struct gateway *, int *fd, struct span tenant,
+    struct span function);
+bool front_may(const struct connection *, const struct route *);
 
 /* ---- body.c: what becomes a function's stdin -------------------------------------
  *
@@ -473,8 +379,8 @@ enum {
 struct request {
 	enum request_state state;
 	enum request_waits waits;
-	struct gateway *gateway; /* borrowed */
-	struct front *front;	 /* NULL: answered, or gone */
+	struct gateway *gateway;  /* borrowed */
+	struct connection *front; /* NULL: answered, or gone */
 	struct list all;
 	struct list waiting; /* by `waits` */
 	char name[REQUEST_ID_CHARS + 1];
@@ -532,7 +438,8 @@ struct request {
 	struct deferred over;
 };
 
-struct request *request_new(struct front *); /* NULL: no memory */
+struct request *request_new(struct gateway *,
+    struct connection *); /* NULL: no memory */
 void request_params(struct request *, struct span);
 void request_params_end(struct request *);
 /* Its parameters, until those of another are asked for. */
@@ -541,7 +448,7 @@ void request_stdin(struct request *, struct span);
 void request_stdin_end(struct request *);
 void request_input_rests(struct request *); /* no more for now */
 bool request_takes_input(const struct request *);
-void request_room(struct request *);		/* front was written */
+void request_room(struct request *);		/* its front was written */
 void request_abort(struct request *, enum end); /* END_CLIENT_GONE, _ABORTED */
 
 void request_proceed(struct request *); /* whatever can be done next */

@@ -185,9 +185,5 @@ hook_invoke(void *arg, int *fd, struct span tenant, struct span function)
 {
 	struct gateway *g = arg;
 
-	if (g->state != GATEWAY_SERVING || !listener_affords(g)) {
-		fd_close(fd);
-		return -1;
-	}
-	return front_new(g, fd, tenant, function) ? 0 : -1;
+	return front_adopt(g, fd, tenant, function);
 }

@@ -65,7 +65,7 @@ reply_pump(struct request *r)
 	bool over = run->state != INVOCATION_SENT;
 
 	while (run->out_fd >= 0) {
-		if (front_waiting(r->front) >= FRONT_WAIT_MOST) {
+		if (connection_waiting(r->front) >= CONNECTION_WAIT_MOST) {
 			reply_upload_moves(r, true);
 			if (run->out.fd >= 0)
 				loop_change(r->gateway->loop, &run->out, 0);
@@ -184,7 +184,7 @@ reply_head_complete(struct request *r, struct span bytes, size_t head_bytes)
 static void
 reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 {
-	struct front *f = r->front;
+	struct connection *f = r->front;
 	struct reply *p = &r->reply;
 	char extra[64];
 	struct cgi_head_policy policy = {
@@ -201,27 +201,27 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	p->left = head->content_length;
 	p->discard = head->bodyless || span_equal(r->method, SPAN("HEAD"));
 	r->status = head->status;
-	front_reply_begins(f);
+	connection_reply_begins(f);
 	body = reply_body_part(p, body);
 	if (record_open(&f->out, &at, body.bytes + HEAD_USUAL) != 0 ||
 	    cgi_head_write(&f->out, head, &policy) != 0) {
-		front_break(f, "no memory for a reply");
+		connection_break(f, "no memory for a reply");
 		return;
 	}
 	room = FCGI_RECORD_CONTENT_MOST -
 	    (buf_bytes(&f->out) - at - FCGI_HEADER_LEN);
 	part = span_take(body, room);
 	if (buf_put(&f->out, part) != 0) {
-		front_break(f, "no memory for a reply");
+		connection_break(f, "no memory for a reply");
 		return;
 	}
 	record_close(&f->out, at, f->id);
 	if (fcgi_put_stream(&f->out, FCGI_STDOUT, f->id,
 		span_skip(body, part.bytes)) != 0) {
-		front_break(f, "no memory for a reply");
+		connection_break(f, "no memory for a reply");
 		return;
 	}
-	front_touch(f);
+	connection_touch(f);
 	request_replying(r);
 	reply_hold_upload(r);
 }
@@ -289,15 +289,15 @@ reply_body_part(struct reply *p, struct span s)
 static void
 reply_body(struct request *r, struct span s)
 {
-	struct front *f = r->front;
+	struct connection *f = r->front;
 
 	s = reply_body_part(&r->reply, s);
 	if (s.bytes == 0)
 		return;
 	if (fcgi_put_stream(&f->out, FCGI_STDOUT, f->id, s) != 0)
-		front_break(f, "no memory for a reply");
+		connection_break(f, "no memory for a reply");
 	else
-		front_touch(f);
+		connection_touch(f);
 }
 
 /* ---- the end ----------------------------------------------------------------- */
@@ -311,7 +311,7 @@ reply_hold_upload(struct request *r)
 	if (r->body.kind != BODY_PIPE || r->body.complete || r->body.discard)
 		return;
 	r->reply.uploading = true;
-	front_hold(r->front, true);
+	connection_hold(r->front, true);
 	reply_upload_moves(r, false);
 }
 
@@ -325,7 +325,7 @@ reply_upload_moves(struct request *r, bool complete)
 	if (complete) {
 		p->uploading = false;
 		r->hold_ms = 0;
-		front_hold(r->front, false);
+		connection_hold(r->front, false);
 		return;
 	}
 	r->hold_ms = loop_now_ms(r->gateway->loop) + REPLY_UPLOAD_MS;
@@ -350,7 +350,7 @@ reply_at_end(struct request *r)
 		reply_conclude(r);
 		return;
 	}
-	front_hold(r->front, true);
+	connection_hold(r->front, true);
 	r->hold_ms = loop_now_ms(r->gateway->loop) +
 	    (r->reply.begun ? REPLY_HOLD_MS : REPLY_MISSING_MS);
 	request_timer(r);
@@ -365,7 +365,7 @@ reply_conclude(struct request *r)
 	char missing[64];
 
 	r->hold_ms = 0;
-	front_hold(r->front, false);
+	connection_hold(r->front, false);
 	if (p->redirect) {
 		/* Its slot is needed again: not before the run is over. */
 		if (r->run.state == INVOCATION_OVER)
@@ -445,23 +445,23 @@ reply_failed(struct request *r, enum end end)
 void
 reply_end(struct request *r, uint32_t app_status)
 {
-	struct front *f = r->front;
+	struct connection *f = r->front;
 
 	if (fcgi_put_stream_end(&f->out, FCGI_STDOUT, f->id) != 0 ||
 	    fcgi_put_end(&f->out, f->id, app_status, FCGI_REQUEST_COMPLETE) !=
 		0) {
-		front_break(f, "no memory for a reply");
+		connection_break(f, "no memory for a reply");
 		return;
 	}
 	r->front = NULL;
-	front_done(f);
+	connection_done(f);
 }
 
 void
 reply_own(struct request *r)
 {
 	static struct buf text = { .ceiling = 64 * 1024 };
-	struct front *f = r->front;
+	struct connection *f = r->front;
 	const struct answer_facts facts = {
 		.end = r->end,
 		.tenant = r->route.tenant,
@@ -483,7 +483,7 @@ reply_own(struct request *r)
 	if (answer_write(&text, &facts) != 0 ||
 	    fcgi_put_stream(&f->out, FCGI_STDOUT, f->id, buf_span(&text)) !=
 		0) {
-		front_break(f, "no memory for an answer");
+		connection_break(f, "no memory for an answer");
 		return;
 	}
 	reply_end(r, r->run.ended ? outcome_app_status(&r->run.facts) : 0);

@@ -65,9 +65,8 @@ request_state_name(enum request_state state)
 }
 
 struct request *
-request_new(struct front *f)
+request_new(struct gateway *g, struct connection *f)
 {
-	struct gateway *g = f->gateway;
 	struct list *node = list_first(&g->requests_spare);
 	struct request *r;
 	uint8_t random[10];
@@ -283,15 +282,11 @@ request_route(struct request *r)
 static bool
 request_may(struct request *r)
 {
-	const struct front *f = r->front;
-
 	if (r->gateway->state == GATEWAY_DRAINING && r->redirects == 0) {
 		request_end(r, END_DRAINING, SPAN_NONE);
 		return false;
 	}
-	if (f->only_tenant &&
-	    (!span_equal(r->route.tenant, span_of(f->only_tenant)) ||
-		!span_equal(r->route.function, span_of(f->only_function)))) {
+	if (!front_may(r->front, &r->route)) {
 		request_end(r, END_FORBIDDEN,
 		    SPAN("this connection is for another function"));
 		return false;
@@ -410,7 +405,7 @@ request_find(struct request *r)
 			return;
 	}
 	if (r->front && !r->body.complete)
-		front_touch(r->front); /* it may go on */
+		connection_touch(r->front); /* it may go on */
 	if (r->body.complete || r->body.kind == BODY_PIPE)
 		request_admit(r);
 }
@@ -687,7 +682,7 @@ request_unstart(struct request *r)
 {
 	invocation_reset(r);
 	reply_free(&r->reply);
-	front_hold(r->front, false);
+	connection_hold(r->front, false);
 	r->due_ms = r->hold_ms = 0;
 	request_move(r, REQUEST_STARTING);
 }
@@ -944,7 +939,7 @@ request_reason(struct request *r, enum end end)
 static void
 request_ending(struct request *r)
 {
-	struct front *f = r->front;
+	struct connection *f = r->front;
 
 	request_unwait(r);
 	admit_leave(&r->ticket);
@@ -953,11 +948,11 @@ request_ending(struct request *r)
 	r->hold_ms = r->retry_ms = r->idle_ms = r->due_ms = 0;
 	invocation_close_output(r);
 	invocation_stop(r, r->end);
-	if (f && r->reply.begun && !front_take_back(f)) {
+	if (f && r->reply.begun && !connection_take_back(f)) {
 		if (r->unbuffered)
-			front_break_off(f);
+			connection_break_off(f);
 		else
-			front_break(f, "a reply broke off");
+			connection_break(f, "a reply broke off");
 	} else if (f)
 		reply_own(r);
 	if (!r->run.launcher)
@@ -1035,7 +1030,7 @@ request_gone(struct request *r)
 	list_remove(&r->all);
 	g->request_count--;
 	loop_defer(g->loop, &r->over, request_over, r);
-	listener_freed(g);
+	serve_freed(&g->serve);
 	gateway_drained(g);
 }
 

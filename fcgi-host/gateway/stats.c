@@ -82,10 +82,10 @@ report_capacity(const struct gateway *g, struct control_facts *facts)
 		{ "functions_known", g->function_count },
 		{ "cells_made", s->cells },
 		{ "launchers_made", s->launchers },
-		{ "connections", g->front_count },
-		{ "connections_accepted", s->connections },
-		{ "connections_refused", s->connections_refused },
-		{ "accept_pauses", s->accept_pauses },
+		{ "connections", g->serve.connections },
+		{ "connections_accepted", g->serve.accepted },
+		{ "connections_refused", g->serve.refused },
+		{ "accept_pauses", g->serve.pauses },
 		{ "body_memory", g->body_memory },
 	};
 

@@ -108,6 +108,7 @@ struct serve { /* embedded in its owner */
 	uid_t uid;    /* we are this user */
 	uid_t *users; /* ours: who may connect */
 	size_t user_count;
+	const char *users_option;
 	struct list all;
 	struct list idle;    /* without a request, longest first */
 	struct list stuck;   /* with bytes nobody reads, longest first */
