@@ -296,6 +296,8 @@ void invocation_lost(struct request *, bool unread);
 /* Ends it for this reason; the first reason counts. */
 void invocation_stop(struct request *, enum end);
 void invocation_stop_next(struct request *); /* the next step is due */
+/* Its time is up or it was told to end: how it ended will be known soon. */
+bool invocation_ends(const struct request *);
 void invocation_close_output(struct request *);
 void invocation_stderr_again(struct request *); /* there is a log now */
 void invocation_reset(struct request *);	/* OVER ─▶ NONE */

@@ -444,6 +444,19 @@ invocation_stop(struct request *r, enum end why)
 	invocation_stop_next(r);
 }
 
+/* The kernel's alarm comes before our own order: nothing is ordered yet when
+ * output ends by it. */
+bool
+invocation_ends(const struct request *r)
+{
+	const struct invocation *run = &r->run;
+	uint64_t time_ms = run->facts.time_ms;
+
+	return run->stop != STOP_NONE ||
+	    (time_ms > 0 &&
+		loop_now_ms(r->gateway->loop) >= run->sent_ms + time_ms);
+}
+
 void
 invocation_stop_next(struct request *r)
 {

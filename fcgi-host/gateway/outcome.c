@@ -14,6 +14,7 @@ enum {
 	CPU_SLACK_US = 20000,
 };
 
+static bool reached_alarm(const struct outcome_facts *);
 static bool reached_time(const struct outcome_facts *);
 static bool reached_cpu(const struct outcome_facts *);
 
@@ -28,7 +29,7 @@ outcome_of_reply(const struct outcome_facts *f)
 		return END_DONE;
 	if (f->stopped)
 		return f->stop_end;
-	if (reached_time(f))
+	if (reached_alarm(f))
 		return END_TIME;
 	if (reached_cpu(f))
 		return END_CPU;
@@ -42,9 +43,12 @@ outcome_without_reply(const struct outcome_facts *f, bool wrote)
 
 	if (end != END_DONE)
 		return end;
-	/* It was asked to end, and did, without a word. */
+	/* It was asked to end, by us or by the alarm it caught, and did,
+	 * without a word. */
 	if (f->stopped)
 		return f->stop_end;
+	if (reached_time(f))
+		return END_TIME;
 	return wrote ? END_BAD_REPLY : END_NO_REPLY;
 }
 
@@ -59,10 +63,15 @@ outcome_app_status(const struct outcome_facts *f)
 }
 
 static bool
+reached_alarm(const struct outcome_facts *f)
+{
+	return WTERMSIG(f->wait_status) == SIGALRM && reached_time(f);
+}
+
+static bool
 reached_time(const struct outcome_facts *f)
 {
-	return WTERMSIG(f->wait_status) == SIGALRM && f->time_ms > 0 &&
-	    f->ran_us + TIME_SLACK_US >= f->time_ms * 1000;
+	return f->time_ms > 0 && f->ran_us + TIME_SLACK_US >= f->time_ms * 1000;
 }
 
 /* RLIMIT_CPU counts whole seconds: SIGXCPU at the limit, SIGKILL a second

@@ -335,14 +335,16 @@ reply_upload_moves(struct request *r, bool complete)
 void
 reply_hold_over(struct request *r)
 {
-	if (r->reply.at_end)
-		reply_conclude(r);
-	else
+	if (!r->reply.at_end)
 		reply_upload_moves(r, true);
+	else if (!invocation_ends(r))
+		reply_conclude(r);
 }
 
 /* Nothing more will come. How the run ended decides whether that was all of it;
- * that is known a moment later at most, unless it goes on without its output. */
+ * that is known a moment later at most, unless it goes on without its output.
+ * One that ran into its limit does not, and is waited for: the order to end, with
+ * grace and all that stands behind it, bounds that. */
 static void
 reply_at_end(struct request *r)
 {
@@ -351,6 +353,8 @@ reply_at_end(struct request *r)
 		return;
 	}
 	connection_hold(r->front, true);
+	if (invocation_ends(r))
+		return;
 	r->hold_ms = loop_now_ms(r->gateway->loop) +
 	    (r->reply.begun ? REPLY_HOLD_MS : REPLY_MISSING_MS);
 	request_timer(r);

@@ -348,6 +348,107 @@ output_closed_without_reply(void **state)
 	host_record(&host, "no-reply", 502);
 }
 
+/* ---- time limits, when the outcome comes later than the end of output ----------- */
+
+static void
+limited(uint64_t time_ms, uint64_t grace_ms)
+{
+	host.settings = settings_new(host.config);
+	host.settings->limits[LIMIT_time] = time_ms;
+	host.settings->limits[LIMIT_grace] = grace_ms;
+}
+
+/* An alarm closes the output; that it was one is known when the kernel has put
+ * the process away. */
+static void
+outcome_is_late(void **state)
+{
+	struct start s;
+	struct event e;
+	uint64_t until_ms;
+
+	(void)state;
+	limited(100, 500);
+	web_get(&web, "/fn/acme/events");
+	host_start(&host, &s);
+	until_ms = clock_ms() + 101;
+	start_write(&s, T "\nhalf");
+	web_until(&web, "half");
+	while (clock_ms() < until_ms)
+		poll(NULL, 0, 1);
+	fd_close(&s.out);
+	host_expect(&host, MESSAGE_STOP, &e); /* 50 ms behind the limit */
+	host_killed(&host, &s, SIGALRM, 100000);
+	web_end(&web);
+	assert_false(web.ended);
+	host_record(&host, "time", 200);
+}
+
+static void
+outcome_of_a_stop_is_late(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	limited(20, 60);
+	web_get(&web, "/fn/acme/events");
+	host_start(&host, &s);
+	start_write(&s, T "\nhalf");
+	web_until(&web, "half");
+	host_expect(&host, MESSAGE_STOP, &e);
+	fd_close(&s.out);
+	host_expect(&host, MESSAGE_STOP, &e);
+	assert_int_equal(host.stop.signal, SIGKILL);
+	host_killed(&host, &s, SIGKILL, 80000);
+	web_end(&web);
+	assert_false(web.ended);
+	host_record(&host, "time", 200);
+}
+
+/* However late: as long as a reply that is missing is waited for, and longer. */
+static void
+outcome_is_very_late(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	limited(20, REPLY_MISSING_MS + 100);
+	web_get(&web, "/fn/acme/slow");
+	host_start(&host, &s);
+	fd_close(&s.out);
+	host_expect(&host, MESSAGE_STOP, &e);
+	host_expect(&host, MESSAGE_STOP, &e);
+	assert_int_equal(host.stop.signal, SIGKILL);
+	host_killed(&host, &s, SIGKILL, 1200000);
+	web_end(&web);
+	assert_true(web.ended);
+	web_has(&web, "Status: 504 ");
+	web_has(&web, "limits.time = 20");
+	host_record(&host, "time", 504);
+}
+
+/* It never comes: then the order to end counts. */
+static void
+outcome_never_comes(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	limited(20, 20);
+	web_get(&web, "/fn/acme/slow");
+	host_start(&host, &s);
+	fd_close(&s.out);
+	host_expect(&host, MESSAGE_CELL_KILL, &e);
+	host_launcher_dies(&host, s.launcher);
+	start_close(&s);
+	web_end(&web);
+	web_has(&web, "Status: 504 ");
+	host_record(&host, "time", 504);
+}
+
 /* ---- S3 ------------------------------------------------------------------------------ */
 
 static void
@@ -483,6 +584,13 @@ main(void)
 		    output_closed_early),
 		TEST("a closed output without a reply is an answer",
 		    output_closed_without_reply),
+		TEST("T1: at the limit a reply waits for how its run ended",
+		    outcome_is_late),
+		TEST("T1: so it does when the run was told to end",
+		    outcome_of_a_stop_is_late),
+		TEST("T1: and when nothing was written", outcome_is_very_late),
+		TEST("T1: what never says how it ended was ended by its limit",
+		    outcome_never_comes),
 		TEST("S3: a local redirect is followed", redirected),
 		TEST("S3: ten times, no more", redirected_for_ever),
 		TEST("S3: not to another tenant", redirected_outside),
