@@ -22,13 +22,13 @@
 #include "ipc/peer.h"
 #include "serve/serve.h"
 #include "wire/fcgi.h"
+#include "wire/request_id.h"
 
 #include "gateway/admit.h"
 #include "gateway/answer.h"
 #include "gateway/control.h"
 #include "gateway/environment.h"
 #include "gateway/outcome.h"
-#include "gateway/request_id.h"
 #include "gateway/route.h"
 
 struct cell;
@@ -146,10 +146,6 @@ struct errand {		  /* control's ask that waits for a cell */
 
 void errand_run(struct errand **, struct tenant *); /* there is a cell */
 void errand_fail(struct gateway *, struct errand **, struct span reason);
-
-/* ---- random.c: unpredictable bytes, many for one system call ------------------- */
-
-void random_take(void *to, size_t bytes);
 
 /* ---- front.c: connections of the web server, and what they bring ---------------- */
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/proc.h"
+#include "base/random.h"
 #include "wire/url_path.h"
 
 #include "gateway/gateway.h"

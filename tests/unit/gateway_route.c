@@ -3,8 +3,8 @@
  * function is told other paths than it was asked by. */
 #include "rows.h"
 
-#include "gateway/request_id.h"
 #include "gateway/route.h"
+#include "wire/request_id.h"
 
 static const struct route_row {
 	const char *sentence;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* request_id.h - our request ids: 26 characters of Crockford's base 32, 48 bits
  * of Unix milliseconds and 80 random ones, so they sort by time. Pure. */
-#ifndef GATEWAY_REQUEST_ID_H
-#define GATEWAY_REQUEST_ID_H
+#ifndef WIRE_REQUEST_ID_H
+#define WIRE_REQUEST_ID_H
 
 #include "base/span.h"
 

@@ -2,12 +2,12 @@
 /* random.c - unpredictable bytes from the kernel, a pool of them for each system
  * call: a request needs 34. Bytes are given out once and wiped. */
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/diag.h"
-
-#include "gateway/gateway.h"
+#include "base/random.h"
 
 enum { POOL_BYTES = 4096 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* request_id.c - request ids that sort by the time they were made. */
-#include "gateway/request_id.h"
+#include "wire/request_id.h"
 
 static const char base32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
