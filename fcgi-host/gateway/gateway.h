@@ -261,7 +261,6 @@ struct invocation {
 	struct watch err;
 	bool ended;	/* ENDED came: the next is known */
 	bool lost;	/* its launcher is gone */
-	bool unread;	/* ... without reading START */
 	enum ended how; /* of ENDED */
 	int error;
 	uint32_t step;
@@ -304,6 +303,7 @@ enum {
 	REPLY_HOLD_MS = 20, /* from the end of output to the end of the run */
 	REPLY_MISSING_MS = 1000, /* ... when there is no header to go on */
 	REPLY_UPLOAD_MS = 1000,	 /* held for a body that does not go on */
+	REPLY_AGAIN_S = 1,	 /* what was ours is well again by then */
 };
 
 struct reply {

@@ -401,8 +401,8 @@ invocation_lost(struct request *r, bool unread)
 	const struct cell *cell = r->run.launcher->cell;
 
 	r->run.lost = true;
-	r->run.unread = unread && !r->run.ended;
 	r->run.facts.lost = true;
+	r->run.facts.unread = unread && !r->run.ended;
 	r->run.facts.cell_lost = cell->state == CELL_LOST;
 	invocation_over(r);
 }

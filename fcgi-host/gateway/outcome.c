@@ -23,7 +23,7 @@ outcome_of_reply(const struct outcome_facts *f)
 {
 	if (f->lost)
 		return f->stopped ? f->stop_end :
-		    f->cell_lost  ? END_CELL_GONE :
+		    f->unread	  ? END_CELL_GONE :
 				    END_LAUNCHER_GONE;
 	if (!WIFSIGNALED(f->wait_status))
 		return END_DONE;

@@ -11,6 +11,7 @@
 
 struct outcome_facts {
 	bool lost;	 /* whoever ran it is gone: nothing is known */
+	bool unread;	 /* ... but that START was not read: nothing ran */
 	bool cell_lost;	 /* ... with all of the tenant's processes */
 	int wait_status; /* of the main process */
 	uint64_t ran_us;
@@ -22,7 +23,9 @@ struct outcome_facts {
 };
 
 /* For a reply whose header is complete: END_DONE when the run ended by itself,
- * with whatever exit code (S12), else what broke it off. */
+ * with whatever exit code (S12), else what broke it off. A run that may have
+ * started and is lost never ends as one to be asked for again: what it did would
+ * be done twice. */
 enum end outcome_of_reply(const struct outcome_facts *);
 /* For a run that wrote no complete header: never END_DONE. `wrote`: there were
  * bytes. */

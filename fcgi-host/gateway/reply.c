@@ -433,10 +433,12 @@ reply_failed(struct request *r, enum end end)
 		request_end(r, end, SPAN("it ended before the header did"));
 		break;
 	case END_LAUNCHER_GONE:
-		request_end(r, end, SPAN("its launcher ended"));
+		request_end(r, end,
+		    r->run.facts.cell_lost ? SPAN("its cell ended") :
+					     SPAN("its launcher ended"));
 		break;
 	case END_CELL_GONE:
-		request_end(r, end, SPAN("its cell ended"));
+		request_end(r, end, SPAN("nothing was started"));
 		break;
 	default:
 		request_end(r, end,
@@ -466,6 +468,8 @@ reply_own(struct request *r)
 {
 	static struct buf text = { .ceiling = 64 * 1024 };
 	struct connection *f = r->front;
+	const struct end_row *row = end_row(r->end);
+	bool again = row->fault == FAULT_HOST && row->status == 503;
 	const struct answer_facts facts = {
 		.end = r->end,
 		.tenant = r->route.tenant,
@@ -478,12 +482,12 @@ reply_own(struct request *r)
 		.accept = r->accept,
 		.allow =
 		    r->end == END_METHOD ? span_of(r->end_value) : SPAN_NONE,
-		.retry_after_s = r->retry_after_s,
+		.retry_after_s = again ? REPLY_AGAIN_S : r->retry_after_s,
 		.head = span_equal(r->method, SPAN("HEAD")),
 	};
 
 	buf_clear(&text);
-	r->status = end_row(r->end)->status;
+	r->status = row->status;
 	if (answer_write(&text, &facts) != 0 ||
 	    fcgi_put_stream(&f->out, FCGI_STDOUT, f->id, buf_span(&text)) !=
 		0) {

@@ -651,7 +651,7 @@ request_run_over(struct request *r)
 		request_gone(r);
 		return;
 	}
-	if (run->lost && run->unread && r->reply.bytes == 0 &&
+	if (run->lost && run->facts.unread && r->reply.bytes == 0 &&
 	    run->stop == STOP_NONE && r->resent++ < INVOCATION_RESENT_MOST) {
 		r->gateway->stats.resent++;
 		request_again(r);

@@ -644,17 +644,65 @@ cell_dies(void **state)
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
 	fd_close(&host.cells[0]);
+	seen(); /* so it is the cell's end, not only its launcher's */
 	host_launcher_dies(&host, s.launcher);
 	start_close(&s);
 	web_end(&web);
 	assert_true(web.ended);
-	assert_true(strstr(web.text, "Status: 502 ") ||
-	    strstr(web.text, "Status: 503 "));
-	web_forget(&web);
-	struct event e;
-	host_expect(&host, MESSAGE_ACCESS, &e);
+	web_has(&web, "Status: 502 ");
+	web_has(&web, "its cell ended");
+	web_has_not(&web, "Retry-After");
+	host_record(&host, "launcher-gone", 502);
 	web_hello(&web, &host);
 	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 2);
+}
+
+/* Nobody has read START: the next cell runs it. */
+static void
+cell_dies_before_reading(void **state)
+{
+	struct start s;
+	struct pollfd p;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	p = (struct pollfd){ .fd = host.launchers[0].fd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	fd_close(&host.cells[0]);
+	host_launcher_dies(&host, 0);
+	host_start(&host, &s);
+	assert_int_equal(host.cell_count, 2);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+}
+
+/* That often, and it is no more than unlucky: it may be asked for again. */
+static void
+nobody_reads(void **state)
+{
+	struct pollfd p;
+	size_t i;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	for (i = 0; i <= INVOCATION_RESENT_MOST; i++) {
+		struct event e;
+
+		p = (struct pollfd){ .fd = host.launchers[i].fd,
+			.events = POLLIN };
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		host_launcher_dies(&host, i);
+		if (i < INVOCATION_RESENT_MOST)
+			host_expect(&host, MESSAGE_LAUNCHER_WANTED, &e);
+	}
+	host_record(&host, "cell-gone", 503);
+	web_end(&web);
+	web_has(&web, "Status: 503 ");
+	web_has(&web, "Retry-After: 1\r\n");
+	web_hello(&web, &host);
 }
 
 /* Only asked, nothing started: the next cell is asked the same. */
@@ -691,6 +739,7 @@ cell_dies_again_and_again(void **state)
 	host_record(&host, "cell-gone", 503);
 	web_end(&web);
 	web_has(&web, "Status: 503 ");
+	web_has(&web, "Retry-After: 1\r\n");
 }
 
 static void
@@ -698,7 +747,7 @@ cell_is_silent(void **state)
 {
 	(void)state;
 	host.silent = true;
-	refused("/fn/acme/hello", "Status: 503 ", "did not answer",
+	refused("/fn/acme/hello", "Retry-After: 1\r\n", "did not answer",
 	    "cell-gone");
 	assert_int_equal(host.heard[MESSAGE_CELL_KILL], 1);
 	fd_close(&host.cells[0]); /* master does */
@@ -1288,6 +1337,10 @@ main(void)
 		    gone_while_waiting),
 		TEST("concurrency 0 switches off", switched_off),
 		TEST("a cell that dies takes its runs with it", cell_dies),
+		TEST("a cell that dies before START was read costs nobody",
+		    cell_dies_before_reading),
+		TEST("launchers that die before they read, again and again",
+		    nobody_reads),
 		TEST("a cell that dies while asked costs nobody",
 		    cell_dies_while_asked),
 		TEST("a cell that dies again and again is an answer",
