@@ -104,10 +104,10 @@ $(BUILD)/lib$(1).a: $(call objects,$(1))
 endef
 $(foreach l,$(LIBRARIES),$(eval $(call library_rule,$(l))))
 
-# --as-needed leaves out what a program does not use of the last two.
+# --as-needed leaves out what a program does not use of the libraries named.
 define program_rule
 $(BUILD)/$(NAME_$(1)): $(call objects,$(1)) $(archives)
-	$$(LINK) -lconfig -ljansson
+	$$(LINK) -lconfig -ljansson -lcrypto
 endef
 $(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
 
@@ -139,7 +139,7 @@ $(BUILD)/unit/$(1): $(BUILD)/objects/unit/$(1).o \
     $(if $(call folder_of,$(1)),$(filter-out %/main.o,\
     $(call objects,$(call folder_of,$(1))))) $(archives)
 	@mkdir -p $$(@D)
-	$$(LINK) -lcmocka -lconfig -ljansson
+	$$(LINK) -lcmocka -lconfig -ljansson -lcrypto
 endef
 $(foreach u,$(units),$(eval $(call unit_rule,$(notdir $(u)))))
 $(BUILD)/objects/unit/%.o: tests/unit/%.c | packages-test
@@ -153,7 +153,7 @@ $(BUILD)/objects/fuzz/%.o: tests/fuzz/%.c | packages-build
 	$(COMPILE)
 $(BUILD)/replay/%: $(BUILD)/objects/fuzz/fuzz_%.o $(fuzz_main) $(archives)
 	@mkdir -p $(@D)
-	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) -lconfig -ljansson
+	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) -lconfig -ljansson -lcrypto
 
 PYTEST = FLAVOUR=$(FLAVOUR) /usr/bin/python3 -B -m pytest -q \
 	-p no:cacheprovider tests/e2e $(ARGS)
