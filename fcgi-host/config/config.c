@@ -16,13 +16,28 @@
 #define CEILING_SIZE 1099511627776
 #define CEILING_COUNT 1048576
 
+static const char *const state_durability_words[] = { "full", "relaxed", NULL };
+
 /* clang-format off */
+#define WORDS_OF_PATH(member) NULL
+#define WORDS_OF_STRING(member) NULL
+#define WORDS_OF_USER(member) NULL
+#define WORDS_OF_GROUP(member) NULL
+#define WORDS_OF_PATHS(member) NULL
+#define WORDS_OF_NAMES(member) NULL
+#define WORDS_OF_STRINGS(member) NULL
+#define WORDS_OF_TIME(member) NULL
+#define WORDS_OF_SIZE(member) NULL
+#define WORDS_OF_COUNT(member) NULL
+#define WORDS_OF_BOOL(member) NULL
+#define WORDS_OF_CHOICE(member) member##_words
+
 const struct option config_options[CONFIG_OPTIONS] = {
 #define OPTION(member, path_, TYPE, standard, least_, most_, sentence_)     \
 	{ .path = path_, .type = OPTION_##TYPE,                             \
 	    .offset = offsetof(struct config, member),                      \
 	    STANDARD_##TYPE(standard), .least = least_, .most = most_,      \
-	    .sentence = sentence_ },
+	    .words = WORDS_OF_##TYPE(member), .sentence = sentence_ },
 #include "config/options.def"
 #undef OPTION
 #define LIMIT(name, TYPE, standard, most_, sentence_)                       \

@@ -46,7 +46,10 @@ struct strings {      /* a list of text */
 #define CONFIG_SIZE uint64_t
 #define CONFIG_COUNT uint64_t
 #define CONFIG_BOOL bool
+#define CONFIG_CHOICE unsigned
 #define CONFIG_ENV struct strings /* "NAME=value" */
+
+enum { DURABILITY_FULL, DURABILITY_RELAXED };
 
 /* What the administrator gives one tenant, one member per row of grants.def:
  * `tenants = ( { name = "git"; read = [ "/srv/git" ]; slots = 8; } );` */

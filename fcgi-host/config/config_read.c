@@ -170,7 +170,7 @@ static void
 check_users(struct option_file *f, const struct config *c)
 {
 	static const int rows[] = { CONFIG_ROW_gateway_user,
-		CONFIG_ROW_log_user };
+		CONFIG_ROW_log_user, CONFIG_ROW_state_user };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct option *row = &config_options[rows[i]];
