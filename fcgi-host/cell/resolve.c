@@ -48,7 +48,7 @@ struct resolve {
 
 struct served { /* which file a function was last */
 	struct map_node node;
-	char function[SCAN_NAME_MOST + 1];
+	char function[NAME_FUNCTION_MOST + 1];
 	char entry[];
 };
 
@@ -60,7 +60,7 @@ enum look {
 
 struct candidate {
 	enum look look;
-	char entry[SCAN_FILE_MOST + 1];	  /* in the directory */
+	char entry[NAME_FILE_MOST + 1];	  /* in the directory */
 	char file[RESOLVE_FILE_MOST + 1]; /* entry or entry/run */
 	char reason[RESOLVE_REASON_MOST]; /* empty: none */
 	struct stat st;			  /* of what runs */
@@ -70,7 +70,7 @@ struct candidate {
 struct choice {
 	size_t candidates;
 	struct candidate first; /* of the candidates */
-	char second[SCAN_FILE_MOST + 1];
+	char second[NAME_FILE_MOST + 1];
 	struct candidate serving;
 	struct candidate misfit; /* the first, or the one asked for */
 	enum look asked;	 /* what the entry asked for is */
@@ -209,7 +209,7 @@ void
 resolve_name(struct resolve *r, struct span asked, uint64_t unix_ms,
     struct resolution *out)
 {
-	char entry[SCAN_FILE_MOST + 1];
+	char entry[NAME_FILE_MOST + 1];
 
 	resolve_function(r, asked, unix_ms, out);
 	if (out->outcome != RESOLVED_FOUND)
@@ -226,7 +226,7 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 {
 	struct resolution out;
 	struct misnamed misnamed = { r, &out, tell, arg, 0 };
-	char function[SCAN_NAME_MOST + 1];
+	char function[NAME_FUNCTION_MOST + 1];
 	size_t first;
 
 	if (scan_refresh(&r->scan, r->place.directory_fd, unix_ms, true) < 0)
@@ -235,7 +235,7 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 	resolution_init(&out);
 	for (size_t i = 0; i < r->scan.count;) {
 		struct span name =
-		    scan_function(span_of(scan_file(&r->scan, i)));
+		    name_function(span_of(scan_file(&r->scan, i)));
 
 		snprintf(function, sizeof(function), "%.*s", SPAN_ARGS(name));
 		resolve_function(r, span_of(function), unix_ms, &out);
@@ -259,7 +259,7 @@ list_misnamed(void *arg, struct span file)
 	struct resolution *out = m->out;
 	struct candidate c;
 
-	if (!scan_meant(file))
+	if (name_file(file) != NAME_FILE_MISNAMED)
 		return 0;
 	if (++m->count > SCAN_NAMES_MOST)
 		return -1;
@@ -274,11 +274,11 @@ list_misnamed(void *arg, struct span file)
 	out->outcome = RESOLVED_REFUSED;
 	out->function[0] = '\0';
 	snprintf(out->file, sizeof(out->file), "%s", c.file);
-	if (scan_function(file).bytes > SCAN_NAME_MOST)
+	if (name_function(file).bytes > NAME_FUNCTION_MOST)
 		say(out->reason,
 		    "%s: its name has more than %d characters before the first "
 		    "dot",
-		    c.entry, SCAN_NAME_MOST);
+		    c.entry, NAME_FUNCTION_MOST);
 	else
 		say(out->reason,
 		    "%s: its name has characters other than letters, digits, _ "
@@ -300,7 +300,7 @@ static void
 resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
     struct resolution *out)
 {
-	struct span function = scan_function(asked);
+	struct span function = name_function(asked);
 	struct choice choice = { 0 };
 	const struct candidate *made;
 	struct ticket ticket = { 0 };
@@ -318,7 +318,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		out->outcome = RESOLVED_MOVED;
 		return;
 	}
-	if (!scan_candidate(asked))
+	if (name_file(asked) != NAME_FILE_PROGRAM)
 		return;
 	snprintf(out->function, sizeof(out->function), "%.*s",
 	    SPAN_ARGS(function));
@@ -361,9 +361,9 @@ static int
 files_of(struct resolve *r, struct span asked, uint64_t unix_ms, size_t *first,
     char *reason)
 {
-	struct span function = scan_function(asked);
+	struct span function = name_function(asked);
 	int fd = r->place.directory_fd, result;
-	char entry[SCAN_FILE_MOST + 1];
+	char entry[NAME_FILE_MOST + 1];
 	struct stat st;
 	size_t count;
 

@@ -9,10 +9,11 @@
 
 #include "config/config.h"
 #include "ipc/message.h"
+#include "wire/name.h"
 
 #include "cell/scan.h"
 
-enum { RESOLVE_FILE_MOST = SCAN_FILE_MOST + 5, RESOLVE_REASON_MOST = 1024 };
+enum { RESOLVE_FILE_MOST = NAME_FILE_MOST + 5, RESOLVE_REASON_MOST = 1024 };
 
 struct resolve; /* opaque */
 
@@ -26,7 +27,7 @@ struct resolve_place {
 
 struct resolution {
 	enum resolved outcome;
-	char function[SCAN_NAME_MOST + 1];
+	char function[NAME_FUNCTION_MOST + 1];
 	char file[RESOLVE_FILE_MOST + 1]; /* relative to the directory */
 	char reason[RESOLVE_REASON_MOST]; /* refused: one sentence */
 	struct buf ticket;		  /* found */

@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "wire/name.h"
 
 #include "cell/scan.h"
 
-static bool name_good(struct span name);
-static bool name_never(struct span file);
 static int scan_read(void *scan, struct span file);
 static int scan_walk(int fd, scan_fn *, void *arg);
 static int scan_add(struct scan *, struct span file);
@@ -81,7 +80,7 @@ scan_find(const struct scan *s, struct span function, size_t *first)
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		if (compare_spans(scan_function(span_of(scan_file(s, middle))),
+		if (compare_spans(name_function(span_of(scan_file(s, middle))),
 			function) < 0)
 			low = middle + 1;
 		else
@@ -89,7 +88,7 @@ scan_find(const struct scan *s, struct span function, size_t *first)
 	}
 	*first = low;
 	while (high < s->count &&
-	    span_equal(function, scan_function(span_of(scan_file(s, high)))))
+	    span_equal(function, name_function(span_of(scan_file(s, high)))))
 		high++;
 	return high - low;
 }
@@ -98,21 +97,6 @@ const char *
 scan_file(const struct scan *s, size_t index)
 {
 	return s->names.data + s->names.start + s->order[index];
-}
-
-struct span
-scan_function(struct span file)
-{
-	ptrdiff_t dot = span_find(file, '.');
-
-	return dot < 0 ? file : span_take(file, (size_t)dot);
-}
-
-bool
-scan_candidate(struct span file)
-{
-	return name_good(scan_function(file)) && !name_never(file) &&
-	    file.bytes <= SCAN_FILE_MOST;
 }
 
 int
@@ -128,50 +112,10 @@ scan_each(int directory_fd, scan_fn *tell, void *arg)
 	return result;
 }
 
-bool
-scan_meant(struct span file)
-{
-	return !name_good(scan_function(file)) && !name_never(file) &&
-	    file.data[0] != '.' && file.bytes <= SCAN_FILE_MOST;
-}
-
-static bool
-name_good(struct span name)
-{
-	if (name.bytes == 0 || name.bytes > SCAN_NAME_MOST)
-		return false;
-	for (size_t i = 0; i < name.bytes; i++) {
-		char c = name.data[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			(c >= '0' && c <= '9') || c == '_' || c == '-'))
-			return false;
-	}
-	return true;
-}
-
-static bool
-name_never(struct span file)
-{
-	static const struct span never[] = {
-		SPAN("~"),
-		SPAN(".bak"),
-		SPAN(".orig"),
-		SPAN(".swp"),
-		SPAN(".tmp"),
-		SPAN(".conf"),
-	};
-
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-		if (span_ends(file, never[i]))
-			return true;
-	return false;
-}
-
 static int
 scan_read(void *scan, struct span file)
 {
-	return scan_candidate(file) ? scan_add(scan, file) : 0;
+	return name_file(file) == NAME_FILE_PROGRAM ? scan_add(scan, file) : 0;
 }
 
 /* By getdents64, whose buffer is on our stack: opendir() takes 32 KiB of heap
@@ -251,7 +195,7 @@ compare_files(const void *left, const void *right, void *scan)
 	const char *names = s->names.data + s->names.start;
 	struct span a = span_of(names + *(const uint32_t *)left);
 	struct span b = span_of(names + *(const uint32_t *)right);
-	int order = compare_spans(scan_function(a), scan_function(b));
+	int order = compare_spans(name_function(a), name_function(b));
 
 	return order != 0 ? order : compare_spans(a, b);
 }

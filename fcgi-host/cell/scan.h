@@ -10,7 +10,6 @@
 /* A directory with more names that could be functions is an error: a person
  * does not have so many, a mistake does. */
 enum { SCAN_NAMES_MOST = 65536, SCAN_BYTES_MOST = 4 * 1024 * 1024 };
-enum { SCAN_NAME_MOST = 63, SCAN_FILE_MOST = 255 };
 
 struct scan {
 	struct buf names; /* each ends with NUL */
@@ -38,12 +37,5 @@ const char *scan_file(const struct scan *, size_t index);
  * soon as scan_fn returns other than 0. */
 typedef int scan_fn(void *arg, struct span file);
 int scan_each(int directory_fd, scan_fn *, void *arg);
-
-/* Pure rules about names. The part before the first dot; */
-struct span scan_function(struct span file);
-/* could this directory entry be a function, by its name? */
-bool scan_candidate(struct span file);
-/* Would it be, if only its name had other characters, or fewer? */
-bool scan_meant(struct span file);
 
 #endif

@@ -173,7 +173,7 @@ config_tenant_name(struct span name)
 		if (i == 0 || (c != '_' && c != '-'))
 			return false;
 	}
-	return name.bytes > 0 && name.bytes <= 63;
+	return name.bytes > 0 && name.bytes <= CONFIG_TENANT_MOST;
 }
 
 /* ---- bytes ------------------------------------------------------------------------ */

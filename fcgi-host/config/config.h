@@ -91,9 +91,11 @@ int config_encode(const struct config *, struct buf *);
 int config_encode_for(const struct config *, struct span tenant, struct buf *);
 struct config *config_decode(struct span);
 
+enum { CONFIG_TENANT_MOST = 63 };
+bool config_tenant_name(struct span); /* [a-z0-9][a-z0-9_-]{0,62} */
+
 /* NULL: nothing beside what all have. */
 const struct grant *config_grant(const struct config *, struct span tenant);
-bool config_tenant_name(struct span); /* [a-z0-9][a-z0-9_-]{0,62} */
 
 /* All options with sentence, type, range and default: as a commented
  * configuration file (conf/every-option.conf), or as text for --help-options,

@@ -12,6 +12,7 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "config/config.h"
 #include "ipc/peer.h"
 
 #include "ctl/ctl.h"
@@ -19,7 +20,6 @@
 #define SILENT_GATEWAY "the gateway does not answer (stopped or overloaded)"
 
 enum {
-	TENANT_MOST = 63,
 	UNREAD_MS = 5000,  /* its loop never needs so long */
 	ANSWER_MS = 40000, /* it gives up before we do */
 	STATUS_MOST = 1 << 26,
@@ -115,15 +115,12 @@ host_collect(void *arg, struct span bytes)
 int
 tenant_check(const char *verb, const char *tenant)
 {
-	size_t bytes = strspn(tenant, "abcdefghijklmnopqrstuvwxyz0123456789_-");
-
-	if (bytes > 0 && bytes <= TENANT_MOST && tenant[bytes] == '\0' &&
-	    tenant[0] != '_' && tenant[0] != '-')
+	if (config_tenant_name(span_of(tenant)))
 		return 0;
 	return usage(verb,
 	    "\"%s\" is no name of a tenant: a to z, 0 to 9, _ "
 	    "and -, up to %d, a letter or digit first",
-	    tenant, TENANT_MOST);
+	    tenant, CONFIG_TENANT_MOST);
 }
 
 static int

@@ -18,12 +18,11 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "wire/name.h"
 
 #include "ctl/ctl.h"
 
 enum {
-	NAME_MOST = 255,
-	FUNCTION_MOST = 63,
 	COPY_BYTES = 256 * 1024,
 };
 
@@ -34,7 +33,7 @@ struct target {
 	char *below;	  /* ours: directory in the tenant's, "" */
 	char *name;	  /* ours: in it */
 	int directory_fd; /* ours: of all that but the name */
-	char temporary[NAME_MOST + 1];
+	char temporary[NAME_FILE_MOST + 1];
 };
 
 static const char *functions;
@@ -44,7 +43,6 @@ static int put_run(const struct ctl *, int count, char **operands);
 static char *copy_of(struct span);
 static int target_read(struct target *, const char *file, const char *to);
 static bool leads_elsewhere(struct span part);
-static bool is_served(struct span entry);
 static int target_open(struct target *, const struct ctl *);
 static char *functions_of_host(const struct ctl *);
 static int put_file(struct target *, const char *file, mode_t *mode);
@@ -124,6 +122,7 @@ target_read(struct target *t, const char *file, const char *to)
 {
 	struct span rest = span_of(to), tenant = span_cut(&rest, '/');
 	struct span parts = rest, name = SPAN(""), first, entry;
+	enum name_file kind;
 	const char *slash = strrchr(file, '/');
 
 	t->tenant = copy_of(tenant);
@@ -146,7 +145,7 @@ target_read(struct target *t, const char *file, const char *to)
 	if (name.bytes == 0)
 		name = span_of(slash ? slash + 1 : file);
 	t->name = copy_of(name);
-	if (name.bytes == 0 || name.bytes > NAME_MOST - 32 ||
+	if (name.bytes == 0 || name.bytes > NAME_FILE_MOST - 32 ||
 	    name.data[0] == '.')
 		return usage("put",
 		    "\"%s\" is no name of a file a host would "
@@ -154,13 +153,16 @@ target_read(struct target *t, const char *file, const char *to)
 		    t->name);
 	first = span_of(t->below[0] ? t->below : t->name);
 	entry = span_cut(&first, '/');
-	if (is_served(entry))
+	/* the cell looks at the tenant's directory, whose settings go there
+	 * too; what is further below is the function's own affair */
+	kind = name_file(entry);
+	if (kind == NAME_FILE_PROGRAM || kind == NAME_FILE_SETTINGS)
 		return 0;
 	return usage("put",
 	    "\"%.*s\" would never be served: up to its first dot a name is 1 "
 	    "to %d of A to Z, a to z, 0 to 9, _ and -, and it does not end "
 	    "with ~, .bak, .orig, .swp or .tmp",
-	    SPAN_ARGS(entry), FUNCTION_MOST);
+	    SPAN_ARGS(entry), NAME_FUNCTION_MOST);
 }
 
 static bool
@@ -168,30 +170,6 @@ leads_elsewhere(struct span part)
 {
 	return part.bytes == 0 || span_equal(part, SPAN(".")) ||
 	    span_equal(part, SPAN(".."));
-}
-
-/* As the cell looks at the tenant's directory, whose settings go there too.
- * What is further below is the function's own affair. */
-static bool
-is_served(struct span entry)
-{
-	static const struct span never[] = { SPAN("~"), SPAN(".bak"),
-		SPAN(".orig"), SPAN(".swp"), SPAN(".tmp") };
-	struct span rest = entry, name = span_cut(&rest, '.');
-
-	if (name.bytes == 0 || name.bytes > FUNCTION_MOST)
-		return false;
-	for (size_t i = 0; i < name.bytes; i++) {
-		char c = name.data[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-		    !(c >= '0' && c <= '9') && c != '_' && c != '-')
-			return false;
-	}
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-		if (span_ends(entry, never[i]))
-			return false;
-	return true;
 }
 
 static char *
@@ -212,7 +190,7 @@ target_open(struct target *t, const struct ctl *ctl)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
 		    RESOLVE_NO_MAGICLINKS,
 	};
-	char path[2 * NAME_MOST + 2];
+	char path[2 * NAME_FILE_MOST + 2];
 	int fd;
 
 	assert(t->tenant && t->below && t->name);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "wire/name.h"
 
 #include "gateway/gateway.h"
 
@@ -15,7 +16,7 @@ struct handover { /* a run that is over, its stderr not read */
 	size_t tenant_bytes;
 	size_t function_bytes;
 	char request[REQUEST_ID_CHARS];
-	char names[ROUTE_TENANT_MOST + ROUTE_FUNCTION_MOST];
+	char names[CONFIG_TENANT_MOST + NAME_ASKED_MOST];
 };
 
 struct kept { /* an encoded record */

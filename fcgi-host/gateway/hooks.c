@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/proc.h"
-
 #include "gateway/gateway.h"
 
 static void hook_status(void *, struct control_facts *);
@@ -128,7 +127,7 @@ errand_new(struct gateway *g, enum errand_kind kind, uint64_t ask,
 	list_init(&e->node);
 	e->kind = kind;
 	e->ask = ask;
-	if (!route_tenant_name(name)) {
+	if (!config_tenant_name(name)) {
 		errand_fail(g, &e, SPAN("there is no such tenant"));
 		return 0;
 	}

@@ -2,11 +2,13 @@
 /* route.c - from a request target to tenant, function and the CGI path
  * variables. The target is decoded once, here; what comes out is what the
  * function sees and what the log says. */
+#include "wire/name.h"
 #include "wire/url_path.h"
+
+#include "config/config.h"
 
 #include "gateway/route.h"
 
-static bool name_char(char);
 static enum route_result route_names(struct span path, struct span prefix,
     struct span tenant, struct route *);
 
@@ -51,7 +53,7 @@ route_names(struct span path, struct span prefix, struct span tenant,
 			return ROUTE_NOT_OURS;
 		route->tenant = segment;
 	}
-	if (!route_tenant_name(route->tenant))
+	if (!config_tenant_name(route->tenant))
 		return ROUTE_BAD_NAME;
 	if (rest.bytes == 0)
 		return ROUTE_NO_FUNCTION;
@@ -59,49 +61,10 @@ route_names(struct span path, struct span prefix, struct span tenant,
 	route->function = span_cut(&rest, '/');
 	if (route->function.bytes == 0)
 		return ROUTE_NO_FUNCTION;
-	if (!route_function_name(route->function))
+	if (!name_is_asked(route->function))
 		return ROUTE_BAD_NAME;
 	route->script_name = span_make(path.data,
 	    (size_t)(route->function.data + route->function.bytes - path.data));
 	route->path_info = span_skip(path, route->script_name.bytes);
 	return ROUTE_FOUND;
-}
-
-bool
-route_tenant_name(struct span name)
-{
-	if (name.bytes == 0 || name.bytes > ROUTE_TENANT_MOST)
-		return false;
-	if (name.data[0] == '_' || name.data[0] == '-')
-		return false;
-	for (size_t i = 0; i < name.bytes; i++)
-		if (!name_char(name.data[i]))
-			return false;
-	return true;
-}
-
-/* The name up to its first dot as functions are called; behind it whatever may
- * stand in the extensions of a file ("report.py", "tool.v2.sh"). */
-bool
-route_function_name(struct span asked)
-{
-	struct span rest = asked, name = span_cut(&rest, '.');
-
-	if (asked.bytes > ROUTE_FUNCTION_MOST || name.bytes == 0 ||
-	    name.bytes > 63)
-		return false;
-	for (size_t i = 0; i < name.bytes; i++)
-		if (!name_char(name.data[i]))
-			return false;
-	for (size_t i = 0; i < rest.bytes; i++)
-		if (!name_char(rest.data[i]) && rest.data[i] != '.')
-			return false;
-	return true;
-}
-
-static bool
-name_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '-';
 }

@@ -9,8 +9,6 @@
 #include "base/span.h"
 
 enum {
-	ROUTE_TENANT_MOST = 63,
-	ROUTE_FUNCTION_MOST = 127, /* name with extensions, as asked */
 	ROUTE_TARGET_MOST = 16 * 1024,
 };
 
@@ -37,8 +35,5 @@ struct route {
  * empty and outlive the route. */
 enum route_result route_find(struct span target, struct span prefix,
     struct span tenant, struct buf *decoded, struct route *, const char **why);
-
-bool route_tenant_name(struct span);   /* could a tenant be called so */
-bool route_function_name(struct span); /* could a function be asked so */
 
 #endif

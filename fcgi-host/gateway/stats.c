@@ -111,7 +111,7 @@ report_tenants(const struct gateway *g, struct control_facts *facts)
 static void
 report_tenant(const struct tenant *t, struct control_facts *facts)
 {
-	char section[16 + ROUTE_TENANT_MOST];
+	char section[16 + CONFIG_TENANT_MOST];
 
 	snprintf(section, sizeof(section), "tenants/%s", t->name);
 	control_fact_count(facts, section, "running", t->admit.running);

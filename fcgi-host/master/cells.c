@@ -31,7 +31,7 @@ struct tenant {
 	unsigned failures; /* cells that were not built, in a row */
 	uint64_t retry_ms; /* no new one before, 0 = any time */
 	char *reason;	   /* ours: of the last failure */
-	char name[TENANT_NAME_MOST + 1];
+	char name[CONFIG_TENANT_MOST + 1];
 };
 
 /*   STARTING --READY--> UP
@@ -270,7 +270,7 @@ tenant_take(struct master *m, struct span name)
 
 	if (t)
 		return t;
-	assert(name.bytes <= TENANT_NAME_MOST);
+	assert(name.bytes <= CONFIG_TENANT_MOST);
 	t = diag_alloc(sizeof(*t));
 	list_init(&t->cells);
 	memcpy(t->name, name.data, name.bytes);

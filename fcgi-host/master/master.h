@@ -132,7 +132,7 @@ struct span registry_name(struct registry *, uid_t);
 
 /* ---- tenants.c: finding a tenant ----------------------------------------- */
 
-enum { TENANT_NAME_MOST = 63, TENANT_REASON_MOST = 1024 };
+enum { TENANT_REASON_MOST = 1024 };
 
 enum tenant_outcome { TENANT_FOUND, TENANT_MISSING, TENANT_REFUSED };
 
@@ -146,9 +146,6 @@ struct tenant_place {
 	char path[4096];		 /* absolute, without links */
 	char reason[TENANT_REASON_MOST]; /* when it is refused */
 };
-
-/* [a-z0-9][a-z0-9_-]{0,62} */
-bool tenant_name_ok(struct span);
 
 /* Opens the one directory, never anything in it. */
 enum tenant_outcome tenant_find(struct master *, struct span name,

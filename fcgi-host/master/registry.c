@@ -24,7 +24,7 @@ struct registered {
 	struct map_node by_name;
 	struct map_node by_uid;
 	uint32_t uid;
-	char name[TENANT_NAME_MOST + 1];
+	char name[CONFIG_TENANT_MOST + 1];
 };
 
 static int load(struct registry *, char *reason, size_t room);
@@ -204,7 +204,7 @@ parse_line(struct registry *r, struct span line)
 	uint64_t value;
 
 	if (span_number(uid, INT32_MAX, &value) != 0 || value == 0 ||
-	    !tenant_name_ok(line))
+	    !config_tenant_name(line))
 		return -1;
 	return remember(r, line, (uint32_t)value);
 }
@@ -234,7 +234,7 @@ remember(struct registry *r, struct span name, uint32_t uid)
 static int
 append(struct registry *r, struct span name, uint32_t uid)
 {
-	char line[TENANT_NAME_MOST + 16];
+	char line[CONFIG_TENANT_MOST + 16];
 	int fd, result, bytes;
 	struct stat s;
 

@@ -23,7 +23,7 @@ enum {
 	NAMES_KEPT = 2048, /* of a directory listing, at once */
 };
 
-typedef char tenant_name[TENANT_NAME_MOST + 1];
+typedef char tenant_name[CONFIG_TENANT_MOST + 1];
 
 static int functions_open(const struct master *, char *reason, size_t room);
 static int open_beneath(int functions, const tenant_name);
@@ -37,21 +37,6 @@ static bool is_directory(DIR *, const struct dirent *);
 static size_t keep_least(tenant_name *, size_t count, size_t most);
 static int name_order(const void *, const void *);
 
-bool
-tenant_name_ok(struct span name)
-{
-	if (name.bytes == 0 || name.bytes > TENANT_NAME_MOST)
-		return false;
-	for (size_t i = 0; i < name.bytes; i++) {
-		char c = name.data[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    !(i > 0 && (c == '-' || c == '_')))
-			return false;
-	}
-	return true;
-}
-
 enum tenant_outcome
 tenant_find(struct master *m, struct span name, struct tenant_place *p)
 {
@@ -64,7 +49,7 @@ tenant_find(struct master *m, struct span name, struct tenant_place *p)
 	int functions;
 
 	*p = (struct tenant_place){ .fd = -1 };
-	if (!tenant_name_ok(name)) {
+	if (!config_tenant_name(name)) {
 		snprintf(p->reason, room, "no tenant can have this name");
 		return TENANT_MISSING;
 	}
@@ -144,7 +129,8 @@ tenant_names(const char *functions, struct span after, size_t most,
 	while ((entry = readdir(directory))) {
 		struct span name = span_of(entry->d_name);
 
-		if (!tenant_name_ok(name) || strcmp(entry->d_name, last) <= 0 ||
+		if (!config_tenant_name(name) ||
+		    strcmp(entry->d_name, last) <= 0 ||
 		    !is_directory(directory, entry))
 			continue;
 		memcpy(kept[count++], name.data, name.bytes + 1);

@@ -1165,7 +1165,7 @@ thousands_of_names_are_found(void **state)
 		snprintf(name, sizeof(name), "f%d", i);
 		assert_int_equal(scan_find(&scan, span_of(name), &first),
 		    i % 10 == 0 ? 2 : 1);
-		assert_true(span_equal(scan_function(span_of(scan_file(&scan,
+		assert_true(span_equal(name_function(span_of(scan_file(&scan,
 					   first))),
 		    span_of(name)));
 	}

@@ -108,30 +108,6 @@ test_route(void **state)
 	buf_free(&decoded);
 }
 
-static const struct name_row {
-	const char *sentence;
-	size_t bytes;
-	bool function, good;
-} names[] = {
-	{ "a tenant's name may have 63 characters", 63, false, true },
-	{ "but not 64", 64, false, false },
-	{ "a function's name may have 63 characters", 63, true, true },
-	{ "but not 64", 64, true, false },
-};
-
-static void
-test_name(void **state)
-{
-	const struct name_row *row = *state;
-	char name[64];
-
-	memset(name, 'a', sizeof(name));
-	assert_int_equal((row->function ? route_function_name :
-					  route_tenant_name)(span_make(name,
-			     row->bytes)),
-	    row->good);
-}
-
 static const struct id_row {
 	const char *sentence;
 	struct span id;
@@ -179,7 +155,7 @@ main(void)
 		cmocka_unit_test(test_ids_sort),
 	};
 
-	return RUN_ROWS(routes, test_route) + RUN_ROWS(names, test_name) +
+	return RUN_ROWS(routes, test_route) +
 	    RUN_ROWS(client_ids, test_client_id) +
 	    cmocka_run_group_tests(ids, NULL, NULL);
 }

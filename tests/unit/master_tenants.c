@@ -8,48 +8,6 @@
 
 #include "master/master.h"
 
-struct name_row {
-	const char *sentence;
-	const char *name;
-	bool ok;
-};
-
-#define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-static const struct name_row name_rows[] = {
-	{ "a word", "acme", true },
-	{ "digits, dashes and underscores inside", "0-a_b-9", true },
-	{ "one letter", "a", true },
-	{ "63 letters", SIXTY "aaa", true },
-	{ "64 letters are too many", SIXTY "aaaa", false },
-	{ "nothing", "", false },
-	{ "a dash in front", "-a", false },
-	{ "an underscore in front", "_a", false },
-	{ "a capital", "Acme", false },
-	{ "a dot", "a.b", false },
-	{ "the directory itself", ".", false },
-	{ "the directory above", "..", false },
-	{ "a slash", "a/b", false },
-	{ "a blank", "a b", false },
-	{ "a letter beyond ASCII", "caf\xc3\xa9", false },
-	{ "a line end", "a\n", false },
-};
-
-static void
-run_name(void **state)
-{
-	const struct name_row *row = *state;
-
-	assert_int_equal(tenant_name_ok(span_of(row->name)), row->ok);
-}
-
-static void
-a_nul_is_no_part_of_a_name(void **state)
-{
-	(void)state;
-	assert_false(tenant_name_ok(SPAN("a\0b")));
-}
-
 static void
 host_make(struct master *m, const struct place *p)
 {
@@ -228,7 +186,7 @@ another_directory_of_that_name_is_not_the_same(void **state)
 static size_t
 list_all(const char *path, size_t page_bytes, size_t *pages)
 {
-	char after[TENANT_NAME_MOST + 1] = "";
+	char after[CONFIG_TENANT_MOST + 1] = "";
 	struct buf names;
 	size_t count = 0;
 	bool more = true;
@@ -294,7 +252,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_nul_is_no_part_of_a_name),
 		IN_A_PLACE(a_directory_is_found_with_its_user),
 		IN_A_PLACE(what_is_no_directory_is_no_tenant),
 		IN_A_PLACE(a_directory_that_others_can_change_is_refused),
@@ -305,6 +262,5 @@ main(void)
 		IN_A_PLACE(an_empty_directory_has_no_names),
 	};
 
-	return RUN_ROWS(name_rows, run_name) +
-	    cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
