@@ -408,7 +408,6 @@ struct request {
 	struct invocation run;
 	struct reply reply;
 	bool resolve_again; /* STALE, or a new configuration */
-	bool moved;	    /* its tenant had moved once */
 	unsigned cells;	    /* that ended under it */
 	unsigned resent;
 	unsigned stale;
@@ -621,6 +620,7 @@ void tenant_give(struct request *);	/* clears request->tenant */
 void tenant_want_cell(struct tenant *); /* asks master, once */
 void tenant_cell(struct gateway *, const struct message_tenant_cell *, int *fd);
 void tenant_none(struct gateway *, const struct message_tenant_none *);
+void tenant_moved(struct gateway *, struct span name); /* its directory */
 void tenant_cell_ends(struct tenant *, struct cell *); /* no longer ours */
 void tenant_settle(struct tenant *); /* freed if nobody needs it */
 void tenant_sweep(struct gateway *, uint64_t now_ms);

@@ -71,6 +71,7 @@ master_answer(struct gateway *g, enum message_type type, struct span body,
 {
 	struct message_tenant_cell cell;
 	struct message_tenant_none none;
+	struct message_tenant_moved moved;
 	struct message_tenants tenants;
 	struct message_master_says says;
 
@@ -80,6 +81,9 @@ master_answer(struct gateway *g, enum message_type type, struct span body,
 	else if (type == MESSAGE_TENANT_NONE &&
 	    message_tenant_none_decode(body, &none) == 0)
 		tenant_none(g, &none);
+	else if (type == MESSAGE_TENANT_MOVED &&
+	    message_tenant_moved_decode(body, &moved) == 0)
+		tenant_moved(g, moved.tenant);
 	else if (type == MESSAGE_TENANTS &&
 	    message_tenants_decode(body, &tenants) == 0)
 		control_tenants(g->control, tenants.ask, tenants.more != 0,

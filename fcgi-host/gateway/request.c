@@ -583,13 +583,8 @@ request_resolved(struct request *r, enum resolved outcome, struct function *f,
 		request_end(r, END_REFUSED, reason);
 		return;
 	case RESOLVED_MOVED:
-		/* The directory is another one now: a new cell, once. */
-		if (r->moved) {
-			request_end(r, END_NO_TENANT, SPAN_NONE);
-			return;
-		}
-		r->moved = true;
-		request_proceed(r);
+		/* The directory is another one now: another cell. */
+		request_cell_gone(r);
 		return;
 	case RESOLVED_FOUND:
 		break;
@@ -779,7 +774,7 @@ request_redirect(struct request *r)
 	function_release(&r->function);
 	settings_release(&r->settings);
 	tenant_give(r);
-	r->resolve_again = r->moved = false;
+	r->resolve_again = false;
 	r->cells = r->resent = r->stale = r->busy_ms = 0;
 	r->due_ms = r->hold_ms = r->busy_until_ms = 0;
 	request_route(r);

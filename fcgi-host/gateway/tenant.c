@@ -258,6 +258,17 @@ tenant_none(struct gateway *g, const struct message_tenant_none *m)
 	tenant_settle(t);
 }
 
+/* What is not started yet goes to the next cell; what runs finishes where it
+ * began. */
+void
+tenant_moved(struct gateway *g, struct span name)
+{
+	struct tenant *t = tenant_find(g, name);
+
+	if (t)
+		cell_leave(t->cell);
+}
+
 static void
 tenant_fail(struct tenant *t, enum end end, struct span reason)
 {

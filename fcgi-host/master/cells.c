@@ -72,6 +72,7 @@ static void cell_free(struct cell *);
 static void cell_message(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void cell_lost(void *arg, const char *reason, bool unread);
+static bool cell_moved(const struct cell *);
 static void cell_late(void *arg);
 static void look_for_strays(void *arg);
 static void kill_stray(pid_t);
@@ -132,24 +133,25 @@ cells_ask(struct master *m, struct span name)
 	fd_close(&place.fd);
 }
 
+/* Only the newest: the others are finishing what they have. So may this one;
+ * its channels close when it has. */
 void
 cells_check(struct master *m, struct span name)
 {
+	const struct message_tenant_moved moved = { .tenant = name };
+	struct peer *gateway = children_gateway(m);
 	struct tenant *t = tenant_get(m, name);
+	const struct cell *c;
 
-	if (!t)
+	if (!t || !gateway || list_empty(&t->cells))
 		return;
-	LIST_EACH(node, &t->cells) {
-		struct cell *c = LIST_OWNER(node, struct cell, node);
-
-		if (c->state == CELL_ENDING ||
-		    tenant_same(m, name, c->device, c->inode, c->owner))
-			continue;
-		diag_info("cell ends, its directory is another one now: "
-			  "tenant=%s pid=%d",
-		    t->name, (int)c->pid);
-		cell_end(c);
-	}
+	c = LIST_OWNER(list_last(&t->cells), struct cell, node);
+	if (c->state == CELL_ENDING || !cell_moved(c))
+		return;
+	diag_info("another cell for what comes next, the directory or its "
+		  "owner is another one now: tenant=%s pid=%d",
+	    t->name, (int)c->pid);
+	peer_send(gateway, MESSAGE_TENANT_MOVED, &moved, NULL, 0);
 }
 
 /* All of them: the gateway does not say which, and whatever did not end may
@@ -193,7 +195,7 @@ cells_reaped(struct master *m, pid_t pid, int wait_status)
 		return false;
 	c = MAP_OWNER(node, struct cell, by_pid);
 	proc_status_words(wait_status, text);
-	if (c->state == CELL_STARTING) {
+	if (c->state == CELL_STARTING && !cell_moved(c)) {
 		snprintf(reason, sizeof(reason),
 		    "its cell ended while it was built: %s", text);
 		tenant_failed(m, c->tenant, span_of(reason));
@@ -513,8 +515,18 @@ cell_message(void *arg, enum message_type type, struct span body, int *fds,
 	}
 	if (message_cell_failed_decode(body, &failed) != 0)
 		failed.reason = SPAN("its cell spoke nonsense");
-	tenant_failed(c->master, c->tenant, failed.reason);
+	if (!cell_moved(c))
+		tenant_failed(c->master, c->tenant, failed.reason);
 	cell_end(c);
+}
+
+/* Its directory is another one now, or has another owner. One that could not be
+ * built for that is no failure: the gateway sees it end, and asks again. */
+static bool
+cell_moved(const struct cell *c)
+{
+	return !tenant_same(c->master, span_of(c->tenant->name), c->device,
+	    c->inode, c->owner);
 }
 
 /* Mostly because it ended; then it is told apart when it is reaped, so the

@@ -2,6 +2,7 @@
 """The drop-in directory: a file that is put there answers, a file that should
 not run does not, and the answer says why. If one of these fails, authors wonder
 why their function is not there, or somebody else's is."""
+import ctypes
 import os
 import shutil
 import tempfile
@@ -297,6 +298,84 @@ def test_tenants_appear_and_go(host):
     host.function("late", "hello", says("again"))
     eventually(lambda: host.get("/fn/late/hello").text == "again",
                "the new directory to be seen")
+
+
+def exchange(one, other):
+    """Two directories change names, with no moment between."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, both = -100, 2            # AT_FDCWD, RENAME_EXCHANGE
+    assert libc.renameat2(here, bytes(one), here, bytes(other), both) == 0, \
+        os.strerror(ctypes.get_errno())
+
+
+class Asking:
+    """Clients that ask without a pause; `wrong` is what was not answered well."""
+
+    def __init__(self, host, target, texts, clients=3):
+        self.host, self.target, self.texts = host, target, texts
+        self.wrong, self.over = [], threading.Event()
+        self.threads = [threading.Thread(target=self.ask)
+                        for _ in range(clients)]
+
+    def ask(self):
+        while not self.over.is_set():
+            got = self.host.get(self.target)
+            if got.status != 200 or got.text not in self.texts:
+                self.wrong.append(got)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.wrong, self.wrong[:3]
+
+
+def test_replacing_a_tenants_directory_fails_no_request(host):
+    host.function("swap", "hello", says("1"))
+    host.function(".swap", "hello", says("2"))
+    this, other = host.functions / "swap", host.functions / ".swap"
+    with Asking(host, "/fn/swap/hello", ("1", "2")):
+        for number in range(count(3, 50)):
+            word = "21"[number % 2]
+            exchange(this, other)
+            eventually(lambda: host.get("/fn/swap/hello").text == word,
+                       "the new directory to be seen")
+
+
+def test_what_runs_finishes_in_the_directory_it_began_in(host):
+    for name, word in (("moved", "old"), (".moved", "new")):
+        host.function(name, "slow")
+        host.function(name, "hello", says(word))
+    this, other = host.functions / "moved", host.functions / ".moved"
+    connection = host.http()
+    connection.request("GET", "/fn/moved/slow?mark=up&wait=go&head&out=done")
+    host.wait_mark("up", tenant="moved")
+    exchange(this, other)
+    eventually(lambda: host.get("/fn/moved/hello").text == "new",
+               "the new directory to be seen")
+    (other / "data" / "go").touch()
+    assert connection.getresponse().read() == b"done"
+    connection.close()
+    shutil.rmtree(other)                # only what is no tenant is not clean
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="tenants of several users")
+def test_another_owner_fails_no_request(host):
+    host.function("given", "whose", '#!/bin/sh\nprintf "%s\\n\\n" '
+                  '"Content-Type: text/plain"\nid -u\n')
+    this = host.functions / "given"
+    first = host.get("/fn/given/whose").text
+    with Asking(host, "/fn/given/whose", (first, "5003\n")):
+        for number in range(count(2, 20)):
+            owner, text = ((5003, "5003\n"), (0, first))[number % 2]
+            os.chown(this, owner, owner)
+            eventually(lambda: host.get("/fn/given/whose").text == text,
+                       "the new owner to be seen")
 
 
 def test_a_tenant_that_is_a_link_is_none(host):

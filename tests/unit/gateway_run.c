@@ -798,6 +798,36 @@ directory_moved(void **state)
 	hello_comes(&web);
 }
 
+/* Master has seen it: what runs may finish, what comes next has a new cell. */
+static void
+directory_moved_under_a_run(void **state)
+{
+	struct message_tenant_moved moved = { .tenant = SPAN("acme") };
+	struct web other;
+	struct start s, next;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_send(&host, host.master, MESSAGE_TENANT_MOVED, &moved, NULL, 0);
+	seen();
+	web_open(&other, &host);
+	web_get(&other, "/fn/acme/hello");
+	host_start(&host, &next);
+	assert_int_equal(host.cell_count, 2);
+	assert_int_not_equal(s.launcher, next.launcher);
+	answer(&next);
+	hello_comes(&other);
+	web_close(&other);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+	host_record(&host, "done", 200);
+	moved.tenant = SPAN("nobody");
+	host_send(&host, host.master, MESSAGE_TENANT_MOVED, &moved, NULL, 0);
+	web_hello(&web, &host);
+}
+
 /* ---- cells and launchers are a tenant's user ---------------------------------- */
 
 static void
@@ -1349,6 +1379,8 @@ main(void)
 		TEST("a cell that could not be made says why",
 		    cell_could_not_be_made),
 		TEST("a directory that moved gets a new cell", directory_moved),
+		TEST("a directory that moved under a run lets it finish",
+		    directory_moved_under_a_run),
 		TEST("an answer about another name closes the cell",
 		    another_name),
 		TEST("an answer with a long name closes the cell", long_name),
