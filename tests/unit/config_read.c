@@ -80,6 +80,8 @@ static const struct mistake {
 	    "host.conf:1: users.gateway = 70001 is one of the user ids for "
 	    "tenants (users.tenants_first, users.tenants_count)\n"
 	    "host.conf:1: users.log = 70002 is one of the user ids for "
+	    "tenants (users.tenants_first, users.tenants_count)\n"
+	    "host.conf:1: users.state = 70003 is one of the user ids for "
 	    "tenants (users.tenants_first, users.tenants_count)\n" },
 	{ "tenants is a list of groups", SPAN("tenants = { a = 1; };"),
 	    "host.conf:1: tenants takes a list of groups: ( { ... }, { ... } "
