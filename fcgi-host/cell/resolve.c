@@ -136,7 +136,6 @@ static bool check_interpreter(struct resolve *, const char *file,
 static bool head_is_text(const struct head *);
 static bool still_written(int fd);
 static int list_misnamed(void *misnamed, struct span file);
-static void make_printable(char *text);
 static int settings_all(struct resolve *, const char *file, uint64_t unix_ms,
     struct ticket *, struct buf *encoded, char *reason);
 static int settings_one(struct resolve *, const char *name, uint64_t unix_ms,
@@ -266,9 +265,6 @@ list_misnamed(void *arg, struct span file)
 	look_at(m->resolve, file.data, &c);
 	if (c.look != LOOK_CANDIDATE)
 		return 0;
-	/* a name with a newline would be a row of its own */
-	make_printable(c.entry);
-	make_printable(c.file);
 	buf_clear(&out->ticket);
 	buf_clear(&out->settings);
 	out->outcome = RESOLVED_REFUSED;
@@ -286,14 +282,6 @@ list_misnamed(void *arg, struct span file)
 		    c.entry);
 	m->tell(m->arg, out);
 	return 0;
-}
-
-static void
-make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
 }
 
 static void

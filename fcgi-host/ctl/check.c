@@ -14,6 +14,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "wire/json_text.h"
 
 #include "ctl/ctl.h"
 
@@ -108,7 +109,7 @@ check_say(const struct ctl *ctl, const char *what, const char *name, int result)
 		answer = json_object();
 		json_object_set_new(answer, "good", json_boolean(result == 0));
 		json_object_set_new(answer, "checked",
-		    words_json_text(span_of(name)));
+		    json_text(span_of(name)));
 		return words_json(answer) != 0 ? CTL_FAILED : result;
 	}
 	if (result == 0)

@@ -110,11 +110,11 @@ int tenant_check(const char *verb, const char *tenant);
 /* As it is, but what a terminal would obey as \xNN; line ends and tabs stay.
  * For text that comes from tenants. */
 void words_put(FILE *, struct span);
+/* For a name or reason that is a part of a line: line ends and tabs as well. */
+void words_put_line(FILE *, struct span);
 /* The reply of --json, with a line end. Takes json_t *. */
 struct json_t;
 int words_json(struct json_t *);
-/* A string, or what is no UTF-8 in it replaced. New reference. */
-struct json_t *words_json_text(struct span);
 
 /* ---- fastcgi.c: one request, spoken by us ------------------------------------------ */
 

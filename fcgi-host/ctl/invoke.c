@@ -16,6 +16,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "wire/cgi_head.h"
+#include "wire/json_text.h"
 #include "wire/params.h"
 
 #include "ctl/ctl.h"
@@ -439,8 +440,8 @@ reply_json(const struct reply *r, struct span log)
 	    json_integer((json_int_t)r->cgi.status));
 	for (size_t i = 0; i < r->cgi.field_count; i++)
 		json_array_append_new(head,
-		    json_pack("[o, o]", words_json_text(r->cgi.fields[i].name),
-			words_json_text(r->cgi.fields[i].value)));
+		    json_pack("[o, o]", json_text(r->cgi.fields[i].name),
+			json_text(r->cgi.fields[i].value)));
 	json_object_set_new(object, "head", head);
 	json_put_log(object, log);
 	json_put_body(object, buf_span(&r->body));
@@ -460,16 +461,16 @@ json_put_log(json_t *object, struct span log)
 		span_cut(&line, ' ');
 		word = span_cut(&line, ' ');
 		if (word.bytes == 0 || word.data[word.bytes - 1] != '=') {
-			json_array_append_new(lines, words_json_text(line));
+			json_array_append_new(lines, json_text(line));
 			continue;
 		}
-		json_object_set_new(result, "text", words_json_text(line));
+		json_object_set_new(result, "text", json_text(line));
 		while ((word = span_cut(&line, ' ')).data &&
 		    !span_equal(word, SPAN("-"))) {
 			key = span_cut(&word, '=');
 			if (word.data && key.bytes > 0 && key.data[0] != '/')
 				json_object_setn_new(result, key.data,
-				    key.bytes, words_json_text(word));
+				    key.bytes, json_text(word));
 		}
 	}
 	json_object_set_new(object, "stderr", lines);

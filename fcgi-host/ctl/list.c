@@ -106,15 +106,15 @@ list_print(const json_t *rows)
 	json_array_foreach(rows, i, row)
 	{
 		row_left(row, left, sizeof(left));
-		words_put(stdout, span_of(left));
+		words_put_line(stdout, span_of(left));
 		bytes = strlen(left);
 		printf("%*s", bytes < width ? (int)(width - bytes) + 2 : 2, "");
-		words_put(stdout, span_of(text_of(row, "file")));
+		words_put_line(stdout, span_of(text_of(row, "file")));
 		refused = text_of(row, "refused");
 		if (refused[0]) {
 			printf("%srefused: ",
 			    text_of(row, "file")[0] ? " " : "");
-			words_put(stdout, span_of(refused));
+			words_put_line(stdout, span_of(refused));
 		}
 		fputc('\n', stdout);
 	}

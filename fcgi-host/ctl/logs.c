@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/diag.h"
+#include "wire/json_text.h"
 
 #include "ctl/ctl.h"
 
@@ -209,13 +210,12 @@ tenant_print_json(struct span line)
 		if (word.bytes > 0 &&
 		    word.data[word.bytes - 1] == kinds[i].mark)
 			kind = kinds[i].kind;
-	json_object_set_new(object, "time", words_json_text(time));
-	json_object_set_new(object, "request", words_json_text(request));
+	json_object_set_new(object, "time", json_text(time));
+	json_object_set_new(object, "request", json_text(request));
 	json_object_set_new(object, "function",
-	    words_json_text(span_take(word,
-		word.bytes > 0 ? word.bytes - 1 : 0)));
+	    json_text(span_take(word, word.bytes > 0 ? word.bytes - 1 : 0)));
 	json_object_set_new(object, "kind", json_string(kind));
-	json_object_set_new(object, "text", words_json_text(line));
+	json_object_set_new(object, "text", json_text(line));
 	text = json_dumps(object, JSON_COMPACT);
 	if (text)
 		puts(text);

@@ -3,6 +3,8 @@
 
 #include <jansson.h>
 
+#include "wire/json_text.h"
+
 #include "ctl/ctl.h"
 
 enum { PLAN_MOST = 1024 * 1024 };
@@ -44,7 +46,7 @@ plan_run(const struct ctl *ctl, int count, char **operands)
 		rest = buf_span(&answer);
 		while (rest.bytes > 0) {
 			line = span_cut(&rest, '\n');
-			json_array_append_new(lines, words_json_text(line));
+			json_array_append_new(lines, json_text(line));
 		}
 		result = words_json(lines);
 	}

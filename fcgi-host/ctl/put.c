@@ -18,6 +18,7 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "wire/json_text.h"
 #include "wire/name.h"
 
 #include "ctl/ctl.h"
@@ -104,11 +105,11 @@ put_run(const struct ctl *ctl, int count, char **operands)
 			snprintf(octal, sizeof(octal), "%04o", (unsigned)mode);
 			answer = json_object();
 			json_object_set_new(answer, "file",
-			    words_json_text(span_of(url)));
+			    json_text(span_of(url)));
 			json_object_set_new(answer, "mode", json_string(octal));
 			result = words_json(answer);
 		} else {
-			words_put(stdout, span_of(url));
+			words_put_line(stdout, span_of(url));
 			fputc('\n', stdout);
 		}
 	}

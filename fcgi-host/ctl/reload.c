@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "base/diag.h"
+#include "wire/json_text.h"
 
 #include "ctl/ctl.h"
 
@@ -39,11 +40,10 @@ reload_run(const struct ctl *ctl, int count, char **operands)
 		answer = json_object();
 		json_object_set_new(answer, "reloaded",
 		    json_boolean(result == 0));
-		json_object_set_new(answer, "said",
-		    words_json_text(buf_span(&said)));
+		json_object_set_new(answer, "said", json_text(buf_span(&said)));
 		if (result != 0)
 			json_object_set_new(answer, "reason",
-			    words_json_text(span_of(q.reason)));
+			    json_text(span_of(q.reason)));
 		if (words_json(answer) != 0)
 			result = CTL_FAILED;
 	} else {

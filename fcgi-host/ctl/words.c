@@ -9,15 +9,29 @@
 
 #include "ctl/ctl.h"
 
-static bool moves_terminal(struct span rest, size_t *bytes);
+static void put(FILE *, struct span, const char *harmless);
+static bool moves_terminal(struct span rest, const char *harmless,
+    size_t *bytes);
 
 void
 words_put(FILE *to, struct span text)
 {
+	put(to, text, "\n\t");
+}
+
+void
+words_put_line(FILE *to, struct span text)
+{
+	put(to, text, "");
+}
+
+static void
+put(FILE *to, struct span text, const char *harmless)
+{
 	size_t bytes;
 
 	while (text.bytes > 0) {
-		if (moves_terminal(text, &bytes))
+		if (moves_terminal(text, harmless, &bytes))
 			for (size_t i = 0; i < bytes; i++)
 				fprintf(to, "\\x%02x",
 				    (unsigned)(unsigned char)text.data[i]);
@@ -42,26 +56,10 @@ words_json(json_t *value)
 	return 0;
 }
 
-json_t *
-words_json_text(struct span text)
-{
-	json_t *value = json_stringn(text.bytes ? text.data : "", text.bytes);
-	char *copy;
-
-	if (value || !(copy = span_dup(text)))
-		return value;
-	for (size_t i = 0; i < text.bytes; i++)
-		if ((unsigned char)copy[i] >= 0x80)
-			copy[i] = '?';
-	value = json_stringn(copy, text.bytes);
-	free(copy);
-	return value;
-}
-
 /* What stands at the front, and how long it is: a control character (C0, DEL,
- * C1 in UTF-8), or text up to the next one. */
+ * C1 in UTF-8) that is not among the harmless ones, or text up to the next. */
 static bool
-moves_terminal(struct span rest, size_t *bytes)
+moves_terminal(struct span rest, const char *harmless, size_t *bytes)
 {
 	for (size_t i = 0; i < rest.bytes; i++) {
 		unsigned char c = (unsigned char)rest.data[i];
@@ -69,7 +67,7 @@ moves_terminal(struct span rest, size_t *bytes)
 		    i + 1 < rest.bytes ? (unsigned char)rest.data[i + 1] : 0;
 		size_t length = 0;
 
-		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+		if ((c < 0x20 && (c == 0 || !strchr(harmless, c))) || c == 0x7f)
 			length = 1;
 		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
 			length = 2;

@@ -22,6 +22,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "ipc/peer.h"
+#include "wire/json_text.h"
 
 #include "gateway/control.h"
 
@@ -134,7 +135,6 @@ static void caller_end(struct caller *, const char *reason);
 static void caller_gone(struct caller *);
 static void caller_free(void *arg);
 static bool is_connection(int fd);
-static json_t *json_text(struct span);
 
 struct control *
 control_new(struct loop *loop, int listener, const struct control_hooks *hooks,
@@ -914,21 +914,4 @@ is_connection(int fd)
 	bytes = sizeof(domain);
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) == 0 &&
 	    type == SOCK_STREAM && domain == AF_UNIX;
-}
-
-/* Names and reasons come from tenants: what is no UTF-8 becomes '?'. */
-static json_t *
-json_text(struct span text)
-{
-	json_t *value = json_stringn(text.bytes ? text.data : "", text.bytes);
-	char *copy;
-
-	if (value || !(copy = span_dup(text)))
-		return value;
-	for (size_t i = 0; i < text.bytes; i++)
-		if ((unsigned char)copy[i] >= 0x80)
-			copy[i] = '?';
-	value = json_stringn(copy, text.bytes);
-	free(copy);
-	return value;
 }

@@ -94,10 +94,16 @@ def test_list_without_functions_directory():
 
 
 def test_list_names_hostile_files_safely(host):
-    path = host.functions / "rogue" / "evil\x1b[31m.sh"
-    path.write_text("x")
-    assert b"\x1b" not in host.ctl("list").stdout
-    path.unlink()
+    name = "evil\x1b[31m\nfake  fake.sh\tx"
+    (host.functions / "rogue" / name).mkdir()
+    host.write(host.functions / "rogue" / name / "run", "#!/bin/sh\n", 0o755)
+    lines = host.ctl("list").stdout.split(b"\n")
+    assert not any(b"\x1b" in line or b"\t" in line for line in lines)
+    assert not any(line.startswith(b"fake") for line in lines)
+    found, = [row for row in rows(host, "rogue")
+              if row.get("file", "").startswith(name)]
+    assert "its name has characters other than" in found["refused"]
+    shutil.rmtree(host.functions / "rogue" / name)
 
 
 def test_logs(host):

@@ -892,8 +892,6 @@ a_function_of_an_impossible_name_is_listed(void **state)
 	static const char *const names[] = { "we ird", "\xc3\xbcn", "new\nline",
 		"a23456789012345678901234567890123456789012345"
 		"6789012345678901234" };
-	static const char *const shown[] = { "we ird", "\xc3\xbcn",
-		"new?line" };
 	static const char *const never[] = { ".hidden", "old copy~", "a b.conf",
 		"a b.bak" };
 	static const char rule[] = "its name has characters other than "
@@ -911,7 +909,7 @@ a_function_of_an_impossible_name_is_listed(void **state)
 	place_put("a function/run", 0755, SCRIPT);
 	assert_int_equal(resolve_list(resolver, now_ms, list_refused, text), 0);
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(row, sizeof(row), "%s|%s: %s", shown[i], shown[i],
+		snprintf(row, sizeof(row), "%s|%s: %s", names[i], names[i],
 		    rule);
 		assert_non_null(strstr(text, row));
 	}

@@ -321,17 +321,25 @@ static const struct words_row {
 	const char *sentence;
 	struct span raw;
 	const char *words;
+	bool line;
 } words[] = {
 	{ "text is text", SPAN("gr\xc3\xbc\xc3\x9f\n\tdich"),
-	    "gr\xc3\xbc\xc3\x9f\n\tdich" },
-	{ "ESC is shown", SPAN("\x1b[2Jx"), "\\x1b[2Jx" },
-	{ "NUL, CR and DEL too", SPAN("a\0b\rc\x7f"), "a\\x00b\\x0dc\\x7f" },
+	    "gr\xc3\xbc\xc3\x9f\n\tdich", false },
+	{ "ESC is shown", SPAN("\x1b[2Jx"), "\\x1b[2Jx", false },
+	{ "NUL, CR and DEL too", SPAN("a\0b\rc\x7f"), "a\\x00b\\x0dc\\x7f",
+	    false },
 	{ "C1 in UTF-8 too",
 	    SPAN("\xc2\x9b"
 		 "2J"),
-	    "\\xc2\\x9b2J" },
-	{ "other bytes are the terminal's affair", SPAN("\xff\xc2"),
-	    "\xff\xc2" },
+	    "\\xc2\\x9b2J", false },
+	{ "other bytes are the terminal's affair", SPAN("\xff\xc2"), "\xff\xc2",
+	    false },
+	{ "a part of a line has no line ends or tabs", SPAN("a\nb\tc"),
+	    "a\\x0ab\\x09c", true },
+	{ "and nothing else that moves", SPAN("\x1b\0\x7f"), "\\x1b\\x00\\x7f",
+	    true },
+	{ "its text is text", SPAN("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f",
+	    true },
 };
 
 static void
@@ -342,7 +350,10 @@ words_row(void **state)
 	size_t bytes;
 	FILE *to = open_memstream(&out, &bytes);
 
-	words_put(to, row->raw);
+	if (row->line)
+		words_put_line(to, row->raw);
+	else
+		words_put(to, row->raw);
 	fclose(to);
 	assert_string_equal(out, row->words);
 	free(out);
