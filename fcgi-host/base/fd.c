@@ -20,6 +20,8 @@ union control { /* aligned for the first header */
 	char bytes[CMSG_SPACE(FD_PASS_MOST * sizeof(int))];
 };
 
+static ssize_t receive(int socket, char *data, size_t room, int *fds,
+    size_t *fd_count, int flags);
 static bool control_take(struct msghdr *, int *fds, size_t *fd_count);
 static void control_close(struct msghdr *);
 static int unix_address(struct sockaddr_un *, const char *path);
@@ -120,6 +122,19 @@ fd_send(int socket, struct span s, const int *fds, size_t fd_count)
 ssize_t
 fd_receive(int socket, char *data, size_t room, int *fds, size_t *fd_count)
 {
+	return receive(socket, data, room, fds, fd_count, MSG_DONTWAIT);
+}
+
+ssize_t
+fd_receive_wait(int socket, char *data, size_t room, int *fds, size_t *fd_count)
+{
+	return receive(socket, data, room, fds, fd_count, 0);
+}
+
+static ssize_t
+receive(int socket, char *data, size_t room, int *fds, size_t *fd_count,
+    int flags)
+{
 	struct iovec part = { data, room };
 	union control control;
 	struct msghdr message = {
@@ -131,7 +146,7 @@ fd_receive(int socket, char *data, size_t room, int *fds, size_t *fd_count)
 	ssize_t n;
 
 	do
-		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		*fd_count = 0;

@@ -37,6 +37,9 @@ ssize_t fd_send(int socket, struct span, const int *fds, size_t fd_count);
  * is room on entry, received on return; received ones are close-on-exec. */
 ssize_t fd_receive(int socket, char *data, size_t room, int *fds,
     size_t *fd_count);
+/* Likewise, but on a blocking socket it waits, in one system call. */
+ssize_t fd_receive_wait(int socket, char *data, size_t room, int *fds,
+    size_t *fd_count);
 
 int fd_channel(int ends[2]); /* SOCK_SEQPACKET pair, both non-blocking */
 

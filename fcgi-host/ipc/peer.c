@@ -220,8 +220,8 @@ peer_receive_now(int fd, enum role own, enum role other, struct span *body,
 
 	do {
 		*fd_count = FD_PASS_MOST;
-		bytes =
-		    fd_receive(fd, incoming, sizeof(incoming), fds, fd_count);
+		bytes = fd_receive_wait(fd, incoming, sizeof(incoming), fds,
+		    fd_count);
 	} while (bytes < 0 &&
 	    (errno == ECONNRESET ||
 		(errno == EAGAIN &&
