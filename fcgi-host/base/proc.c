@@ -146,7 +146,8 @@ launch_prepare(const struct launch *launch)
 	if ((plan->namespaces & CLONE_NEWUSER) &&
 	    launch_own_namespace(launch) != 0)
 		return PROC_USER;
-	if (plan->own_session && setsid() < 0)
+	if ((plan->own_session && setsid() < 0) ||
+	    (plan->own_group && setpgid(0, 0) != 0))
 		return PROC_SESSION;
 	if (launch_descriptors(plan) != 0)
 		return PROC_DESCRIPTORS;
@@ -563,15 +564,16 @@ pid_among(pid_t pid, const pid_t *pids, size_t count)
 
 /* With its whole group, which the kernel kills in one step: a group that
  * forks as fast as it is looked at cannot run away. Only groups of a session
- * that is not ours (its leader was a child of ours, so all in it are), and
- * none that a kept child is in. */
+ * that we lead, or that is not ours (its leader was a child of ours): all in
+ * it come from us. Not our own group, and none that a kept child is in. */
 static void
 child_kill(pid_t pid, const pid_t *keep, size_t keep_count)
 {
-	pid_t group = getpgid(pid);
+	pid_t group = getpgid(pid), session = getsid(0);
 
 	kill(pid, SIGKILL);
-	if (group <= 1 || getsid(pid) == getsid(0))
+	if (group <= 1 || group == getpgrp() ||
+	    (getsid(pid) == session && session != getpid()))
 		return;
 	for (size_t i = 0; i < keep_count; i++)
 		if (getpgid(keep[i]) == group)

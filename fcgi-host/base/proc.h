@@ -36,8 +36,10 @@ struct proc_plan {
 	/* CLONE_NEW... or 0. In a user namespace it keeps its ids and, through
 	 * execve, every right in there: the ambient set, to be cleared by it. */
 	uint64_t namespaces;
-	bool own_session;      /* setsid: own group, no terminal. Costs 2 % of
-				* a small static program's life (autogroup) */
+	bool own_session;      /* setsid: own group, no terminal; the kernel
+				* makes a scheduling group for each, which
+				* costs 20 us */
+	bool own_group;	       /* setpgid: to be signalled as a whole */
 	bool dies_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 	bool changes_user;     /* to uid, gid, no further groups */
 	uid_t uid;

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ static _Atomic bool cell_gone;
 static _Atomic bool starting; /* a process, maybe, that is not yet `running` */
 
 static void launcher_become(const struct launcher_place *);
+static void launcher_stand_apart(void);
 static void launcher_catch(pid_t cell);
 static int order_signal(int signo);
 static int cell_gone_signal(void);
@@ -150,9 +152,26 @@ launcher_become(const struct launcher_place *place)
 	if (nothing != NOTHING || fd_nonblock(CHANNEL, false) != 0)
 		diag_fatal("launcher: /dev/null: %s", diag_errno());
 	prctl(PR_SET_NAME, "fcgi-launcher");
+	launcher_stand_apart();
 	if (proc_subreaper() != 0)
 		diag_fatal("launcher: subreaper: %s", diag_errno());
 	launcher_catch(place->cell);
+}
+
+/* One session for all it will start: a session for each would cost a
+ * scheduling group each, and like this no function can move into the process
+ * group of another's. As a batch process neither it nor what it starts takes
+ * the processor from gateway and web server at the moment it is woken: waking
+ * is most of what a small request costs. */
+static void
+launcher_stand_apart(void)
+{
+	struct sched_param none = { 0 };
+
+	if (setsid() < 0)
+		diag_fatal("launcher: session: %s", diag_errno());
+	if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+		diag_debug("launcher: batch scheduling: %s", diag_errno());
 }
 
 /* Signals that mean something elsewhere stay blocked: only master decides when
@@ -280,7 +299,7 @@ launcher_start(struct launcher *l, const struct message_start *start,
 		.directory = directory,
 		.fds = given,
 		.fd_count = 3,
-		.own_session = true,
+		.own_group = true,
 		.dies_with_parent = l->place->alone,
 		.alarm_us = start->time_us,
 	};

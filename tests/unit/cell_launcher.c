@@ -279,10 +279,12 @@ static const struct told {
 	    "0 1 2 ", 0 },
 	{ "no signal is blocked or ignored", "exec $SELF signals", { 0 }, "",
 	    0 },
-	{ "it leads its own session and group",
-	    "set -- $(cut -d' ' -f5,6 /proc/$$/stat); "
-	    "[ $1 = $$ ] && [ $2 = $$ ] && echo leader",
+	{ "it leads its own group, in the session of its launcher",
+	    "set -- $(cut -d' ' -f4,5,6 /proc/$$/stat); "
+	    "[ $2 = $$ ] && [ $3 = $1 ] && echo leader",
 	    { 0 }, "leader\n", 0 },
+	{ "no terminal is its own",
+	    "(exec 3</dev/tty) 2>/dev/null || echo none", { 0 }, "none\n", 0 },
 	{ "open files are limited, for good",
 	    "ulimit -Sn; ulimit -Hn; ulimit -n 100 2>/dev/null || echo no",
 	    { .files = 32 }, "32\n32\nno\n", 2 << 8 },
