@@ -19,17 +19,11 @@ struct handover { /* a run that is over, its stderr not read */
 	char names[CONFIG_TENANT_MOST + NAME_ASKED_MOST];
 };
 
-struct kept { /* an encoded record */
-	struct list node;
-	size_t bytes;
-	char data[];
-};
-
 static void access_says(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void access_gone(void *arg, const char *reason, bool unread);
-static void access_keep(struct gateway *, const struct message_access *);
-static void access_send_kept(struct gateway *);
+static void access_put(struct gateway *, const struct message_access *);
+static void access_send(struct gateway *);
 static int stderr_send(struct gateway *, struct span request,
     struct span tenant, struct span function, int fd);
 static bool stderr_keep(const struct request *, struct span function, int *fd);
@@ -43,7 +37,7 @@ access_open(struct gateway *g, int *fd)
 	g->log = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_LOG, access_says,
 	    access_gone, g);
 	*fd = -1;
-	access_send_kept(g);
+	access_send(g);
 	stderr_send_kept(g);
 	LIST_EACH(node, &g->requests)
 		invocation_stderr_again(LIST_OWNER(node, struct request, all));
@@ -52,6 +46,7 @@ access_open(struct gateway *g, int *fd)
 void
 access_close(struct gateway *g, uint64_t limit_ms)
 {
+	access_send(g);
 	if (g->log)
 		peer_flush(g->log, limit_ms);
 	peer_free(&g->log);
@@ -125,51 +120,61 @@ access_record(const struct request *r)
 		m.detail = buf_span(&detail);
 	else if (r->reply.cut)
 		m.detail = SPAN("more than its Content-Length was written");
-	if (!g->log || peer_send(g->log, MESSAGE_ACCESS, &m, NULL, 0) != 0)
-		access_keep(g, &m);
+	access_put(g, &m);
 }
 
+/* Records of a few milliseconds go together: waking the log process costs more
+ * than its line does. */
 static void
-access_keep(struct gateway *g, const struct message_access *m)
+access_put(struct gateway *g, const struct message_access *m)
 {
 	static struct buf encoded = { .ceiling = MESSAGE_MOST };
-	struct kept *k = NULL;
-	struct span s;
 
 	buf_clear(&encoded);
-	if (message_access_encode(&encoded, m) == 0 &&
-	    g->records_bytes + buf_bytes(&encoded) <= ACCESS_RECORDS_MOST)
-		k = malloc(sizeof(*k) + buf_bytes(&encoded));
-	if (!k) {
+	if (message_access_encode(&encoded, m) != 0 ||
+	    message_pack(&g->records, buf_span(&encoded)) != 0) {
 		g->stats.records_dropped++;
 		return;
 	}
-	s = buf_span(&encoded);
-	k->bytes = s.bytes;
-	memcpy(k->data, s.data, s.bytes);
-	list_init(&k->node);
-	list_add_last(&g->records, &k->node);
-	g->records_bytes += k->bytes;
+	if (!g->log)
+		return;
+	if (buf_bytes(&g->records) >= ACCESS_BATCH_BYTES)
+		access_send(g);
+	else if (!timer_armed(&g->records_due))
+		loop_timer_set(g->loop, &g->records_due,
+		    loop_now_ms(g->loop) + ACCESS_BATCH_MS);
 }
 
-static void
-access_send_kept(struct gateway *g)
+void
+access_due(void *arg)
 {
-	while (!list_empty(&g->records)) {
-		struct kept *k =
-		    LIST_OWNER(list_first(&g->records), struct kept, node);
-		struct message_access m;
-		struct span body;
+	access_send(arg);
+}
 
-		if (message_type_of(span_make(k->data, k->bytes), &body) !=
-			MESSAGE_ACCESS ||
-		    message_access_decode(body, &m) != 0 ||
-		    peer_send(g->log, MESSAGE_ACCESS, &m, NULL, 0) != 0)
-			g->stats.records_dropped++;
-		list_remove(&k->node);
-		g->records_bytes -= k->bytes;
-		free(k);
+/* As many messages as it takes: some may have waited for a log process. */
+static void
+access_send(struct gateway *g)
+{
+	struct span rest = buf_span(&g->records);
+
+	if (!g->log)
+		return;
+	loop_timer_clear(g->loop, &g->records_due);
+	while (rest.bytes > 0) {
+		struct message_accesses m = { .packed = rest };
+		struct span after = rest, body;
+		size_t count = 0;
+
+		while (message_unpack(&after, &body) != MESSAGE_NONE &&
+		    rest.bytes - after.bytes <= ACCESS_MESSAGE_MOST) {
+			m.packed = span_take(rest, rest.bytes - after.bytes);
+			count++;
+		}
+		if (peer_send(g->log, MESSAGE_ACCESSES, &m, NULL, 0) != 0)
+			g->stats.records_dropped += count;
+		rest = span_skip(rest, m.packed.bytes);
 	}
+	buf_clear(&g->records);
 }
 
 static uint64_t

@@ -27,7 +27,7 @@ gateway_init(struct gateway *g)
 {
 	struct list *lists[] = { &g->requests, &g->requests_spare,
 		&g->tenants_idle, &g->functions, &g->launchers_idle,
-		&g->handovers, &g->records };
+		&g->handovers };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);
@@ -40,6 +40,8 @@ gateway_init(struct gateway *g)
 	g->stats.started_ms = loop_now_ms(g->loop);
 	map_init(&g->tenants);
 	admit_host_init(&g->admit, (struct admit_limits){ 0 });
+	buf_init(&g->records, ACCESS_RECORDS_MOST);
+	timer_init(&g->records_due, access_due, g);
 	timer_init(&g->sweep, gateway_sweep, g);
 	timer_init(&g->drain, gateway_drain_over, g);
 	if (fd_cloexec(g->spool_fd, true) != 0 ||

@@ -114,8 +114,8 @@ struct gateway {
 	uint64_t body_memory;  /* bytes of all bodies in memory */
 	struct list handovers; /* stderr pipes that wait for a log */
 	size_t handover_count;
-	struct list records; /* access records that do */
-	size_t records_bytes;
+	struct buf records; /* access records, packed, not yet sent */
+	struct timer records_due;
 };
 
 void gateway_init(struct gateway *);
@@ -472,6 +472,9 @@ const char *request_state_name(enum request_state);
 
 enum {
 	ACCESS_RECORDS_MOST = 256 * 1024, /* bytes kept without a log */
+	ACCESS_BATCH_BYTES = 32 * 1024,	  /* sent when there are so many, */
+	ACCESS_BATCH_MS = 10,		  /* or after so long */
+	ACCESS_MESSAGE_MOST = 60 * 1024,  /* bytes in one message */
 	ACCESS_HANDOVERS_MOST = 64,
 	ACCESS_TARGET_MOST = 2048,
 	ACCESS_DETAIL_MOST = 512,
@@ -479,6 +482,7 @@ enum {
 
 void access_open(struct gateway *, int *fd); /* a new channel */
 void access_record(const struct request *);
+void access_due(void *arg); /* records have waited long enough */
 /* The read end of a run's stderr, which has bytes: true when it was taken. */
 bool access_stderr(const struct request *, int *fd, bool over);
 void access_close(struct gateway *, uint64_t limit_ms);

@@ -206,6 +206,30 @@ message_type_of(struct span bytes, struct span *body)
 	return (enum message_type)type;
 }
 
+int
+message_pack(struct buf *packed, struct span message)
+{
+	uint32_t bytes = (uint32_t)message.bytes;
+
+	if (!buf_reserve(packed, sizeof(bytes) + message.bytes))
+		return -1;
+	buf_put(packed, span_make(&bytes, sizeof(bytes)));
+	return buf_put(packed, message);
+}
+
+enum message_type
+message_unpack(struct span *packed, struct span *body)
+{
+	struct span one;
+	uint32_t bytes;
+
+	if (!take_bytes(packed, &bytes, sizeof(bytes)) || bytes > packed->bytes)
+		return MESSAGE_NONE;
+	one = span_take(*packed, bytes);
+	*packed = span_skip(*packed, bytes);
+	return message_type_of(one, body);
+}
+
 const char *
 role_name(enum role role)
 {

@@ -60,6 +60,13 @@ enum message_type {
 /* The encoder of a row by its type; m may be NULL for a row without fields. */
 int message_encode(struct buf *, enum message_type, const void *m);
 
+/* Encoded messages in one span, each behind its length in bytes (32 bits). pack
+ * appends one; 0, or -1 at the buf's ceiling with nothing appended. unpack
+ * takes the next from the front of *packed: MESSAGE_NONE at the end and at what
+ * cannot be one. */
+int message_pack(struct buf *packed, struct span message);
+enum message_type message_unpack(struct span *packed, struct span *body);
+
 struct message_row {
 	const char *name;
 	enum role from;

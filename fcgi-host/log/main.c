@@ -46,6 +46,7 @@ static void log_drain(struct log *, struct span body);
 static void log_master_gone(void *arg, const char *reason, bool unread);
 static void log_from_gateway(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
+static void log_accesses(struct log *, struct span packed);
 static void log_access(struct log *, const struct message_access *);
 static void log_gateway_gone(void *arg, const char *reason, bool unread);
 static void log_written(void *arg, struct span name);
@@ -194,13 +195,14 @@ log_from_gateway(void *arg, enum message_type type, struct span body, int *fds,
     size_t fd_count)
 {
 	struct log *log = arg;
-	struct message_access access;
+	struct message_accesses accesses;
 	struct message_stderr stderr_of;
 	struct message_tail tail;
 
 	(void)fd_count;
-	if (type == MESSAGE_ACCESS && message_access_decode(body, &access) == 0)
-		log_access(log, &access);
+	if (type == MESSAGE_ACCESSES &&
+	    message_accesses_decode(body, &accesses) == 0)
+		log_accesses(log, accesses.packed);
 	else if (type == MESSAGE_STDERR &&
 	    message_stderr_decode(body, &stderr_of) == 0)
 		drains_add(log->drains, &stderr_of, &fds[0]);
@@ -210,6 +212,21 @@ log_from_gateway(void *arg, enum message_type type, struct span body, int *fds,
 		diag_warn("a message from the gateway could not be read; "
 			  "type=%d bytes=%zu",
 		    (int)type, body.bytes);
+}
+
+static void
+log_accesses(struct log *log, struct span packed)
+{
+	struct message_access access;
+	struct span body;
+
+	while (message_unpack(&packed, &body) == MESSAGE_ACCESS &&
+	    message_access_decode(body, &access) == 0)
+		log_access(log, &access);
+	if (packed.bytes > 0)
+		diag_warn("%zu bytes of access records from the gateway could "
+			  "not be read",
+		    packed.bytes);
 }
 
 static void

@@ -73,6 +73,8 @@ struct host {
 			 * gateway has it */
 	int kept_end;
 	bool no_launcher; /* cells have none */
+	char packed_text[64 * 1024];
+	struct span packed; /* access records that are still to be told */
 	/* what was heard */
 	unsigned heard[MESSAGE_TYPES];
 	struct message_stop stop;     /* the last */
@@ -253,8 +255,16 @@ host_event(struct host *h, struct event *e)
 		size_t index;
 		int *fd;
 	} at[2 + CELLS_MOST + LAUNCHERS_MOST] = { 0 };
+	struct message_accesses accesses;
 	size_t count;
 
+	if (h->packed.bytes > 0) {
+		*e = (struct event){ .source = FROM_LOG };
+		e->type = message_unpack(&h->packed, &e->body);
+		assert_int_equal(e->type, MESSAGE_ACCESS);
+		h->heard[e->type]++;
+		return;
+	}
 again:
 	count = 0;
 	at[count].source = FROM_MASTER;
@@ -283,6 +293,17 @@ again:
 		e->index = at[i].index;
 		e->type = peer_receive_now(*at[i].fd, roles[e->source],
 		    ROLE_GATEWAY, &e->body, e->fds, &e->fd_count);
+		if (e->type == MESSAGE_ACCESSES) {
+			assert_int_equal(message_accesses_decode(e->body,
+					     &accesses),
+			    0);
+			h->packed =
+			    span_make(h->packed_text, accesses.packed.bytes);
+			memcpy(h->packed_text, accesses.packed.data,
+			    accesses.packed.bytes);
+			host_event(h, e);
+			return;
+		}
 		if (e->type != MESSAGE_NONE) {
 			h->heard[e->type]++;
 			return;
@@ -508,15 +529,16 @@ host_launcher_dies(struct host *h, size_t launcher)
 	fd_close(&h->launchers[launcher].fd);
 }
 
-/* The access record of the request that is over. */
+/* The access record of a request that ended so; those of requests before it,
+ * which the test did not ask for, come first. */
 static inline void
 host_record(struct host *h, const char *end, unsigned status)
 {
 	struct event e;
 
-	host_expect(h, MESSAGE_ACCESS, &e);
-	assert_int_equal(h->access.end.bytes, strlen(end));
-	assert_memory_equal(h->access.end.data, end, strlen(end));
+	do
+		host_expect(h, MESSAGE_ACCESS, &e);
+	while (!span_equal(h->access.end, span_of(end)));
 	assert_int_equal(h->access.status, status);
 }
 

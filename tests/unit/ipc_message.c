@@ -287,6 +287,46 @@ test_random(void)
 	}
 }
 
+/* Cut anywhere, what is whole comes out and nothing behind it. */
+static void
+test_packed(void)
+{
+	struct message_tenant_ask asks[] = { { .tenant = SPAN("acme") },
+		{ .tenant = SPAN("") }, { .tenant = SPAN("beta") } };
+	struct message_tenant_ask out;
+	struct buf packed, one;
+	size_t ends[3];
+
+	buf_init(&packed, 100);
+	buf_init(&one, MESSAGE_MOST);
+	for (size_t i = 0; i < 3; i++) {
+		buf_clear(&one);
+		message_tenant_ask_encode(&one, &asks[i]);
+		assert_int_equal(message_pack(&packed, buf_span(&one)), 0);
+		ends[i] = buf_bytes(&packed);
+	}
+	for (size_t cut = 0; cut <= ends[2]; cut++) {
+		struct span rest = span_take(buf_span(&packed), cut), body;
+		size_t count = 0;
+
+		while (message_unpack(&rest, &body) == MESSAGE_TENANT_ASK) {
+			assert_int_equal(message_tenant_ask_decode(body, &out),
+			    0);
+			assert_true(span_equal(out.tenant,
+			    asks[count++].tenant));
+		}
+		assert_int_equal(count,
+		    (cut >= ends[0]) + (cut >= ends[1]) + (cut >= ends[2]));
+	}
+	buf_clear(&one);
+	while (buf_put_byte(&one, 'x') == 0 && buf_bytes(&one) < 100)
+		;
+	assert_int_equal(message_pack(&packed, buf_span(&one)), -1);
+	assert_int_equal(buf_bytes(&packed), ends[2]);
+	buf_free(&packed);
+	buf_free(&one);
+}
+
 static void
 test_verbs(void)
 {
@@ -309,6 +349,7 @@ static const struct rule {
 	{ "a length behind the end is no length", test_length_that_wraps },
 	{ "a row without fields needs no struct", test_without_fields },
 	{ "random bytes are read only as far as they go", test_random },
+	{ "packed messages come out one by one", test_packed },
 	{ "verbs have their right from their row", test_verbs },
 };
 
