@@ -52,9 +52,13 @@ def test_idle(host):
                       name=name).text == "abc"
 
 
-def test_cpu(host):
-    name = limited(host, "cpu", 'limits = { cpu = "1s"; time = "30s"; };')
-    host.rogue("spin", name=name).problem(504, "cpu", "limits.cpu", "1s")
+@pytest.mark.parametrize("cpu, said", [("1s", "1 s"), ("250ms", "250 ms")])
+def test_cpu(host, cpu, said):
+    name = limited(host, "cpu",
+                   f'limits = {{ cpu = "{cpu}"; time = "30s"; }};')
+    text = host.rogue("head&state", name=name).text
+    assert "limit_cpu 1\n" in text, text
+    host.rogue("spin", name=name).problem(504, "cpu", "limits.cpu", said)
 
 
 def test_memory(host):
