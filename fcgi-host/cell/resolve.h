@@ -11,9 +11,10 @@
 #include "ipc/message.h"
 #include "wire/name.h"
 
+#include "cell/reason.h"
 #include "cell/scan.h"
 
-enum { RESOLVE_FILE_MOST = NAME_FILE_MOST + 5, RESOLVE_REASON_MOST = 1024 };
+enum { RESOLVE_FILE_MOST = NAME_FILE_MOST + 5 };
 
 struct resolve; /* opaque */
 
@@ -29,7 +30,7 @@ struct resolution {
 	enum resolved outcome;
 	char function[NAME_FUNCTION_MOST + 1];
 	char file[RESOLVE_FILE_MOST + 1]; /* relative to the directory */
-	char reason[RESOLVE_REASON_MOST]; /* refused: one sentence */
+	char reason[REASON_MOST];	  /* refused: one sentence */
 	struct buf ticket;		  /* found */
 	struct buf settings;		  /* found; empty: the defaults */
 };

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* program.c - what a program begins with: an ELF header with its loader, or a
+ * script's first line with its interpreter. */
+
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#include "cell/program.h"
+
+enum {
+	LINE_MOST = 256,   /* of a script's first line the kernel reads */
+	HEAD_BYTES = 1024, /* where linkers put the name of the loader */
+};
+
+/* What a program begins with. */
+struct head {
+	_Alignas(ElfW(Ehdr)) char bytes[HEAD_BYTES + 1]; /* ends with NUL */
+	size_t count;
+};
+
+/* Our own, by the linker: what a program of this machine begins with. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+static bool elf_good(const char *file, const struct head *, bool *native,
+    char *reason);
+static struct span elf_loader(const struct head *);
+static bool script_good(const struct grounds *, const char *file,
+    const struct head *, char *reason);
+static bool interpreter_good(const struct grounds *, const char *file,
+    struct span interpreter, char *reason);
+static bool head_is_text(const struct head *);
+static bool still_written(int fd);
+
+bool
+program_check(const struct grounds *g, const struct candidate *c,
+    struct ticket *ticket, char *reason)
+{
+	int fd = openat(g->place.directory_fd, c->file,
+	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct identity looked_at = identity_of(&c->st), found = { 0 };
+	struct head head = { 0 };
+	struct stat st;
+	ssize_t n = -1;
+	bool good;
+
+	if (fd < 0 && errno == EACCES) {
+		reason_say(reason,
+		    "%s cannot be read by the tenant's user, as its "
+		    "interpreter must: chmod a+r %s",
+		    c->file, c->file);
+		return false;
+	}
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		found = identity_of(&st);
+	if (!identity_same(&found, &looked_at))
+		ticket->young_until_ms = 1; /* another one: look again */
+	if (fd >= 0)
+		n = pread(fd, head.bytes, HEAD_BYTES, 0);
+	head.count = n > 0 ? (size_t)n : 0;
+	if (n < 0)
+		good = true;
+	else if (head.count >= SELFMAG &&
+	    memcmp(head.bytes, ELFMAG, SELFMAG) == 0)
+		good = elf_good(c->file, &head, &ticket->native, reason);
+	else
+		good = script_good(g, c->file, &head, reason);
+	/* its writer is not done: execve says so, and the request waits */
+	if (!good && still_written(fd))
+		good = true;
+	fd_close(&fd);
+	return good;
+}
+
+/* *native: the kernel runs it without help, as it runs us. */
+static bool
+elf_good(const char *file, const struct head *head, bool *native, char *reason)
+{
+	const ElfW(Ehdr) *elf = (const void *)head->bytes;
+	const ElfW(Ehdr) *ours = &__ehdr_start;
+	struct span loader;
+
+	if (head->count < sizeof(*elf) || elf->e_ident[EI_CLASS] == 0 ||
+	    elf->e_ident[EI_CLASS] >= ELFCLASSNUM)
+		return true; /* broken, in a way execve may know better */
+	*native = memcmp(elf->e_ident, ours->e_ident, EI_DATA + 1) == 0 &&
+	    elf->e_machine == ours->e_machine;
+	if (!*native) {
+		/* most 64-bit PCs run these as well */
+		if (ours->e_machine == EM_X86_64 && elf->e_machine == EM_386)
+			return true;
+		reason_say(reason, "%s: an ELF program for another machine",
+		    file);
+		return false;
+	}
+	loader = elf_loader(head);
+	if (loader.bytes == 0 || access(loader.data, F_OK) == 0 ||
+	    errno != ENOENT)
+		return true;
+	reason_say(reason,
+	    "%s: its loader %s is not there: link it statically, or for this "
+	    "system",
+	    file, loader.data);
+	return false;
+}
+
+/* Nothing where there is none, or not within the first bytes. */
+static struct span
+elf_loader(const struct head *head)
+{
+	const ElfW(Ehdr) *elf = (const void *)head->bytes;
+	struct span bytes = span_make(head->bytes, head->count), name;
+	ElfW(Phdr) part;
+
+	if (elf->e_phentsize != sizeof(part))
+		return SPAN_NONE;
+	for (size_t i = 0; i < elf->e_phnum; i++) {
+		name = elf->e_phoff < bytes.bytes ?
+		    span_skip(bytes, elf->e_phoff + i * sizeof(part)) :
+		    SPAN_NONE;
+		if (name.bytes < sizeof(part))
+			return SPAN_NONE;
+		memcpy(&part, name.data, sizeof(part));
+		if (part.p_type != PT_INTERP)
+			continue;
+		if (part.p_offset >= bytes.bytes || part.p_filesz < 2 ||
+		    part.p_filesz > bytes.bytes - part.p_offset)
+			return SPAN_NONE;
+		name =
+		    span_take(span_skip(bytes, part.p_offset), part.p_filesz);
+		return name.data[name.bytes - 1] == '\0' ? name : SPAN_NONE;
+	}
+	return SPAN_NONE;
+}
+
+static bool
+script_good(const struct grounds *g, const char *file, const struct head *head,
+    char *reason)
+{
+	struct span line = span_make(head->bytes, strcspn(head->bytes, "\n"));
+	struct span rest = span_take(line, LINE_MOST);
+
+	if (head->count == 0)
+		reason_say(reason, "%s is empty", file);
+	else if (line.bytes < 2 || memcmp(line.data, "#!", 2) != 0) {
+		if (!head_is_text(head))
+			return true;
+		reason_say(reason,
+		    "%s: neither a program nor a script (no #! line)", file);
+	} else if (line.data[line.bytes - 1] == '\r')
+		reason_say(reason,
+		    "%s: its first line ends in CR (CRLF): save it with Unix "
+		    "line ends",
+		    file);
+	else {
+		rest = span_skip(rest, 2);
+		rest = span_skip(rest, strspn(rest.data, " \t"));
+		rest = span_take(rest, strcspn(rest.data, " \t\n"));
+		return interpreter_good(g, file, rest, reason);
+	}
+	return false;
+}
+
+/* Where the program will look for it: a path that is not absolute counts from
+ * the program's directory, where it starts. */
+static bool
+interpreter_good(const struct grounds *g, const char *file,
+    struct span interpreter, char *reason)
+{
+	const char *slash = strrchr(file, '/');
+	bool absolute = interpreter.bytes > 0 && interpreter.data[0] == '/';
+	char path[RESOLVE_FILE_MOST + LINE_MOST + 1];
+
+	if (interpreter.bytes == 0) {
+		reason_say(reason, "%s: no interpreter stands behind its #!",
+		    file);
+		return false;
+	}
+	snprintf(path, sizeof(path), "%.*s%.*s",
+	    absolute || !slash ? 0 : (int)(slash - file) + 1, file,
+	    SPAN_ARGS(interpreter));
+	if (faccessat(g->place.directory_fd, path, X_OK, AT_EACCESS) == 0)
+		return true;
+	if (errno == ENOENT || errno == ENOTDIR)
+		reason_say(reason, "%s: its interpreter %.*s is not there%s",
+		    file, SPAN_ARGS(interpreter),
+		    absolute ? "" : ": give its whole path");
+	else
+		reason_say(reason,
+		    "%s: its interpreter %.*s cannot be executed: %s", file,
+		    SPAN_ARGS(interpreter), strerror(errno));
+	return false;
+}
+
+static bool
+head_is_text(const struct head *head)
+{
+	for (size_t i = 0; i < head->count && i < LINE_MOST; i++) {
+		unsigned char c = (unsigned char)head->bytes[i];
+
+		if ((c < ' ' && (c < '\t' || c > '\r')) || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* A lease for reading is not given while anybody may write; only the file's
+ * owner may ask, so others are told "no". Ours may be broken before we give it
+ * back: by a signal that does nothing. */
+static bool
+still_written(int fd)
+{
+	bool written;
+
+	if (fd < 0 || fcntl(fd, F_SETSIG, SIGURG) != 0)
+		return false;
+	written = fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return written;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* program.h - would the kernel start this file? */
+#ifndef CELL_PROGRAM_H
+#define CELL_PROGRAM_H
+
+#include "cell/candidate.h"
+
+/* Would execve(2) take it? It says ENOENT for a program that is there and an
+ * interpreter that is not, so what can be known from the first bytes is told
+ * here; formats we do not know may be binfmt_misc's and are left to it. Says in
+ * the ticket whether the kernel alone runs it, and that its settings are to be
+ * read again when another file is there by now. */
+bool program_check(const struct grounds *, const struct candidate *,
+    struct ticket *, char *reason);
+
+#endif
