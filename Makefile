@@ -32,8 +32,11 @@ FLAGS_clang := $(FLAGS_release)
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 FLAGS_fuzz := $(FLAGS_asan) -fsanitize=fuzzer-no-link
+# For build/musl/libfn.a only.
+FLAGS_musl := -O2 -g
 ifeq ($(origin CC),default)
-CC := $(if $(filter clang fuzz,$(FLAVOUR)),clang,gcc)
+CC := $(if $(filter clang fuzz,$(FLAVOUR)),clang,$(if \
+	$(filter musl,$(FLAVOUR)),musl-gcc,gcc))
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -50,7 +53,7 @@ LINK = $(CC) $(FLAGS) $(CFLAGS) -pie -Wl,--as-needed,--gc-sections,-z,relro \
 
 # ---- what there is ----------------------------------------------------------
 
-LIBRARIES := $(foreach l,serve ipc config wire base,$(if \
+LIBRARIES := $(foreach l,sdk serve ipc config wire base,$(if \
 	$(wildcard fcgi-host/$(l)/*.c),$(l)))
 FOLDERS := master gateway cell log ctl
 NAME_master := fcgi-host
@@ -85,7 +88,7 @@ h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
 	format-check check bench install clean help \
 	packages-build packages-run packages-test packages-check packages-bench
 
-all: $(programs) $(demos)	## build all programs into build/release
+all: $(programs) $(BUILD)/libfn.a $(demos)	## build all programs into build/release
 
 libraries: $(archives)
 
@@ -111,10 +114,26 @@ $(BUILD)/$(NAME_$(1)): $(call objects,$(1)) $(archives)
 endef
 $(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
 
-# Programs that know nothing of the host: static, so that they start fast and
-# run in any file system.
-functions/demo/%: functions/demo/%.c | packages-build
-	$(CC) -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
+# What functions are linked with: one object with what it needs of the libraries
+# inside, of which only fn_... can be seen from outside.
+fn_objects := $(call objects,sdk) $(patsubst %,$(BUILD)/objects/%.o,base/buf \
+	base/clock base/span wire/base64)
+$(BUILD)/libfn.a: $(fn_objects)
+	$(CC) -r -nostdlib -o $(BUILD)/fn.o $^
+	objcopy --wildcard --keep-global-symbol='fn_*' $(BUILD)/fn.o
+	@rm -f $@
+	ar rcs $@ $(BUILD)/fn.o
+ifneq ($(FLAVOUR),release)
+.PHONY: FORCE
+build/release/libfn.a: FORCE
+	$(MAKE) FLAVOUR=release CC=gcc $@
+endif
+
+# Programs that know nothing of the host but libfn: static, so that they start
+# fast and run in any file system.
+functions/demo/%: functions/demo/%.c build/release/libfn.a | packages-build
+	$(CC) -std=gnu17 -O2 -s -static -Ifcgi-host/sdk $(WARNINGS) -o $@ $^ \
+	    -Wl,--gc-sections
 $(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
@@ -217,7 +236,8 @@ tidy: $(tidied)	## clang-tidy over all that is not a test or benchmark
 
 build/tidy/%: %.c $(h_files) .clang-tidy | packages-build packages-check
 	@mkdir -p $(@D)
-	clang-tidy --quiet --warnings-as-errors='*' $< -- $(INCLUDES) -std=gnu17
+	clang-tidy --quiet --warnings-as-errors='*' $< -- $(INCLUDES) \
+	    -Ifcgi-host/sdk -std=gnu17
 	@touch $@
 
 check: all	## include directions, one-door rules, symbols
@@ -234,6 +254,11 @@ install: all	## install below DESTDIR/PREFIX
 	install $(BUILD)/fcgi-hostctl $(root)/bin
 	install $(filter-out %/fcgi-host %/fcgi-hostctl,$(programs)) \
 	    $(root)/libexec/fcgi-host
+	install -D -m 644 -t $(root)/include fcgi-host/sdk/fn.h
+	install -D -m 644 -t $(root)/lib $(BUILD)/libfn.a
+	install -d $(root)/lib/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' \
+	    fcgi-host/sdk/libfn.pc.in >$(root)/lib/pkgconfig/libfn.pc
 	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \
 	    $(root)/share/fcgi-host/nginx
 	install -m 644 $(wildcard conf/*.conf) $(root)/share/fcgi-host/conf
