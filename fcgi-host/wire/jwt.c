@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 
 #include "wire/base64.h"
+#include "wire/name.h"
 
 #include "wire/jwt.h"
 
@@ -75,6 +76,7 @@ static bool take_text(const json_t *, const char *name, char *to, size_t room);
 static bool take_number(const json_t *, const char *name, uint64_t *);
 static bool is_text(const json_t *, const char *name, const char *wanted);
 static bool name_good(struct span, size_t most, const char *more);
+static bool tenant_good(struct span);
 static bool prefix_good(struct span);
 
 const char *
@@ -92,6 +94,12 @@ jwt_scope_find(struct span name, enum jwt_scope *scope)
 			return 0;
 		}
 	return -1;
+}
+
+bool
+jwt_id_good(struct span id)
+{
+	return name_good(id, JWT_ID_MOST, "._-");
 }
 
 /* ---- keys ------------------------------------------------------------------- */
@@ -139,6 +147,18 @@ bool
 jwt_kid_good(struct span kid)
 {
 	return name_good(kid, JWT_KID_MOST, "_-");
+}
+
+struct span
+jwt_key_kid(const struct jwt_key *key)
+{
+	return span_of(key->kid);
+}
+
+uint64_t
+jwt_key_until(const struct jwt_key *key)
+{
+	return key->until_s;
 }
 
 static EVP_MAC_CTX *
@@ -222,19 +242,15 @@ jwt_mint(struct buf *out, struct jwt_key *key, const struct jwt_claims *claims)
 static bool
 claims_good(const struct jwt_claims *c)
 {
-	struct span tenant = span_of(c->tenant);
-	struct span function = span_of(c->function);
+	bool run = c->kind == JWT_INVOCATION;
 
-	return name_good(tenant, JWT_TENANT_MOST, "_-") &&
-	    tenant.data[0] != '_' && tenant.data[0] != '-' &&
-	    (c->kind == JWT_INVOCATION ?
-		    name_good(function, JWT_FUNCTION_MOST, "_-") &&
-			c->scope != JWT_ADMIN :
-		    function.bytes == 0 && c->depth == 0) &&
-	    name_good(span_of(c->id), JWT_ID_MOST, "._-") &&
-	    prefix_good(span_of(c->prefix)) && c->depth <= JWT_DEPTH_MOST &&
-	    c->issued_s < c->expires_s && c->expires_s <= NUMBER_MOST &&
-	    !lives_too_long(c);
+	return tenant_good(span_of(c->tenant)) &&
+	    (run ? name_is_function(span_of(c->function)) :
+		   c->function[0] == '\0') &&
+	    (run ? c->scope != JWT_ADMIN : c->depth == 0) &&
+	    jwt_id_good(span_of(c->id)) && prefix_good(span_of(c->prefix)) &&
+	    c->depth <= JWT_DEPTH_MOST && c->issued_s < c->expires_s &&
+	    c->expires_s <= NUMBER_MOST && !lives_too_long(c);
 }
 
 static bool
@@ -551,6 +567,17 @@ name_good(struct span name, size_t most, const char *more)
 			return false;
 	}
 	return name.bytes > 0 && name.bytes <= most;
+}
+
+/* As the host's configuration has them: [a-z0-9][a-z0-9_-]*. */
+static bool
+tenant_good(struct span tenant)
+{
+	for (size_t i = 0; i < tenant.bytes; i++)
+		if (tenant.data[i] >= 'A' && tenant.data[i] <= 'Z')
+			return false;
+	return name_good(tenant, JWT_TENANT_MOST, "_-") &&
+	    tenant.data[0] != '_' && tenant.data[0] != '-';
 }
 
 static bool

@@ -26,6 +26,7 @@ enum jwt_kind {
 enum jwt_scope { JWT_READ, JWT_WRITE, JWT_ADMIN }; /* each contains the last */
 const char *jwt_scope_name(enum jwt_scope);
 int jwt_scope_find(struct span name, enum jwt_scope *); /* 0 or -1 */
+bool jwt_id_good(struct span); /* of the form that a jti must have */
 
 enum {
 	JWT_MOST = 2048,       /* bytes of a token */
@@ -33,7 +34,7 @@ enum {
 	JWT_SECRET_MOST = 1024,
 	JWT_KID_MOST = 32,
 	JWT_TENANT_MOST = 63,
-	JWT_FUNCTION_MOST = 63,
+	JWT_FUNCTION_MOST = 63, /* NAME_FUNCTION_MOST */
 	JWT_ID_MOST = 64,
 	JWT_PREFIX_MOST = 512,
 	JWT_DEPTH_MOST = 1000,
@@ -67,6 +68,8 @@ struct jwt_key *jwt_key_new(enum jwt_kind, struct span kid, struct span secret,
     uint64_t until_s);
 void jwt_key_free(struct jwt_key **); /* NULL is harmless */
 bool jwt_kid_good(struct span);
+struct span jwt_key_kid(const struct jwt_key *);
+uint64_t jwt_key_until(const struct jwt_key *); /* 0: no end */
 
 /* ---- tokens -------------------------------------------------------------- */
 
