@@ -153,6 +153,15 @@ admit_leave(struct admit_ticket *ticket)
 	ticket->state = ADMIT_OUT;
 }
 
+bool
+admit_exceeds(const struct admit_ticket *ticket)
+{
+	const struct admit_function *function = ticket->function;
+
+	assert(ticket->state == ADMIT_HOLDING);
+	return function->running > function->limits.slots;
+}
+
 void
 admit_give(struct admit_ticket *ticket, uint64_t now_us)
 {

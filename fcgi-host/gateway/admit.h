@@ -86,6 +86,8 @@ enum admit_answer admit_ask(struct admit_ticket *, struct admit_function *,
  * nobody can. Call until NULL after each admit_give or change of limits. */
 struct admit_ticket *admit_next(struct admit_host *, uint64_t now_us);
 void admit_leave(struct admit_ticket *); /* stops waiting; harmless OUT */
+/* It holds a slot of which its function has fewer now than are in use. */
+bool admit_exceeds(const struct admit_ticket *);
 /* The slot is free again; the tenant is charged what it really used. */
 void admit_give(struct admit_ticket *, uint64_t now_us);
 

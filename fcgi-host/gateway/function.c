@@ -140,6 +140,12 @@ settings_of(struct gateway *g, struct span bytes)
 }
 
 void
+function_doubt(struct function *f)
+{
+	f->generation = 0;
+}
+
+void
 function_forget(struct tenant *t, struct span asked)
 {
 	struct map_node *node = map_find(&t->functions, name_of(asked));

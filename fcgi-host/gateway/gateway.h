@@ -408,6 +408,7 @@ struct request {
 	struct invocation run;
 	struct reply reply;
 	bool resolve_again; /* STALE, or a new configuration */
+	bool fresh;	    /* its cell was asked for it, not only others' */
 	unsigned cells;	    /* that ended under it */
 	unsigned resent;
 	unsigned stale;
@@ -660,6 +661,8 @@ struct function *function_find(struct tenant *, struct span asked);
 /* From the cell's answer; NULL when its settings are out of range. */
 struct function *function_learn(struct tenant *,
     const struct message_resolved *);
+/* Nothing was started and compared: the next request looks at it again. */
+void function_doubt(struct function *);
 void function_forget(struct tenant *, struct span asked);
 void function_forget_all(struct tenant *);
 struct function *function_hold(struct function *); /* NULL is harmless */

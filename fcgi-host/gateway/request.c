@@ -25,6 +25,9 @@ static bool request_read_length(struct request *,
 static bool request_may(struct request *);
 static void request_find(struct request *);
 static bool request_found(struct request *, struct function *);
+static bool request_judged(struct request *);
+static void request_end_method(struct request *);
+static void request_look_again(struct request *);
 static void request_admit(struct request *);
 static uint64_t due_after(uint64_t now_ms, uint64_t limit_ms);
 static void request_busy(struct request *, enum admit_answer);
@@ -312,6 +315,8 @@ request_stdin(struct request *r, struct span s)
 		reply_upload_moves(r, false);
 		break;
 	case BODY_TOO_LARGE:
+		if (!r->fresh)
+			function_doubt(r->function);
 		request_end_limit(r, END_BODY_SIZE, LIMIT_body,
 		    r->settings->limits[LIMIT_body]);
 		break;
@@ -411,39 +416,74 @@ request_find(struct request *r)
 		request_admit(r);
 }
 
-/* Now its settings are known. False: it has ended. */
+/* False: it has ended. */
 static bool
 request_found(struct request *r, struct function *f)
 {
-	const struct settings *s = f->settings;
 	struct body *b = &r->body;
 
 	r->function = function_hold(f);
-	r->settings = settings_hold(f->settings);
 	r->due_ms = 0;
-	if (!settings_takes_method(s, r->method)) {
-		struct buf methods;
-
-		buf_init(&methods, 1024);
-		for (size_t i = 0; i < s->methods.count; i++)
-			buf_printf(&methods, "%s%s", i ? ", " : "",
-			    s->methods.items[i]);
-		r->end_value = span_dup(buf_span(&methods));
-		buf_free(&methods);
-		request_end(r, END_METHOD, SPAN_NONE);
+	if (!request_judged(r))
 		return false;
-	}
-	b->most = s->limits[LIMIT_body] ? s->limits[LIMIT_body] : UINT64_MAX;
-	if (b->expected != UINT64_MAX && b->expected > b->most) {
-		request_end_limit(r, END_BODY_SIZE, LIMIT_body, b->most);
-		return false;
-	}
-	if (s->body == BODY_STREAM && !b->complete && b->kind == BODY_NONE &&
-	    body_stream(r) != 0) {
+	if (r->settings->body == BODY_STREAM && !b->complete &&
+	    b->kind == BODY_NONE && body_stream(r) != 0) {
 		request_end(r, END_MACHINE, span_of(diag_errno()));
 		return false;
 	}
 	return true;
+}
+
+/* By the settings its function has now, which it will run with. False: they
+ * forbid it, and it has ended, or they are looked at again first: nobody compares
+ * them where nothing is started. A body that is there already is taken as it
+ * came, file or stream. */
+static bool
+request_judged(struct request *r)
+{
+	const struct settings *s = r->function->settings;
+	struct body *b = &r->body;
+	bool method, size;
+
+	settings_release(&r->settings);
+	r->settings = settings_hold(r->function->settings);
+	b->most = s->limits[LIMIT_body] ? s->limits[LIMIT_body] : UINT64_MAX;
+	method = settings_takes_method(s, r->method);
+	size = (b->expected != UINT64_MAX ? b->expected : b->bytes) <= b->most;
+	if (method && size)
+		return true;
+	if (!r->fresh)
+		request_look_again(r);
+	else if (!method)
+		request_end_method(r);
+	else
+		request_end_limit(r, END_BODY_SIZE, LIMIT_body, b->most);
+	return false;
+}
+
+static void
+request_end_method(struct request *r)
+{
+	const struct strings *names = &r->settings->methods;
+	struct buf text;
+
+	buf_init(&text, 1024);
+	for (size_t i = 0; i < names->count; i++)
+		buf_printf(&text, "%s%s", i ? ", " : "", names->items[i]);
+	r->end_value = span_dup(buf_span(&text));
+	buf_free(&text);
+	request_end(r, END_METHOD, SPAN_NONE);
+}
+
+/* Before it is refused for what was found out for somebody else. */
+static void
+request_look_again(struct request *r)
+{
+	if (r->state == REQUEST_ROUTED) {
+		function_release(&r->function);
+		settings_release(&r->settings);
+	}
+	request_resolve(r);
 }
 
 static void
@@ -453,6 +493,10 @@ request_admit(struct request *r)
 
 	r->complete_us = clock_us();
 	answer = admit_ask(&r->ticket, &r->function->admit, r->complete_us);
+	if (answer == ADMIT_SWITCHED_OFF && !r->fresh) {
+		request_look_again(r);
+		return;
+	}
 	switch (answer) {
 	case ADMIT_GRANTED:
 		request_granted(r);
@@ -520,6 +564,16 @@ request_start(struct request *r)
 	if (!cell) {
 		request_resolve(r); /* waits for the cell first */
 		return;
+	}
+	if (r->settings != r->function->settings) {
+		if (!request_judged(r))
+			return;
+		if (admit_exceeds(&r->ticket)) {
+			request_give_slot(r);
+			request_move(r, REQUEST_ROUTED);
+			request_admit(r);
+			return;
+		}
 	}
 	while ((l = launcher_take(cell))) {
 		switch (invocation_start(r, l, &why)) {
@@ -589,6 +643,7 @@ request_resolved(struct request *r, enum resolved outcome, struct function *f,
 	case RESOLVED_FOUND:
 		break;
 	}
+	r->fresh = true;
 	if (r->state == REQUEST_STARTING && r->function != f) {
 		/* Forgotten meanwhile, and found anew: so is its queue. */
 		request_give_slot(r);
@@ -602,8 +657,6 @@ request_resolved(struct request *r, enum resolved outcome, struct function *f,
 			return;
 	} else {
 		r->resolve_again = false;
-		settings_release(&r->settings);
-		r->settings = settings_hold(f->settings);
 		r->due_ms = 0;
 	}
 	request_proceed(r);
@@ -774,7 +827,7 @@ request_redirect(struct request *r)
 	function_release(&r->function);
 	settings_release(&r->settings);
 	tenant_give(r);
-	r->resolve_again = false;
+	r->resolve_again = r->fresh = false;
 	r->cells = r->resent = r->stale = r->busy_ms = 0;
 	r->due_ms = r->hold_ms = r->busy_until_ms = 0;
 	request_route(r);

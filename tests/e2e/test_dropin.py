@@ -51,6 +51,26 @@ def test_changed_settings_count_from_the_next_request(host):
     assert host.rogue("head&env=WORD", name="tuned").text == "(unset)"
 
 
+@pytest.mark.parametrize("conf, end, status, words", [
+    ('methods = [ "GET" ];', "method", 405, ["GET"]),
+    ('limits = { body = "3 B"; };', "body-size", 413, ["limits.body = 3 B"]),
+    ('concurrency = 0;', "switched-off", 503, ["switched off"])])
+def test_changed_settings_count_for_who_is_about_to_start(
+        host, conf, end, status, words):
+    path = host.functions / "rogue" / "strict.conf"
+    host.function("rogue", "strict")
+    for _ in range(count(3, 50)):
+        host.write(path, "", 0o644)
+        got = host.rogue("head&echo", name="strict", method="POST",
+                         body=b"four")
+        assert got.text == "four"
+        host.write(path, conf, 0o644)
+        host.rogue("mark=ran&head", name="strict", method="POST",
+                   body=b"four").problem(status, end, *words)
+    path.unlink()
+    assert not host.marks("ran")
+
+
 def test_settings_of_a_tenant_are_defaults(host):
     host.tenant("family")
     host.function("family", "plain")

@@ -149,6 +149,8 @@ settings_count(void **state)
 	web_begin(&web, 1, true, post);
 	web_body(&web, 1, SPAN_NONE);
 	web_flush(&web);
+	host_record(&host, "done", 200);
+	host_record(&host, "method", 405);
 	web_end(&web);
 	web_has(&web, "Status: 405 ");
 	web_has(&web, "Allow: GET, HEAD\r\n");
@@ -252,6 +254,177 @@ changed(void **state)
 	hello_comes(&web);
 	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
 	host_record(&host, "done", 200);
+}
+
+/* A request that is about to start is judged by what the settings are now. */
+
+struct judged {
+	const char *sentence;
+	void (*change)(struct settings *);
+	const char *status;
+	const char *end;
+};
+
+static void
+get_only(struct settings *s)
+{
+	s->methods.items = calloc(1, sizeof(char *));
+	s->methods.items[0] = strdup("GET");
+	s->methods.count = 1;
+}
+
+static void
+small_body(struct settings *s)
+{
+	s->limits[LIMIT_body] = 3;
+}
+
+static void
+off(struct settings *s)
+{
+	s->concurrency = 0;
+}
+
+static const struct judged judged[] = {
+	{ "a changed file: its methods count", get_only, "405", "method" },
+	{ "a changed file: its limits.body counts", small_body, "413",
+	    "body-size" },
+	{ "a changed file: concurrency 0 counts", off, "503", "switched-off" },
+};
+
+static void
+judged_again(void **state)
+{
+	static const char *const pairs[] = { "REQUEST_METHOD=POST",
+		"CONTENT_LENGTH=4", "REQUEST_URI=/fn/acme/hello", NULL };
+	const struct judged *row = *state;
+	char status[16];
+	struct start s;
+
+	setup(NULL);
+	web_begin(&web, 1, true, pairs);
+	web_body(&web, 1, SPAN("four"));
+	web_flush(&web);
+	host_start(&host, &s);
+	host.settings = settings_new(host.config);
+	row->change(host.settings);
+	not_started(&s, ENDED_STALE, 0, 0);
+	host_record(&host, row->end, (unsigned)atoi(row->status));
+	web_end(&web);
+	snprintf(status, sizeof(status), "Status: %s ", row->status);
+	web_has(&web, status);
+	web_forget(&web);
+	/* and what forbade it is looked at again when it is asked for again */
+	settings_release(&host.settings);
+	web_begin(&web, 1, true, pairs);
+	web_body(&web, 1, SPAN("four"));
+	web_flush(&web);
+	host_start(&host, &s);
+	answer(&s);
+	hello_comes(&web);
+	host_record(&host, "done", 200);
+	for (int i = 0; i < 5; i++) /* slots are free */
+		web_known(&web, &host, "/fn/acme/hello");
+	teardown(NULL);
+}
+
+/* A body of unknown length is too large when it is: the next one is judged
+ * anew. */
+static void
+too_large_as_it_comes(void **state)
+{
+	static const char *const pairs[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/hello", NULL };
+	struct start s;
+
+	(void)state;
+	host.settings = settings_new(host.config);
+	small_body(host.settings);
+	web_hello(&web, &host);
+	settings_release(&host.settings);
+	for (int i = 0; i < 2; i++) {
+		web_begin(&web, 1, true, pairs);
+		web_body(&web, 1, SPAN("four"));
+		web_flush(&web);
+		if (i == 0) {
+			host_record(&host, "body-size", 413);
+			web_end(&web);
+			web_forget(&web);
+			continue;
+		}
+		host_start(&host, &s);
+		answer(&s);
+		hello_comes(&web);
+	}
+}
+
+/* Who waited for a slot while the file was resolved again has the new settings,
+ * as it has the new file. */
+static void
+judged_after_waiting(void **state)
+{
+	struct web webs[3];
+	struct start a, b, s;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		web_open(&webs[i], &host);
+	web_get(&webs[0], "/fn/acme/hello");
+	host_start(&host, &a);
+	web_get(&webs[1], "/fn/acme/hello");
+	host_start(&host, &b);
+	web_get(&webs[2], "/fn/acme/hello");
+	seen(); /* it waits */
+	host.settings = settings_new(host.config);
+	host.settings->limits[LIMIT_time] = 1234;
+	not_started(&a, ENDED_STALE, 0, 0);
+	host_start(&host, &a);
+	assert_int_equal(a.time_us, 1234000);
+	answer(&b);
+	host_start(&host, &s);
+	assert_int_equal(s.time_us, 1234000);
+	answer(&a);
+	answer(&s);
+	for (int i = 0; i < 3; i++) {
+		hello_comes(&webs[i]);
+		web_close(&webs[i]);
+	}
+}
+
+/* Less than run already: this one waits until it may. */
+static void
+concurrency_lowered(void **state)
+{
+	struct web other;
+	struct start a, b;
+	struct event e;
+	struct message_resolve ask;
+	struct pollfd p = { .events = POLLIN };
+
+	(void)state;
+	web_open(&other, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &a);
+	web_get(&other, "/fn/acme/hello");
+	host_start(&host, &b);
+	host.settings = settings_new(host.config);
+	host.settings->concurrency = 1;
+	not_started(&b, ENDED_STALE, 0, 0);
+	host_expect(&host, MESSAGE_RESOLVE, &e);
+	message_resolve_decode(e.body, &ask);
+	ask.name = SPAN("hello");
+	host_resolved(&host, 0, &ask);
+	seen();
+	for (size_t i = 0; i < host.launcher_count; i++) {
+		p.fd = host.launchers[i].fd;
+		assert_int_equal(poll(&p, 1, 0), 0);
+	}
+	answer(&a);
+	hello_comes(&web);
+	host_start(&host, &b);
+	answer(&b);
+	hello_comes(&other);
+	web_close(&other);
 }
 
 /* Its pipes may be seen closed before its launcher says why; what is written
@@ -631,6 +804,9 @@ switched_off(void **state)
 	host.settings->concurrency = 0;
 	refused("/fn/acme/hello", "Status: 503 ", "switched off",
 	    "switched-off");
+	/* nothing is started, so nothing is compared: it is asked for */
+	settings_release(&host.settings);
+	web_hello(&web, &host);
 }
 
 /* ---- cells -------------------------------------------------------------------------------- */
@@ -1343,6 +1519,12 @@ main(void)
 		TEST("a changed file is resolved again", changed),
 		TEST("a changed file, seen by its pipes first",
 		    changed_pipes_first),
+		TEST("a body too large for what it was is judged anew",
+		    too_large_as_it_comes),
+		TEST("who waited has the settings of now",
+		    judged_after_waiting),
+		TEST("concurrency lowered to less than run",
+		    concurrency_lowered),
 		TEST("a removed file is 404", removed),
 		TEST("a file being written is waited for", being_written),
 		TEST("a file written for long is 503", written_for_long),
@@ -1407,5 +1589,7 @@ main(void)
 		TEST("after a storm nothing is left", storm),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = RUN_ROWS(judged, judged_again);
+
+	return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }
