@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* reply.c - what goes back: a CGI header and a body, put into the connection.
+ * Every header of ours has the request's id and forbids caches and guessing. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "wire/cgi_head.h"
+
+#include "state/api.h"
+#include "state/text.h"
+
+static void put_problem(struct call *, enum problem, struct span more,
+    struct span detail);
+static void log_problem(const struct call *, enum problem, struct span detail);
+
+int
+reply_common(const struct call *c, struct buf *out)
+{
+	return buf_printf(out,
+	    "X-Request-Id: %s\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\n",
+	    c->id);
+}
+
+void
+reply_send(struct call *c, struct span head, struct span body)
+{
+	struct connection *connection = c->connection;
+	char text[256];
+	struct buf common;
+	bool failed;
+
+	buf_init(&common, sizeof(text));
+	failed = reply_common(c, &common) != 0 ||
+	    connection_put(connection, buf_span(&common)) != 0 ||
+	    connection_put(connection, head) != 0 ||
+	    (!c->target.head && connection_put(connection, body) != 0);
+	buf_free(&common);
+	call_over(c);
+	if (failed)
+		connection_break(connection, "no memory for a reply");
+	else
+		connection_end(connection, 0);
+}
+
+void
+reply_json(struct call *c, uint64_t version, struct span body)
+{
+	char head[160];
+	int bytes = snprintf(head, sizeof(head),
+	    "Status: 200 OK\r\nFn-Version: %llu\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	    (unsigned long long)version, body.bytes);
+
+	reply_send(c, span_make(head, (size_t)bytes), body);
+}
+
+void
+reply_empty(struct call *c, unsigned status, uint64_t version)
+{
+	char head[128];
+	int bytes = snprintf(head, sizeof(head),
+	    "Status: %u %s\r\nFn-Version: %llu\r\n\r\n", status,
+	    http_reason(status), (unsigned long long)version);
+
+	reply_send(c, span_make(head, (size_t)bytes), SPAN(""));
+}
+
+void
+reply_unmodified(struct call *c, uint64_t key_version, uint64_t version)
+{
+	char head[160];
+	int bytes = snprintf(head, sizeof(head),
+	    "Status: 304 Not Modified\r\nETag: \"%llu\"\r\n"
+	    "Fn-Version: %llu\r\n\r\n",
+	    (unsigned long long)key_version, (unsigned long long)version);
+
+	reply_send(c, span_make(head, (size_t)bytes), SPAN(""));
+}
+
+void
+reply_problem(struct call *c, enum problem problem, const char *format, ...)
+{
+	char detail[PROBLEM_DETAIL_MOST];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	put_problem(c, problem, SPAN_NONE, span_of(detail));
+}
+
+void
+reply_problem_with(struct call *c, enum problem problem, struct span more,
+    const char *format, ...)
+{
+	char detail[PROBLEM_DETAIL_MOST];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	put_problem(c, problem, more, span_of(detail));
+}
+
+static void
+put_problem(struct call *c, enum problem problem, struct span more,
+    struct span detail)
+{
+	unsigned status = problem_row(problem)->status;
+	struct buf head, body;
+	bool failed;
+
+	log_problem(c, problem, detail);
+	c->api->figures.problems[problem]++;
+	buf_init(&head, 1024);
+	buf_init(&body, PROBLEM_BODY_MOST + more.bytes);
+	failed = problem_put(&body, problem, detail, span_of(c->id), more) ||
+	    buf_printf(&head,
+		"Status: %u %s\r\nContent-Type: application/problem+json\r\n"
+		"Content-Length: %zu\r\n",
+		status, http_reason(status), buf_bytes(&body)) ||
+	    (status == 401 &&
+		buf_put_string(&head,
+		    "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n")) ||
+	    (status == 403 &&
+		buf_put_string(&head,
+		    "WWW-Authenticate: Bearer "
+		    "error=\"insufficient_scope\"\r\n")) ||
+	    (status == 405 &&
+		(buf_put_string(&head, "Allow: ") ||
+		    route_allow(&head, &c->target) ||
+		    buf_put_string(&head, "\r\n"))) ||
+	    ((status == 429 || status == 503 ||
+		 problem == PROBLEM_IDEMPOTENCY_IN_FLIGHT) &&
+		buf_printf(&head, "Retry-After: %d\r\n", API_RETRY_S)) ||
+	    buf_put_string(&head, "\r\n");
+	if (failed) { /* without memory there is no answer either */
+		struct connection *connection = c->connection;
+
+		call_over(c);
+		connection_break(connection, "no memory for a problem");
+	} else {
+		reply_send(c, buf_span(&head), buf_span(&body));
+	}
+	buf_free(&head);
+	buf_free(&body);
+}
+
+/* Only what an operator can mend; a client's mistakes are the client's. */
+static void
+log_problem(const struct call *c, enum problem problem, struct span detail)
+{
+	if (problem_row(problem)->status < 500)
+		return;
+	diag_warn("state request failed: %.*s; problem=%s tenant=%s request=%s",
+	    SPAN_ARGS(detail), problem_row(problem)->name,
+	    c->access.claims.tenant, c->id);
+}
+
+void
+reply_failed(struct call *c, const struct store_result *result)
+{
+	const char *detail = result->detail;
+	struct span outcome = result->unknown ?
+	    SPAN(",\"outcome\":\"unknown\"") :
+	    SPAN(",\"outcome\":\"none\"");
+	char more[96];
+
+	switch (result->status) {
+	case STORE_OUT_OF_RANGE:
+		snprintf(more, sizeof(more), ",\"index\":%zu,\"value\":%lld",
+		    result->failed_op, (long long)result->value);
+		reply_problem_with(c, PROBLEM_COUNTER_RANGE, span_of(more),
+		    "%s", detail);
+		return;
+	case STORE_NOT_A_NUMBER:
+		snprintf(more, sizeof(more), ",\"index\":%zu",
+		    result->failed_op);
+		reply_problem_with(c, PROBLEM_NOT_A_NUMBER, span_of(more), "%s",
+		    detail);
+		return;
+	case STORE_IDEM_MISMATCH:
+		reply_problem(c, PROBLEM_IDEMPOTENCY_MISMATCH, "%s", "");
+		return;
+	case STORE_GONE:
+		snprintf(more, sizeof(more), ",\"oldest\":%llu",
+		    (unsigned long long)result->oldest);
+		reply_problem_with(c, PROBLEM_VERSION_COMPACTED, span_of(more),
+		    "%s", "");
+		return;
+	case STORE_QUOTA:
+	case STORE_NO_SPACE:
+		reply_problem(c, PROBLEM_QUOTA_EXCEEDED, "%s", detail);
+		return;
+	case STORE_TOO_LARGE:
+		snprintf(more, sizeof(more), ",\"limit\":%llu",
+		    (unsigned long long)c->api->config->state_value);
+		reply_problem_with(c, PROBLEM_TOO_LARGE, span_of(more), "%s",
+		    detail);
+		return;
+	case STORE_NO_TENANT:
+		reply_problem(c, PROBLEM_KEY_NOT_FOUND,
+		    "nothing was ever written here");
+		return;
+	case STORE_BAD_NAME:
+		reply_problem(c, PROBLEM_BAD_KEY, "%s", detail);
+		return;
+	case STORE_UNSUPPORTED:
+		reply_problem(c, PROBLEM_UNSUPPORTED_OPERATION, "%s", detail);
+		return;
+	case STORE_OK:
+	case STORE_CHECK_FAILED: /* who made checks looks for it */
+	case STORE_STATUSES:
+		assert(!"a result that is no failure");
+		return;
+	case STORE_EXISTS:
+	case STORE_FROZEN:
+	case STORE_QUARANTINED:
+	case STORE_NO_MEMORY:
+	case STORE_BUSY:
+	case STORE_FAILED:
+		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE, outcome,
+		    "%s: %s", store_status_word(result->status), detail);
+		return;
+	}
+}
+
+void
+reply_orders(struct call *c)
+{
+	const struct orders *o = &c->orders;
+	enum problem problem = o->problem;
+	char why[ORDERS_WHY_MOST], more[96] = "";
+
+	memcpy(why, o->why, sizeof(why));
+	if (problem == PROBLEM_TOO_LARGE)
+		snprintf(more, sizeof(more), ",\"limit\":%llu,\"size\":%llu",
+		    (unsigned long long)o->limit, (unsigned long long)o->size);
+	else if (problem == PROBLEM_STORAGE_UNAVAILABLE)
+		snprintf(more, sizeof(more), ",\"outcome\":\"none\"");
+	reply_problem_with(c, problem, span_of(more), "%s", why);
+}
+
+/* ---- replies in pieces --------------------------------------------------------- */
+
+int
+reply_begin(struct call *c, struct span head)
+{
+	struct buf common;
+	int result;
+
+	buf_init(&common, 256);
+	result = reply_common(c, &common);
+	if (result == 0)
+		result = reply_more(c, buf_span(&common));
+	buf_free(&common);
+	return result == 0 ? reply_more(c, head) : -1;
+}
+
+int
+reply_more(struct call *c, struct span bytes)
+{
+	struct connection *connection = c->connection;
+
+	if (connection_put(connection, bytes) == 0)
+		return 0;
+	call_over(c);
+	connection_break_off(connection);
+	return -1;
+}
+
+void
+reply_end(struct call *c)
+{
+	struct connection *connection = c->connection;
+
+	call_over(c);
+	connection_end(connection, 0);
+}
