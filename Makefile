@@ -55,16 +55,18 @@ LINK = $(CC) $(FLAGS) $(CFLAGS) -pie -Wl,--as-needed,--gc-sections,-z,relro \
 
 LIBRARIES := $(foreach l,sdk serve ipc config wire base,$(if \
 	$(wildcard fcgi-host/$(l)/*.c),$(l)))
-FOLDERS := master gateway cell log ctl
+FOLDERS := master gateway cell log state ctl
 NAME_master := fcgi-host
 NAME_gateway := fcgi-host-gateway
 NAME_cell := fcgi-host-cell
 NAME_log := fcgi-host-log
+NAME_state := fcgi-host-state
 NAME_ctl := fcgi-hostctl
 
 objects = $(patsubst fcgi-host/%.c,$(BUILD)/objects/%.o,\
 	$(sort $(wildcard fcgi-host/$(1)/*.c)))
-archives := $(LIBRARIES:%=$(BUILD)/lib%.a)
+# Not sdk: that is for functions, and has names that jansson has as well.
+archives := $(patsubst %,$(BUILD)/lib%.a,$(filter-out sdk,$(LIBRARIES)))
 # A folder without a main.c is no program.
 PROGRAM_FOLDERS := $(foreach f,$(FOLDERS),$(if \
 	$(wildcard fcgi-host/$(f)/main.c),$(f)))
@@ -107,10 +109,11 @@ $(BUILD)/lib$(1).a: $(call objects,$(1))
 endef
 $(foreach l,$(LIBRARIES),$(eval $(call library_rule,$(l))))
 
-# --as-needed leaves out what a program does not use of the libraries named.
+# --as-needed leaves out what a program does not use of them.
+SYSTEM_LIBRARIES := -lconfig -ljansson -lcrypto -lsqlite3
 define program_rule
 $(BUILD)/$(NAME_$(1)): $(call objects,$(1)) $(archives)
-	$$(LINK) -lconfig -ljansson -lcrypto
+	$$(LINK) $(SYSTEM_LIBRARIES)
 endef
 $(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
 
@@ -157,9 +160,10 @@ folder_of = $(filter $(FOLDERS),$(firstword $(subst _, ,$(1))))
 define unit_rule
 $(BUILD)/unit/$(1): $(BUILD)/objects/unit/$(1).o \
     $(if $(call folder_of,$(1)),$(filter-out %/main.o,\
-    $(call objects,$(call folder_of,$(1))))) $(archives)
+    $(call objects,$(call folder_of,$(1))))) $(if \
+    $(filter sdk_%,$(1)),$(BUILD)/libsdk.a) $(archives)
 	@mkdir -p $$(@D)
-	$$(LINK) -lcmocka -lconfig -ljansson -lcrypto
+	$$(LINK) -lcmocka $(SYSTEM_LIBRARIES)
 endef
 $(foreach u,$(units),$(eval $(call unit_rule,$(notdir $(u)))))
 $(BUILD)/objects/unit/%.o: tests/unit/%.c | packages-test
@@ -173,7 +177,7 @@ $(BUILD)/objects/fuzz/%.o: tests/fuzz/%.c | packages-build
 	$(COMPILE)
 $(BUILD)/replay/%: $(BUILD)/objects/fuzz/fuzz_%.o $(fuzz_main) $(archives)
 	@mkdir -p $(@D)
-	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) -lconfig -ljansson -lcrypto
+	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) $(SYSTEM_LIBRARIES)
 
 PYTEST = FLAVOUR=$(FLAVOUR) /usr/bin/python3 -B -m pytest -q \
 	-p no:cacheprovider tests/e2e $(ARGS)

@@ -83,6 +83,7 @@ struct gateway {
 					 * whatever their flags say */
 	struct peer *master;	    /* ours */
 	struct peer *log;	    /* ours, NULL while there is none */
+	char key[32];		    /* of invocation tokens, from master */
 	struct control *control;    /* ours */
 	struct config *config;	    /* ours, a reference */
 	struct settings *settings;  /* ours: of a function without files */

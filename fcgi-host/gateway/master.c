@@ -51,6 +51,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	struct message_config config;
 	struct message_drain drain;
 	struct message_wire wire;
+	struct message_key key;
 
 	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
 		gateway_configure(g, config.options);
@@ -60,6 +61,12 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	else if (type == MESSAGE_WIRE &&
 	    message_wire_decode(body, &wire) == 0 && wire.role == ROLE_LOG)
 		access_open(g, &fds[0]);
+	else if (type == MESSAGE_WIRE &&
+	    message_wire_decode(body, &wire) == 0 && wire.role == ROLE_STATE)
+		fd_close(&fds[0]);
+	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0 &&
+	    key.key.bytes == sizeof(g->key))
+		memcpy(g->key, key.key.data, sizeof(g->key));
 	else
 		return false;
 	return true;

@@ -176,9 +176,12 @@ role_stands_for(enum role in_row, enum role actual)
 {
 	if (in_row == ROLE_CHILD)
 		return actual == ROLE_GATEWAY || actual == ROLE_CELL ||
-		    actual == ROLE_LOG;
+		    actual == ROLE_LOG || actual == ROLE_STATE;
 	if (in_row == ROLE_SERVICE)
-		return actual == ROLE_GATEWAY || actual == ROLE_LOG;
+		return actual == ROLE_GATEWAY || actual == ROLE_LOG ||
+		    actual == ROLE_STATE;
+	if (in_row == ROLE_KEEPER)
+		return actual == ROLE_GATEWAY || actual == ROLE_STATE;
 	return in_row == actual;
 }
 
@@ -246,10 +249,14 @@ role_name(enum role role)
 		return "log";
 	case ROLE_CTL:
 		return "ctl";
+	case ROLE_STATE:
+		return "state";
 	case ROLE_CHILD:
 		return "child";
 	case ROLE_SERVICE:
 		return "service";
+	case ROLE_KEEPER:
+		return "keeper";
 	}
 	return "unknown";
 }

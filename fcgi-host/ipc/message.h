@@ -16,9 +16,11 @@ enum role {
 	ROLE_LAUNCHER,
 	ROLE_LOG,
 	ROLE_CTL,
+	ROLE_STATE,
 	/* In rows only: any process started by master; whoever answers ctl. */
 	ROLE_CHILD,
 	ROLE_SERVICE,
+	ROLE_KEEPER, /* of the key of invocation tokens: gateway, state */
 };
 const char *role_name(enum role); /* "gateway" */
 

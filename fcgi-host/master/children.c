@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* children.c - gateway and log: makes their processes, gives them
+/* children.c - gateway, log and state: makes their processes, gives them
  * configuration and each other, and does what supervise.c decides. */
 
 #include <assert.h>
@@ -17,26 +17,36 @@
 #include "master/master.h"
 
 enum {
-	LOG_DRAIN_MS = 3000, /* for what is in its pipes when all ended */
+	LOG_DRAIN_MS = 3000,	/* for what is in its pipes when all ended */
+	STATE_DRAIN_MS = 10000, /* for commits under way, and closing files */
 };
 
 struct child_row {
 	const char *name;
 	const char *program;
 	enum role role;
+	bool keeps_key;
+	uint64_t drain_ms; /* 0: option drain */
 };
 
 static const struct child_row child_rows[CHILD_KINDS] = {
-	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG },
-	[CHILD_GATEWAY] = { "gateway", "fcgi-host-gateway", ROLE_GATEWAY },
+	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG, false, LOG_DRAIN_MS },
+	[CHILD_STATE] = { "state", "fcgi-host-state", ROLE_STATE, true,
+	    STATE_DRAIN_MS },
+	[CHILD_GATEWAY] = { "gateway", "fcgi-host-gateway", ROLE_GATEWAY, true,
+	    0 },
 };
 
 static void child_obey(struct child *, enum child_order);
 static void child_start(struct child *);
 static int child_spawn(struct child *);
 static void child_send_config(struct child *);
+static void child_send_key(struct child *);
 static void child_send_drain(struct child *);
-static void child_wire(struct master *);
+static size_t child_gets(const struct child *, int fds[PROC_FD_MOST],
+    const uid_t **, const gid_t **);
+static void child_wire(struct child *);
+static void child_wire_pair(struct child *, struct child *);
 static void child_tell_died(struct child *, pid_t, const char *how);
 static void child_timer(void *arg);
 static void child_message(void *arg, enum message_type, struct span body,
@@ -80,8 +90,9 @@ children_tell(struct child *c, enum child_event event)
 	enum child_state before = s->state;
 	enum child_order order;
 
-	s->drain_ms =
-	    c->kind == CHILD_LOG ? LOG_DRAIN_MS : c->master->config->drain;
+	s->drain_ms = child_rows[c->kind].drain_ms;
+	if (s->drain_ms == 0)
+		s->drain_ms = c->master->config->drain;
 	order = supervise(s, event, loop_now_ms(c->master->loop));
 	if (s->state != before)
 		c->since_unix_ms = clock_unix_ms();
@@ -223,7 +234,8 @@ child_start(struct child *c)
 		return;
 	diag_debug("%s started: pid=%d", child_name(c->kind), (int)c->pid);
 	child_send_config(c);
-	child_wire(c->master);
+	child_send_key(c);
+	child_wire(c);
 }
 
 static int
@@ -231,12 +243,11 @@ child_spawn(struct child *c)
 {
 	const struct child_row *row = &child_rows[c->kind];
 	struct master *m = c->master;
-	const struct rundir *r = &m->rundir;
-	bool is_log = c->kind == CHILD_LOG;
-	const int for_log[] = { r->log_fd };
-	const int for_gateway[] = { r->front_fd, r->control_fd, r->spool_fd };
+	int fds[PROC_FD_MOST], ends[2];
+	size_t fd_count;
+	const uid_t *uid;
+	const gid_t *gid;
 	char reason[256];
-	int ends[2];
 
 	if (fd_channel(ends) != 0) {
 		snprintf(reason, sizeof(reason), "no channel: %s",
@@ -244,11 +255,9 @@ child_spawn(struct child *c)
 		child_tell_died(c, -1, reason);
 		return -1;
 	}
-	c->pid = children_spawn(m, row->program, ends[1],
-	    is_log ? for_log : for_gateway, is_log ? 1 : 3, 0,
-	    is_log ? &m->settled.log_uid : &m->settled.gateway_uid,
-	    is_log ? &m->settled.log_gid : &m->settled.gateway_gid, true,
-	    m->child_environment, reason, sizeof(reason));
+	fd_count = child_gets(c, fds, &uid, &gid);
+	c->pid = children_spawn(m, row->program, ends[1], fds, fd_count, 0, uid,
+	    gid, true, m->child_environment, reason, sizeof(reason));
 	fd_close(&ends[1]);
 	if (c->pid < 0) {
 		fd_close(&ends[0]);
@@ -258,6 +267,39 @@ child_spawn(struct child *c)
 	c->peer = peer_new(m->loop, ends[0], ROLE_MASTER, row->role,
 	    child_message, child_lost, c);
 	return 0;
+}
+
+/* What it is started with, from descriptor 4 up, and who it is. */
+static size_t
+child_gets(const struct child *c, int fds[PROC_FD_MOST], const uid_t **uid,
+    const gid_t **gid)
+{
+	const struct settled *s = &c->master->settled;
+	const struct rundir *r = &c->master->rundir;
+	size_t count = 0;
+
+	*uid = &s->gateway_uid;
+	*gid = &s->gateway_gid;
+	switch (c->kind) {
+	case CHILD_LOG:
+		*uid = &s->log_uid;
+		*gid = &s->log_gid;
+		fds[count++] = r->log_fd;
+		break;
+	case CHILD_STATE:
+		*uid = &s->state_uid;
+		*gid = &s->state_gid;
+		fds[count++] = r->state_listen_fd;
+		fds[count++] = r->data_fd;
+		break;
+	case CHILD_GATEWAY:
+	case CHILD_KINDS:
+		fds[count++] = r->front_fd;
+		fds[count++] = r->control_fd;
+		fds[count++] = r->spool_fd;
+		break;
+	}
+	return count;
 }
 
 /* A channel that cannot take a message any more is about to be reported lost,
@@ -275,6 +317,18 @@ child_send_config(struct child *c)
 }
 
 static void
+child_send_key(struct child *c)
+{
+	const struct message_key key = {
+		.key = span_make(c->master->key, sizeof(c->master->key)),
+	};
+
+	if (child_rows[c->kind].keeps_key &&
+	    peer_send(c->peer, MESSAGE_KEY, &key, NULL, 0) != 0)
+		children_tell(c, CHILD_BROKEN);
+}
+
+static void
 child_send_drain(struct child *c)
 {
 	struct message_drain drain = { .limit_ms = c->supervise.drain_ms };
@@ -283,33 +337,44 @@ child_send_drain(struct child *c)
 		children_tell(c, CHILD_BROKEN);
 }
 
-/* A new channel between the two whenever one of them is new. */
+/* A new channel between the gateway and each of the others whenever one of the
+ * two is new. */
 static void
-child_wire(struct master *m)
+child_wire(struct child *c)
 {
-	int ends[2];
+	struct child *all = c->master->children;
 
 	for (int kind = 0; kind < CHILD_KINDS; kind++)
-		if (!m->children[kind].peer)
-			return;
+		if (kind != CHILD_GATEWAY &&
+		    (c->kind == CHILD_GATEWAY || (int)c->kind == kind))
+			child_wire_pair(&all[CHILD_GATEWAY], &all[kind]);
+}
+
+static void
+child_wire_pair(struct child *a, struct child *b)
+{
+	struct child *const both[] = { a, b };
+	int ends[2];
+
+	if (!a->peer || !b->peer)
+		return;
 	if (fd_channel(ends) != 0) {
-		diag_error("no channel between gateway and log: %s; both are "
+		diag_error("no channel between %s and %s: %s; both are "
 			   "replaced",
-		    diag_errno());
-		for (int kind = 0; kind < CHILD_KINDS; kind++)
-			children_tell(&m->children[kind], CHILD_BROKEN);
+		    child_name(a->kind), child_name(b->kind), diag_errno());
+		children_tell(a, CHILD_BROKEN);
+		children_tell(b, CHILD_BROKEN);
 		return;
 	}
-	for (int kind = 0; kind < CHILD_KINDS; kind++) {
-		struct child *c = &m->children[kind];
+	for (int i = 0; i < 2; i++) {
 		struct message_wire wire = {
-			.role = child_rows[CHILD_KINDS - 1 - kind].role,
+			.role = child_rows[both[1 - i]->kind].role,
 		};
 
-		if (peer_send(c->peer, MESSAGE_WIRE, &wire, &ends[kind], 1) !=
-		    0)
-			children_tell(c, CHILD_BROKEN);
-		fd_close(&ends[kind]);
+		if (peer_send(both[i]->peer, MESSAGE_WIRE, &wire, &ends[i],
+			1) != 0)
+			children_tell(both[i], CHILD_BROKEN);
+		fd_close(&ends[i]);
 	}
 }
 

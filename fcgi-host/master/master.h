@@ -37,7 +37,7 @@ struct arguments {
 	const char *functions;	 /* NULL: as the file says; likewise */
 	const char *run;
 	const char *log;
-	const char *state;   /* NULL: the run directory */
+	const char *state;   /* what must last; NULL: the run directory */
 	const char *libexec; /* where the other programs are */
 	bool verbose;
 };
@@ -52,6 +52,8 @@ struct settled { /* what its names mean here */
 	gid_t gateway_gid;
 	uid_t log_uid;
 	gid_t log_gid;
+	uid_t state_uid;
+	gid_t state_gid;
 	gid_t front_gid; /* -1: leave the socket's group */
 };
 
@@ -99,10 +101,14 @@ struct rundir {	    /* descriptors are ours */
 	int control_fd;
 	int spool_fd;
 	int log_fd;
+	int data_fd; /* the state process's own */
+	int state_listen_fd;
+	int fn_fd; /* where the web server puts fn.sock */
 };
 
 /* Takes the lock, makes directories and binds sockets. Fatal with a sentence
- * when another master serves there or the machine refuses. */
+ * when another master serves there or the machine refuses. fn/ is the one place
+ * below it that functions see; a socket nobody serves any more is removed. */
 void rundir_open(struct rundir *, const struct config *, const struct settled *,
     const char *state, bool root);
 void rundir_close(struct rundir *); /* removes sockets and pid file */
@@ -187,13 +193,15 @@ size_t cells_count(const struct master *);
 bool cells_reaped(struct master *, pid_t, int wait_status);
 /* Any other process that ended: an orphan of a cell without a namespace. */
 void cells_stray_reaped(struct master *);
-/* SIGKILLs children that are neither gateway, log nor cell; true when there
+/* SIGKILLs children that are neither of children.c nor a cell; true when there
  * are still some. */
 bool cells_kill_strays(struct master *);
 
-/* ---- children.c: gateway and log ----------------------------------------- */
+/* ---- children.c: gateway, log and state ----------------------------------- */
 
-enum child_kind { CHILD_LOG, CHILD_GATEWAY, CHILD_KINDS };
+enum child_kind { CHILD_LOG, CHILD_STATE, CHILD_GATEWAY, CHILD_KINDS };
+
+enum { MASTER_KEY_BYTES = 32 };
 
 struct child {
 	struct master *master;
@@ -238,7 +246,7 @@ int reload(struct master *, struct buf *text);
  *       +-- failed       +-- stop --> KILLED <-+ stop, timer           |
  *       +---------------------------->   +-----all are down, timer-----+
  * GATEWAY: it finishes what it has, at most `drain`. REST: cells end because
- * their gateway is gone, log writes what it has. KILLED: SIGKILL is sent. */
+ * their gateway is gone, state and log write what they have. KILLED: SIGKILL is sent. */
 enum stop_phase { STOP_SERVING, STOP_GATEWAY, STOP_REST, STOP_KILLED };
 
 void stop_init(struct master *);
@@ -288,6 +296,7 @@ struct master {
 	struct timer stop_timer;
 	int exit_status;
 	uint64_t since_unix_ms;
+	char key[MASTER_KEY_BYTES]; /* of invocation tokens */
 };
 
 int serve(const struct arguments *);	 /* the exit status */

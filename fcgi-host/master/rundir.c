@@ -20,6 +20,8 @@
 
 #define FRONT_SOCKET "front.sock"
 #define CONTROL_SOCKET "control.sock"
+#define STATE_SOCKET "state.sock"
+#define FN_SOCKET "fn.sock"
 #define PID_FILE "pid"
 
 static int directory_open(const char *path, const char *option, bool root);
@@ -30,6 +32,7 @@ static void lock_refused(const struct rundir *, int fd)
     __attribute__((noreturn));
 static int child_directory(int parent, const char *name, const char *path,
     mode_t, bool root, uid_t, gid_t);
+static int fn_open(const struct rundir *, const struct settled *, bool root);
 static int log_open(const char *path, const struct settled *, bool root);
 static int listen_at(const struct rundir *, const char *name, int type, mode_t,
     gid_t);
@@ -38,19 +41,25 @@ void
 rundir_open(struct rundir *r, const struct config *c, const struct settled *s,
     const char *state, bool root)
 {
-	char spool[PATH_MAX];
+	char path[PATH_MAX];
 
 	*r = (struct rundir){ .path = diag_strdup(c->run) };
 	r->fd = directory_open(c->run, "run", root);
 	r->lock_fd = lock_take(r);
 	r->state_fd = state ? directory_open(state, "--state", root) :
 			      fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
-	snprintf(spool, sizeof(spool), "%s/spool", c->run);
-	r->spool_fd = child_directory(r->fd, "spool", spool, 0700, root,
+	snprintf(path, sizeof(path), "%s/spool", c->run);
+	r->spool_fd = child_directory(r->fd, "spool", path, 0700, root,
 	    s->gateway_uid, s->gateway_gid);
+	snprintf(path, sizeof(path), "%s/state", state ? state : c->run);
+	r->data_fd = child_directory(r->state_fd, "state", path, 0700, root,
+	    s->state_uid, s->state_gid);
+	r->fn_fd = fn_open(r, s, root);
 	r->log_fd = log_open(c->log, s, root);
 	r->front_fd =
 	    listen_at(r, FRONT_SOCKET, SOCK_STREAM, 0660, s->front_gid);
+	r->state_listen_fd =
+	    listen_at(r, STATE_SOCKET, SOCK_STREAM, 0660, s->front_gid);
 	/* who may ask what is decided by SO_PEERCRED, verb by verb */
 	r->control_fd =
 	    listen_at(r, CONTROL_SOCKET, SOCK_SEQPACKET, 0666, (gid_t)-1);
@@ -61,9 +70,10 @@ void
 rundir_close(struct rundir *r)
 {
 	static const char *const names[] = { FRONT_SOCKET, CONTROL_SOCKET,
-		PID_FILE };
+		STATE_SOCKET, PID_FILE };
 	int *fds[] = { &r->front_fd, &r->control_fd, &r->spool_fd, &r->log_fd,
-		&r->state_fd, &r->lock_fd, &r->fd };
+		&r->data_fd, &r->state_listen_fd, &r->fn_fd, &r->state_fd,
+		&r->lock_fd, &r->fd };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unlinkat(r->fd, names[i], 0);
@@ -186,6 +196,29 @@ child_directory(int parent, const char *name, const char *path, mode_t mode,
 	if ((root && fchown(fd, uid, gid) != 0) || fchmod(fd, mode) != 0)
 		diag_fatal("cannot give %s to user id %u: %s", path,
 		    (unsigned)uid, diag_errno());
+	return fd;
+}
+
+/* The web server listens in it, functions only look. A socket that it left there
+ * would keep it from starting again; when nobody answers, it is nobody's. */
+static int
+fn_open(const struct rundir *r, const struct settled *s, bool root)
+{
+	bool shared = s->front_gid != (gid_t)-1;
+	char path[PATH_MAX];
+	int fd, other;
+
+	snprintf(path, sizeof(path), "%s/fn", r->path);
+	fd = child_directory(r->fd, "fn", path, 0755, root, 0, 0);
+	if (shared &&
+	    (fchown(fd, (uid_t)-1, s->front_gid) != 0 || fchmod(fd, 0775) != 0))
+		diag_fatal("cannot give %s to group id %u: %s", path,
+		    (unsigned)s->front_gid, diag_errno());
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" FN_SOCKET, fd);
+	other = fd_connect_unix(path, SOCK_STREAM);
+	if (other < 0 && errno == ECONNREFUSED)
+		unlinkat(fd, FN_SOCKET, 0);
+	fd_close(&other);
 	return fd;
 }
 

@@ -12,6 +12,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "base/random.h"
 
 #include "master/master.h"
 
@@ -48,6 +49,7 @@ serve(const struct arguments *arguments)
 	    sizeof(m->namespaces_reason));
 	probe_list(m, say_not_enforced, NULL);
 
+	random_take(m->key, sizeof(m->key));
 	m->loop = loop_new();
 	loop_on_signal(m->loop, SIGHUP, on_signal, m);
 	loop_on_signal(m->loop, SIGUSR1, on_signal, m);
@@ -169,7 +171,7 @@ go_to_programs(const struct arguments *a, bool root)
 	    self, self);
 }
 
-/* Gateway and log are ours and get what we have; a cell serves a stranger. */
+/* Gateway, log and state are ours and get what we have; a cell serves a stranger. */
 static void
 choose_environments(struct master *m)
 {

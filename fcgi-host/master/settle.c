@@ -24,6 +24,8 @@ static int check_functions(const struct config *, const char *file,
     struct buf *errors);
 static int look_up(const struct config *, const char *file, bool root,
     struct settled *, struct buf *errors);
+static int check_apart(const char *file, const char *option, uid_t,
+    const char *other, uid_t other_uid, struct buf *errors);
 static int look_up_user(const char *file, const char *option, const char *user,
     uid_t *, gid_t *, struct buf *errors);
 static int look_up_group(const char *file, const char *option,
@@ -84,8 +86,40 @@ settle_keep(const struct config *running, struct config *wanted,
 		{ "users.gateway", &running->gateway_user,
 		    &wanted->gateway_user },
 		{ "users.log", &running->log_user, &wanted->log_user },
+		{ "users.state", &running->state_user, &wanted->state_user },
 	};
 
+	const struct {
+		const char *option;
+		uint64_t old;
+		uint64_t *new;
+	} numbers[] = {
+#define KEEP(member, option) { option, running->member, &wanted->member }
+		KEEP(state_threads, "state.threads"),
+		KEEP(state_quota, "state.quota"),
+		KEEP(state_value, "state.value"),
+		KEEP(state_page_bytes, "state.page_bytes"),
+		KEEP(state_history, "state.history"),
+		KEEP(state_history_time, "state.history_time"),
+		KEEP(state_idempotency, "state.idempotency"),
+		KEEP(state_handles, "state.handles"),
+		KEEP(state_idle, "state.idle"),
+#undef KEEP
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i].old == *numbers[i].new)
+			continue;
+		buf_printf(lines,
+		    "%s stays as it was until the host is started again\n",
+		    numbers[i].option);
+		*numbers[i].new = numbers[i].old;
+	}
+	if (running->state_durability != wanted->state_durability)
+		buf_printf(lines,
+		    "state.durability stays as it was until the host is "
+		    "started again\n");
+	wanted->state_durability = running->state_durability;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(*rows[i].old, *rows[i].new) == 0)
 			continue;
@@ -174,6 +208,8 @@ look_up(const struct config *c, const char *file, bool root, struct settled *s,
 		.gateway_gid = getegid(),
 		.log_uid = geteuid(),
 		.log_gid = getegid(),
+		.state_uid = geteuid(),
+		.state_gid = getegid(),
 		.front_gid = (gid_t)-1 };
 	if (!root) {
 		if (proc_find_group(c->front_group, &s->front_gid) != 0 ||
@@ -185,16 +221,30 @@ look_up(const struct config *c, const char *file, bool root, struct settled *s,
 	    &s->gateway_uid, &s->gateway_gid, errors);
 	failed |= look_up_user(file, "users.log", c->log_user, &s->log_uid,
 	    &s->log_gid, errors);
+	failed |= look_up_user(file, "users.state", c->state_user,
+	    &s->state_uid, &s->state_gid, errors);
 	failed |= look_up_group(file, "front.group", c->front_group,
 	    &s->front_gid, errors);
-	if (failed == 0 && s->gateway_uid == s->log_uid) {
-		buf_printf(errors,
-		    "%s: users.gateway and users.log are the "
-		    "same user id %u: give each its own\n",
-		    file, (unsigned)s->log_uid);
-		failed = -1;
-	}
-	return failed;
+	if (failed != 0)
+		return failed;
+	return check_apart(file, "users.gateway", s->gateway_uid, "users.log",
+		   s->log_uid, errors) |
+	    check_apart(file, "users.gateway", s->gateway_uid, "users.state",
+		s->state_uid, errors) |
+	    check_apart(file, "users.log", s->log_uid, "users.state",
+		s->state_uid, errors);
+}
+
+static int
+check_apart(const char *file, const char *option, uid_t uid, const char *other,
+    uid_t other_uid, struct buf *errors)
+{
+	if (uid != other_uid)
+		return 0;
+	buf_printf(errors,
+	    "%s: %s and %s are the same user id %u: give each its own\n", file,
+	    option, other, (unsigned)uid);
+	return -1;
 }
 
 static int

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stop.c - the end of the host, in order: the gateway finishes what it has,
- * then cells end because their gateway is gone, while log writes the rest. */
+ * then cells end because their gateway is gone, while state commits and log
+ * writes the rest. */
 
 #include <stdlib.h>
 
@@ -74,6 +75,7 @@ stop_rest(struct master *m)
 	m->stop = STOP_REST;
 	loop_timer_set(m->loop, &m->stop_timer,
 	    loop_now_ms(m->loop) + CELLS_END_MS);
+	children_tell(&m->children[CHILD_STATE], CHILD_DRAIN);
 	children_tell(&m->children[CHILD_LOG], CHILD_DRAIN);
 }
 

@@ -261,7 +261,7 @@ check_owner(struct master *m, struct span name, uid_t owner,
 		    p->path, (unsigned)owner,
 		    (unsigned long long)m->config->tenant_least);
 	else if (p->uid == m->settled.gateway_uid ||
-	    p->uid == m->settled.log_uid)
+	    p->uid == m->settled.log_uid || p->uid == m->settled.state_uid)
 		snprintf(p->reason, room, "user id %u is the host's own",
 		    (unsigned)p->uid);
 	else if (p->gid == 0)

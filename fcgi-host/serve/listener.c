@@ -76,7 +76,7 @@ listener_close(struct serve *s)
 bool
 serve_affords(const struct serve *s)
 {
-	size_t used = SERVE_RESERVE + s->connections +
+	size_t used = s->reserve + s->connections +
 	    (s->hooks->fds ? s->hooks->fds(s->owner) : 0);
 
 	return used + 1 + s->request_fds < s->listener.fd_limit;

@@ -7,6 +7,7 @@
 #include "serve/connection.h"
 
 static void serve_sweep(void *arg);
+static void serve_break(struct serve *);
 
 void
 serve_init(struct serve *s, struct loop *loop, const struct serve_hooks *hooks,
@@ -17,6 +18,7 @@ serve_init(struct serve *s, struct loop *loop, const struct serve_hooks *hooks,
 		.hooks = hooks,
 		.owner = owner,
 		.name = name,
+		.reserve = SERVE_RESERVE,
 		.conns_most = 1,
 		.out_most = CONNECTION_OUT_MOST,
 		.listener = { .fd = -1 },
@@ -69,14 +71,28 @@ serve_drain(struct serve *s)
 }
 
 void
-serve_close(struct serve *s)
+serve_change(struct serve *s, const struct serve_hooks *hooks, void *owner)
+{
+	serve_break(s);
+	s->hooks = hooks;
+	s->owner = owner;
+}
+
+static void
+serve_break(struct serve *s)
 {
 	struct list *node;
 
-	listener_close(s);
 	while ((node = list_first(&s->all)))
 		connection_break(LIST_OWNER(node, struct connection, all),
 		    "no longer served");
+}
+
+void
+serve_close(struct serve *s)
+{
+	listener_close(s);
+	serve_break(s);
 	loop_timer_clear(s->loop, &s->sweep);
 	free(s->users);
 	s->users = NULL;

@@ -66,7 +66,7 @@ struct serve_hooks {
 
 enum {
 	SERVE_BATCH = 32,      /* connections an event */
-	SERVE_RESERVE = 64,    /* descriptors kept for the owner itself */
+	SERVE_RESERVE = 64,    /* the usual reserve */
 	SERVE_PAUSE_MS = 1000, /* before it is looked at again */
 	SERVE_SWEEP_MS = 1000, /* what lapses is looked for so often */
 };
@@ -98,6 +98,7 @@ struct serve { /* embedded in its owner */
 	uint64_t pauses;    /* descriptors were short */
 	bool draining;
 	/* to be set */
+	size_t reserve;	     /* descriptors kept for the owner itself */
 	size_t request_fds;  /* a request needs at most */
 	uint32_t conns_most; /* for who asks (GET_VALUES) */
 	size_t out_most;     /* bytes of one batch, with CONNECTION_WAIT_MOST */
@@ -132,6 +133,9 @@ void serve_freed(struct serve *);
 bool serve_settle(struct serve *);
 /* Accepts no more; connections close when their request is over. */
 void serve_drain(struct serve *);
+/* Other hooks from now on. Connections there are break: their requests are the
+ * old owner's, which hears of it. */
+void serve_change(struct serve *, const struct serve_hooks *, void *owner);
 /* Breaks what is left. The loop must go through one more batch before it or the
  * owner is freed. */
 void serve_close(struct serve *);

@@ -35,6 +35,7 @@ static struct {
 	bool stubborn;	   /* does not end when drained */
 	int cell;	   /* channel to the last cell, -1: none */
 	char refused[256]; /* the last reason against a tenant */
+	char key[65];	   /* in hexadecimal */
 } fake = { .cell = -1 };
 
 static void
@@ -68,6 +69,15 @@ fake_receive(enum role own, struct span *body, int *fds, size_t *count)
 		if (message_config_decode(*body, &config) != 0)
 			_exit(7);
 		fake.generation = config.generation;
+	}
+	if (type == MESSAGE_KEY) {
+		struct message_key key;
+
+		if (message_key_decode(*body, &key) != 0 || key.key.bytes != 32)
+			_exit(7);
+		for (size_t i = 0; i < 32; i++)
+			snprintf(fake.key + 2 * i, 3, "%02x",
+			    (uint8_t)key.key.data[i]);
 	}
 	if (type == MESSAGE_TENANT_NONE) {
 		struct message_tenant_none none;
@@ -108,6 +118,27 @@ fake_log(void)
 		if (fake_receive(ROLE_LOG, &body, fds, &count) ==
 		    MESSAGE_REOPEN)
 			close(openat(4, "reopened", O_CREAT | O_WRONLY, 0600));
+}
+
+/* Ready when it is configured and has its key; descriptors as contracted: 4
+ * listener, 5 its directory. */
+static void
+fake_state(void)
+{
+	int fds[FD_PASS_MOST];
+	struct span body;
+	size_t count;
+
+	if (fcntl(4, F_GETFD) < 0 || faccessat(5, ".", W_OK, AT_EACCESS) != 0)
+		_exit(5);
+	while (!fake.wired || fake.generation == 0 || !fake.key[0])
+		fake_receive(ROLE_STATE, &body, fds, &count);
+	if (write(openat(5, "key", O_CREAT | O_WRONLY | O_APPEND, 0600),
+		fake.key, sizeof(fake.key)) != sizeof(fake.key))
+		_exit(4);
+	fake_ready();
+	for (;;)
+		fake_receive(ROLE_STATE, &body, fds, &count);
 }
 
 /* Behaves as its tenant is called. */
@@ -285,6 +316,8 @@ fake_gateway_obey(const char *line, char *answer)
 		answer[tenants.names.bytes] = '\0';
 	} else if (strcmp(line, "generation") == 0)
 		snprintf(answer, LINE_MOST, "%llu", fake.generation);
+	else if (strcmp(line, "key") == 0)
+		snprintf(answer, LINE_MOST, "%s", fake.key);
 	else if (strcmp(line, "pid") == 0)
 		snprintf(answer, LINE_MOST, "%d", getpid());
 	else if (strcmp(line, "stubborn") == 0)
@@ -312,7 +345,7 @@ fake_gateway(void)
 
 	if (fcntl(5, F_GETFD) < 0 || faccessat(6, ".", W_OK, AT_EACCESS) != 0)
 		_exit(5);
-	while (!fake.wired || fake.generation == 0)
+	while (!fake.wired || fake.generation == 0 || !fake.key[0])
 		fake_receive(ROLE_GATEWAY, &body, fds, &count);
 	fake_ready();
 	for (;;) {
@@ -359,7 +392,7 @@ static int
 host_make(void **state)
 {
 	static const char *const names[] = { "fcgi-host-gateway",
-		"fcgi-host-log", "fcgi-host-cell" };
+		"fcgi-host-log", "fcgi-host-state", "fcgi-host-cell" };
 	struct host *h = calloc(1, sizeof(*h));
 	void *place = NULL;
 	char self[4096] = "", path[256];
@@ -611,7 +644,7 @@ it_is_ready_and_ends_and_leaves_nothing(void **state)
 {
 	struct host *h = *state;
 	char text[64];
-	mode_t mode;
+	mode_t mode = 0;
 
 	host_start(h);
 	host_ready(h);
@@ -623,6 +656,12 @@ it_is_ready_and_ends_and_leaves_nothing(void **state)
 	assert_int_equal(mode, 0700);
 	assert_true(exists(h, "run/log", &mode));
 	assert_int_equal(mode, 0750);
+	assert_true(exists(h, "run/state.sock", &mode));
+	assert_int_equal(mode, 0660);
+	assert_true(exists(h, "run/state", &mode));
+	assert_int_equal(mode, 0700);
+	assert_true(exists(h, "run/fn", &mode));
+	assert_int_equal(mode & ~(mode_t)020, 0755);
 	place_read(h->place, "run/pid", text, sizeof(text));
 	assert_int_equal(strtol(text, NULL, 10), h->pid);
 	assert_says(h, "generation", "1");
@@ -633,6 +672,7 @@ it_is_ready_and_ends_and_leaves_nothing(void **state)
 	assert_nothing_lives();
 	assert_false(exists(h, "run/front.sock", &mode));
 	assert_false(exists(h, "run/control.sock", &mode));
+	assert_false(exists(h, "run/state.sock", &mode));
 	assert_false(exists(h, "run/pid", &mode));
 }
 
@@ -686,6 +726,32 @@ a_killed_log_is_replaced(void **state)
 	while (!strstr(ask(h, "status"), "log.state=up"))
 		;
 	assert_int_equal(status_of(h, "gateway.restarts="), 0);
+}
+
+/* One key for as long as master lives, whoever else dies. */
+static void
+a_killed_state_is_replaced_and_keys_agree(void **state)
+{
+	struct host *h = *state;
+	char key[65], keys[200];
+
+	host_start(h);
+	host_ready(h);
+	snprintf(key, sizeof(key), "%s", ask(h, "key"));
+	assert_int_equal(strlen(key), 64);
+	kill((pid_t)status_of(h, "state.pid="), SIGKILL);
+	while (status_of(h, "state.restarts=") == 0)
+		;
+	while (!strstr(ask(h, "status"), "state.state=up"))
+		;
+	assert_int_equal(status_of(h, "gateway.restarts="), 0);
+	assert_int_equal(status_of(h, "log.restarts="), 0);
+	kill((pid_t)status_of(h, "gateway.pid="), SIGKILL);
+	assert_string_equal(ask(h, "key"), key);
+	assert_int_equal(status_of(h, "state.restarts="), 1);
+	place_read(h->place, "run/state/key", keys, sizeof(keys));
+	assert_int_equal(strncmp(keys, key, 64), 0);
+	assert_int_equal(strncmp(keys + 65, key, 64), 0);
 }
 
 static void
@@ -1039,6 +1105,7 @@ main(int argc, char **argv)
 		WITH_A_HOST(a_second_master_is_refused),
 		WITH_A_HOST(a_killed_gateway_is_replaced_on_the_same_socket),
 		WITH_A_HOST(a_killed_log_is_replaced),
+		WITH_A_HOST(a_killed_state_is_replaced_and_keys_agree),
 		WITH_A_HOST(a_gateway_that_speaks_nonsense_is_replaced),
 		WITH_A_HOST(a_tenant_gets_a_cell_and_loses_it),
 		WITH_A_HOST(no_tenant_is_a_clear_answer),
@@ -1066,6 +1133,8 @@ main(int argc, char **argv)
 		fake_gateway();
 	if (strcmp(argv[0], "fcgi-host-log") == 0)
 		fake_log();
+	if (strcmp(argv[0], "fcgi-host-state") == 0)
+		fake_state();
 	if (strcmp(argv[0], "fcgi-host-cell") == 0 && argc == 1)
 		fake_cell();
 	if (strcmp(argv[0], "fcgi-host-cell") == 0)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* master.c - the channels to master and to the gateway. When master is gone the
+ * process ends at once; a gateway that is gone is made anew by master. */
+#include <stdlib.h>
+
+#include "base/diag.h"
+
+#include "state/state.h"
+
+static void master_says(void *arg, enum message_type, struct span body,
+    int *fds, size_t fd_count);
+static void master_gone(void *arg, const char *reason, bool unread);
+static void master_wire(struct state *, int *fd);
+static void gateway_says(void *arg, enum message_type, struct span body,
+    int *fds, size_t fd_count);
+static void gateway_gone(void *arg, const char *reason, bool unread);
+
+void
+master_open(struct state *s)
+{
+	s->master = peer_new(s->loop, PEER_FIRST_FD, ROLE_STATE, ROLE_MASTER,
+	    master_says, master_gone, s);
+}
+
+static void
+master_says(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	struct state *s = arg;
+	struct message_config config;
+	struct message_drain drain;
+	struct message_wire wire;
+	struct message_key key;
+
+	(void)fd_count; /* as the row says */
+	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
+		state_configure(s, config.options);
+	else if (type == MESSAGE_DRAIN &&
+	    message_drain_decode(body, &drain) == 0)
+		state_drain(s, drain.limit_ms);
+	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0)
+		state_key(s, key.key);
+	else if (type == MESSAGE_WIRE &&
+	    message_wire_decode(body, &wire) == 0 && wire.role == ROLE_GATEWAY)
+		master_wire(s, &fds[0]);
+	else
+		diag_panic("master sent a malformed %s",
+		    message_row(type)->name);
+}
+
+/* What is acknowledged is on the disk; a new process goes on from there. */
+static void
+master_gone(void *arg, const char *reason, bool unread)
+{
+	(void)arg;
+	(void)unread;
+	diag_warn("master %s: ending", reason);
+	_Exit(1);
+}
+
+/* A new gateway: the one before has ended, or is about to. */
+static void
+master_wire(struct state *s, int *fd)
+{
+	int own = *fd;
+
+	*fd = -1;
+	peer_free(&s->gateway);
+	s->gateway = peer_new(s->loop, own, ROLE_STATE, ROLE_GATEWAY,
+	    gateway_says, gateway_gone, s);
+}
+
+static void
+gateway_says(void *arg, enum message_type type, struct span body, int *fds,
+    size_t fd_count)
+{
+	(void)arg;
+	(void)body;
+	(void)fds;
+	(void)fd_count;
+	diag_warn("the gateway sent a %s, which is not understood",
+	    message_row(type)->name);
+}
+
+static void
+gateway_gone(void *arg, const char *reason, bool unread)
+{
+	struct state *s = arg;
+
+	(void)unread;
+	/* master says why, and makes a new one */
+	diag_debug("no channel to the gateway: %s", reason);
+	peer_free(&s->gateway);
+}
