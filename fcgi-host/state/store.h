@@ -16,8 +16,9 @@
  *    borrowed until the callback. The result and everything it points to is
  *    valid during the callback only. There is no cancelling: who loses
  *    interest keeps its request alive until the callback.
- *  - Calls of one tenant take effect in the order they were made, and a read
- *    sees every commit whose callback ran before it was made.
+ *  - Commits of one tenant take effect in the order they were made. A read
+ *    sees every commit whose callback ran before it was made, and only what
+ *    was committed; commits under way may be in it or not.
  *  - A commit is all or nothing. STORE_OK means durable to the tenant's level
  *    (enum store_durability). `unknown` in the result means it may have
  *    happened or not: the caller says so, and asks again to know.
@@ -54,6 +55,9 @@ enum {
 	STORE_PRINT_MOST = 64,	 /* bytes of its request's fingerprint */
 	STORE_DETAIL_MOST = 256, /* bytes of a result's sentence, with NUL */
 };
+
+/* The last time there is: version numbers and times stay whole in JSON. */
+#define STORE_TIME_MOST (UINT64_C(1) << 53)
 
 struct store; /* opaque, each engine its own */
 
@@ -256,10 +260,11 @@ struct store_change {
 typedef void store_watch_fn(void *arg, uint64_t version);
 
 struct store_watch {
-	struct list node; /* the engine's, as is the next */
-	void *hub;
 	store_watch_fn *callback;
 	void *arg;
+	struct list node; /* the engine's, as are the next */
+	void *hub;
+	bool told;
 };
 
 /* ---- tenants --------------------------------------------------------------- */
@@ -323,14 +328,15 @@ struct store_result {
 	uint64_t until;
 	uint64_t oldest;
 
-	/* sweep: what was removed, and whether there is more */
+	/* sweep: what was removed. more: of sweep, tenants, and of changes when
+	 * until is not yet version */
 	uint64_t swept;
 	bool more;
 
 	/* tenant STAT */
 	const struct store_usage *usage;
 
-	/* tenants */
+	/* tenants; a full page says more */
 	const struct span *names;
 	size_t name_count;
 
@@ -441,6 +447,24 @@ bool store_tenant_name_good(struct span);
 bool store_key_good(struct span);
 /* Canonical decimal int64: 0, or -1. */
 int store_number(struct span, int64_t *);
+/* When what the op writes expires; `old_ms` is that of the key it replaces. */
+uint64_t store_expires(const struct store_op *, bool is_new, uint64_t old_ms,
+    uint64_t now_ms);
+/* Fills in what is 0. */
+void store_config_defaults(struct store_config *);
+/* What is wrong with a batch in itself, whatever the tenant has: STORE_OK,
+ * STORE_BAD_NAME or STORE_TOO_LARGE, with the op. */
+enum store_status store_batch_good(const struct store_batch *,
+    uint64_t value_most, size_t *op);
+
+/* A clock that follows the machine's forward and never back: when that is set
+ * back, it goes on from where it was. */
+struct store_clock {
+	uint64_t unix_ms;   /* what it said last */
+	uint64_t steady_ms; /* and when, on the steady clock */
+};
+uint64_t store_clock_now(struct store_clock *, uint64_t unix_ms,
+    uint64_t steady_ms);
 
 /* store_fault.h has the engine for tests that breaks another one. */
 
