@@ -33,6 +33,11 @@ there and it has a link of its own, at once.</p>
   command-line tool (shell)
 <li><a href="$here/whoami">whoami</a>: where and as whom functions run (shell)
 <li><a href="$stream/events?page">events</a>: server-sent events (shell)
+<li><a href="$here/guestbook">guestbook</a>: what visitors wrote, kept in state (C)
+<li><a href="$here/counter">counter</a>, <a href="$here/visits">visits</a>: the
+  same in a line of C and in shell
+<li><a href="$here/ratelimit">ratelimit</a>: five requests in ten seconds (C)
+<li><a href="$here/lock?work=1000">lock</a>: one at a time, with a fencing token (C)
 <li><a href="$here/slow">slow</a>: runs into its time limit, after ten seconds
 </ul>
 <p>Request <code>$FN_REQUEST_ID</code></p>
