@@ -72,7 +72,10 @@ apply_plan(struct plan *plan, int *directory_fd, struct buf *reason)
 		error = errno;
 		buf_put_string(reason, "sandbox step \"");
 		plan_print_step(&plan->steps[i], reason);
-		buf_printf(reason, "\": %s", strerror(error));
+		buf_put_byte(reason, '"');
+		if (plan->steps[i].setting)
+			buf_printf(reason, " of %s", plan->steps[i].setting);
+		buf_printf(reason, ": %s", strerror(error));
 		return -1;
 	}
 	return 0;

@@ -16,6 +16,10 @@
 
 #include "cell/plan.h"
 
+/* Cells and launchers open some of their own, the latter for a moment from 64
+ * up. */
+enum { FILES_LEAST = 128 };
+
 /* What programs of a Debian system need of it. Private files below /etc are
  * protected by their modes, as from any user. */
 static const char *const system_paths[] = {
@@ -57,8 +61,10 @@ static const struct {
 
 static void plan_mounts(struct plan *, const struct plan_facts *,
     const struct config *);
-static void plan_paths(struct plan *, enum plan_op, const struct strings *);
+static void plan_paths(struct plan *, enum plan_op, const struct strings *,
+    const char *setting);
 static void plan_limits(struct plan *, const struct config *);
+static uint64_t files_at_least(uint64_t);
 static void plan_limit(struct plan *, const char *name, int resource,
     uint64_t soft, uint64_t hard);
 static struct plan_step *plan_add(struct plan *, enum plan_op, const char *path,
@@ -180,7 +186,7 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 	plan_add(p, PLAN_ROOT, "/", "size=1m,mode=755");
 	for (size_t i = 0; i < sizeof(system_paths) / sizeof(char *); i++)
 		plan_add(p, PLAN_SYSTEM, system_paths[i], NULL);
-	plan_add(p, PLAN_TMPFS, "/tmp", tmp_options);
+	plan_add(p, PLAN_TMPFS, "/tmp", tmp_options)->setting = "cell.tmp";
 	plan_add(p, PLAN_TMPFS, "/dev", "size=64k,mode=755");
 	for (size_t i = 0; i < sizeof(devices) / sizeof(char *); i++)
 		plan_add(p, PLAN_DEVICE, devices[i], NULL);
@@ -192,16 +198,16 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 		if (!path_below(config->link_targets.items[i], "/usr"))
 			plan_add(p, PLAN_MAYBE, config->link_targets.items[i],
 			    NULL);
-	plan_paths(p, PLAN_READ, &config->cell_paths);
+	plan_paths(p, PLAN_READ, &config->cell_paths, "cell.paths");
 	if (grant)
-		plan_paths(p, PLAN_READ, &grant->read);
+		plan_paths(p, PLAN_READ, &grant->read, "tenants.read");
 	if (facts->directory) {
 		snprintf(data, sizeof(data), "%s/data", facts->directory);
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);
 		plan_add(p, PLAN_DATA, data, NULL);
 	}
 	if (grant)
-		plan_paths(p, PLAN_WRITE, &grant->write);
+		plan_paths(p, PLAN_WRITE, &grant->write, "tenants.write");
 	plan_add(p, PLAN_PIVOT, NULL, NULL);
 	plan_add(p, PLAN_READONLY, "/dev", NULL);
 	plan_add(p, PLAN_READONLY, "/", NULL);
@@ -215,7 +221,8 @@ compare_paths(const void *a, const void *b)
 
 /* Sorted, so that a directory comes before what is in it. */
 static void
-plan_paths(struct plan *p, enum plan_op op, const struct strings *paths)
+plan_paths(struct plan *p, enum plan_op op, const struct strings *paths,
+    const char *setting)
 {
 	const char **sorted = diag_alloc((paths->count + 1) * sizeof(*sorted));
 
@@ -223,7 +230,7 @@ plan_paths(struct plan *p, enum plan_op op, const struct strings *paths)
 		sorted[i] = paths->items[i];
 	qsort(sorted, paths->count, sizeof(*sorted), compare_paths);
 	for (size_t i = 0; i < paths->count; i++)
-		plan_add(p, op, sorted[i], NULL);
+		plan_add(p, op, sorted[i], NULL)->setting = setting;
 	free(sorted);
 }
 
@@ -236,8 +243,16 @@ plan_limits(struct plan *p, const struct config *config)
 	plan_limit(p, "msgqueue", RLIMIT_MSGQUEUE, 0, 0);
 	plan_limit(p, "rtprio", RLIMIT_RTPRIO, 0, 0);
 	plan_limit(p, "nice", RLIMIT_NICE, 0, 0);
-	plan_limit(p, "nofile", RLIMIT_NOFILE, config->limits[LIMIT_files],
-	    config->maximum[LIMIT_files]);
+	plan_limit(p, "nofile", RLIMIT_NOFILE,
+	    files_at_least(config->limits[LIMIT_files]),
+	    files_at_least(config->maximum[LIMIT_files]));
+}
+
+/* However few a function may open, the cell opens some of its own. */
+static uint64_t
+files_at_least(uint64_t files)
+{
+	return files < FILES_LEAST ? FILES_LEAST : files;
 }
 
 static void

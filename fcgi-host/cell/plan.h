@@ -31,7 +31,9 @@ struct plan_step {
 	char *options;	/* ours, or NULL: tmpfs options, link target */
 	uint64_t first; /* see steps.def */
 	uint64_t second;
-	int resource;  /* of a limit: RLIMIT_... */
+	int resource; /* of a limit: RLIMIT_... */
+	const char
+	    *setting;  /* borrowed: the option that asks for it, or NULL */
 	char note[96]; /* what apply made of it, if not just that */
 };
 

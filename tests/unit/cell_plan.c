@@ -224,6 +224,24 @@ link_targets_are_shown_unless_they_are(void **state)
 }
 
 static void
+a_cell_can_open_its_own_files(void **state)
+{
+	const struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.root = true };
+	struct config *config = config_new();
+
+	(void)state;
+	config->limits[LIMIT_files] = 1;
+	config->maximum[LIMIT_files] = 2;
+	assert_has(printed(&facts, config), "nofile soft=128 hard=128\n");
+	config->maximum[LIMIT_files] = 200;
+	assert_has(printed(&facts, config), "nofile soft=128 hard=200\n");
+	config_release(&config);
+}
+
+static void
 notes_are_printed(void **state)
 {
 	struct plan_step step = { .op = PLAN_LIMIT,
@@ -248,6 +266,7 @@ main(void)
 		cmocka_unit_test(paths_come_before_what_is_in_them),
 		cmocka_unit_test(grants_are_the_tenants_own),
 		cmocka_unit_test(link_targets_are_shown_unless_they_are),
+		cmocka_unit_test(a_cell_can_open_its_own_files),
 		cmocka_unit_test(notes_are_printed),
 	};
 	int failed = RUN_ROWS(wholes, plan_is);

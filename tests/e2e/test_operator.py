@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""If this fails, somebody who runs the host looks for a mistake of theirs in the
+wrong place: what is set wrongly, or taken away under a running host, is told by
+the layer that meets it, with the name of the setting."""
+import pytest
+
+from host import IS_ROOT
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="without root it may have no mounts")
+@pytest.mark.parametrize("conf, setting", [
+    ('cell = { paths = [ "/nosuch" ]; };', "cell.paths"),
+    ('tenants = ( { name = "rogue"; read = [ "/nosuch" ]; } );',
+     "tenants.read"),
+    ('tenants = ( { name = "rogue"; write = [ "/nosuch" ]; } );',
+     "tenants.write"),
+], ids=["paths", "read", "write"])
+def test_a_path_that_is_not_there(new_host, conf, setting):
+    host = new_host(conf=conf)
+    host.rogue("head").problem(503, "tenant-refused", setting, "/nosuch",
+                               "No such file")
+    assert f'/nosuch" of {setting}:' in host.errors.read_text()
+
+
+def test_a_cell_opens_its_files_whatever_functions_may(new_host):
+    host = new_host(conf="limits = { files = 8; }; maximum = { files = 8; };")
+    assert "limit_nofile 8\n" in host.rogue("head&state").text
