@@ -353,7 +353,8 @@ cell_gone(void *arg, const char *reason, bool unread)
 	struct cell *c = arg;
 
 	(void)unread;
-	if (c->state == CELL_SERVING || c->running > 0)
+	if (c->gateway->state != GATEWAY_DRAINING &&
+	    (c->state == CELL_SERVING || c->running > 0))
 		diag_warn("cell gone: tenant=%s reason=\"%s\" runs=%zu; the "
 			  "next request makes another",
 		    c->tenant->name, reason, c->running);

@@ -271,7 +271,8 @@ launcher_gone(void *arg, const char *reason, bool unread)
 	struct request *r = l->request;
 	bool wanted;
 
-	if (l->state == LAUNCHER_BUSY && c->state == CELL_SERVING)
+	if (l->state == LAUNCHER_BUSY && c->state == CELL_SERVING &&
+	    c->gateway->state != GATEWAY_DRAINING)
 		diag_warn("launcher gone: tenant=%s launcher=%u reason=\"%s\" "
 			  "request=%s; the next request gets another",
 		    c->tenant->name, l->number, reason, r ? r->name : "-");

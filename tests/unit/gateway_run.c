@@ -4,8 +4,11 @@
  * changes under it. */
 #include "gateway_host.h"
 
+#include <sys/mman.h>
+
 static struct host host;
 static struct web web;
+static int overheard = -1; /* what the gateway says on stderr */
 
 static void
 small(struct config *c)
@@ -1329,6 +1332,49 @@ drain(void **state)
 	setup(NULL);
 }
 
+/* Everybody is ending: that a cell has is no news. */
+static int
+setup_overheard(void **state)
+{
+	int kept = dup(STDERR_FILENO), result;
+
+	overheard = memfd_create("stderr", MFD_CLOEXEC);
+	dup2(overheard, STDERR_FILENO);
+	result = setup(state);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	return result;
+}
+
+static void
+drain_is_quiet(void **state)
+{
+	struct message_drain m = { .limit_ms = 10000 };
+	char text[4096] = "";
+	struct start s;
+	int status, fd;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host_send(&host, host.master, MESSAGE_DRAIN, &m, NULL, 0);
+	while ((fd = fd_connect_unix(host.front, SOCK_STREAM)) >= 0)
+		fd_close(&fd); /* until it has heard of it */
+	fd_close(&host.cells[0]);
+	host_launcher_dies(&host, s.launcher);
+	start_close(&s);
+	web_end(&web);
+	web_has(&web, "Status: 502 ");
+	assert_int_equal(waitpid(host.pid, &status, 0), host.pid);
+	assert_true(pread(overheard, text, sizeof(text) - 1, 0) > 0);
+	assert_non_null(strstr(text, "stopping"));
+	assert_null(strstr(text, "gone"));
+	fd_close(&overheard);
+	web_close(&web);
+	host_forget(&host);
+	setup(NULL);
+}
+
 static void
 drain_is_limited(void **state)
 {
@@ -1581,6 +1627,8 @@ main(void)
 		TEST("a log that restarts gets what waited", log_restarts),
 		TEST("draining finishes what is there", drain),
 		TEST("draining has a limit", drain_is_limited),
+		{ "draining does not wonder where cells are", drain_is_quiet,
+		    setup_overheard, teardown, NULL },
 		{ "more connections than descriptors wait their turn",
 		    too_many_connections, setup_few_fds, teardown, NULL },
 		{ "without a descriptor there is an answer", no_descriptors,
