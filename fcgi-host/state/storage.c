@@ -1,37 +1,136 @@
 /* SPDX-License-Identifier: MIT */
-/* storage.c - keys, storage and API, which come and go together. This version has
- * none: who asks is refused. */
+/* storage.c - keys, storage and API, which come and go together. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/diag.h"
+
+#include "state/api.h"
+#include "state/ring.h"
 #include "state/state.h"
 
+static int storage_store(struct state *);
+static void storage_sweep(void *arg);
+static void storage_swept(void *arg, const struct store_result *);
+
+/* All of it, or nothing and the reason in s->refusal. */
 int
 storage_open(struct state *s)
 {
-	snprintf(s->refusal, sizeof(s->refusal), "this version has no storage");
-	return -1;
+	s->ring =
+	    ring_open(STATE_DIRECTORY_FD, clock_unix_ms() / 1000, s->refusal);
+	if (!s->ring)
+		return -1;
+	s->auth = auth_new(s->ring);
+	if (!s->auth ||
+	    (s->key_bytes > 0 &&
+		auth_invocation_key(s->auth, span_make(s->key, s->key_bytes)) !=
+		    0) ||
+	    storage_store(s) != 0) {
+		storage_close(s);
+		return -1;
+	}
+	s->api = api_open(s->loop, s->engine, s->store, s->auth, s->exports_fd);
+	if (!s->api) {
+		snprintf(s->refusal, sizeof(s->refusal), "no memory");
+		storage_close(s);
+		return -1;
+	}
+	serve_change(&s->serve, &api_hooks, s->api);
+	api_configure(s->api, s->config, &s->serve);
+	s->phase = STATE_SERVING;
+	timer_init(&s->sweep, storage_sweep, s);
+	loop_timer_set(s->loop, &s->sweep,
+	    loop_now_ms(s->loop) + STATE_SWEEP_MS);
+	return 0;
 }
 
+static int
+storage_store(struct state *s)
+{
+	const struct config *c = s->config;
+	const struct store_config config = {
+		.directory_fd = STATE_DIRECTORY_FD,
+		.threads = (unsigned)c->state_threads,
+		.handles_most = (unsigned)s->files_most,
+		.quota_bytes = c->state_quota,
+		.value_most = c->state_value,
+		.page_bytes_most = c->state_page_bytes,
+		.log_commits_most = c->state_history,
+		.log_ms = c->state_history_time,
+		.idem_ms = c->state_idempotency,
+		.idle_ms = c->state_idle,
+	};
+
+	s->engine = &store_sqlite;
+	s->store = s->engine->open(&config, s->loop, s->refusal);
+	return s->store ? 0 : -1;
+}
+
+/* In the order that api.h and store.h say. */
 void
 storage_close(struct state *s)
 {
-	(void)s;
+	loop_timer_clear(s->loop, &s->sweep);
+	if (s->store)
+		s->engine->close(s->store);
+	s->store = NULL;
+	if (s->api)
+		api_close(&s->api);
+	auth_free(&s->auth);
+	ring_free(&s->ring);
 }
 
+static void
+storage_sweep(void *arg)
+{
+	struct state *s = arg;
+
+	loop_timer_set(s->loop, &s->sweep,
+	    loop_now_ms(s->loop) + STATE_SWEEP_MS);
+	if (!s->sweeping &&
+	    s->engine->sweep(s->store, STATE_SWEEP_ROWS, storage_swept, s) == 0)
+		s->sweeping = true;
+}
+
+static void
+storage_swept(void *arg, const struct store_result *result)
+{
+	struct state *s = arg;
+
+	s->sweeping = false;
+	if (result->more && s->phase == STATE_SERVING)
+		loop_timer_set(s->loop, &s->sweep, loop_now_ms(s->loop));
+}
+
+/* ---- what the process is told
+ * ---------------------------------------------------- */
+
+/* A key file that is broken now changes nothing. */
 void
 storage_configure(struct state *s)
 {
-	(void)s;
+	char why[RING_WHY];
+
+	if (!s->api)
+		return;
+	api_configure(s->api, s->config, &s->serve);
+	if (ring_reload(s->ring, clock_unix_ms() / 1000, why) != 0)
+		diag_error("keys of access tokens stay as they were: %s", why);
 }
 
 void
 storage_key(struct state *s)
 {
-	(void)s;
+	if (s->auth &&
+	    auth_invocation_key(s->auth, span_make(s->key, s->key_bytes)) != 0)
+		diag_panic("master sent a key that is none");
 }
 
 void
 storage_drain(struct state *s)
 {
-	(void)s;
+	if (s->api)
+		api_drain(s->api);
 }
