@@ -36,6 +36,7 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
 		return NULL;
 	c->gateway = g;
 	c->tenant = t;
+	c->config = config_hold(g->config);
 	c->uid = (uid_t)m->uid;
 	c->heard_ms = loop_now_ms(g->loop);
 	c->directory_bytes = m->directory.bytes;
@@ -141,7 +142,7 @@ cell_resolved(struct cell *c, const struct message_resolved *m)
 		return;
 	}
 	if (outcome == RESOLVED_FOUND) {
-		f = function_learn(c->tenant, m);
+		f = function_learn(c, m);
 		if (!f) {
 			outcome = RESOLVED_REFUSED;
 			reason = SPAN("its settings are not within the host's "
@@ -391,7 +392,10 @@ cell_close_launchers(struct cell *c, bool idle_only)
 static void
 cell_end(void *arg)
 {
-	free(arg);
+	struct cell *c = arg;
+
+	config_release(&c->config);
+	free(c);
 }
 
 /* Behind what is in `to` already. */

@@ -11,10 +11,11 @@
 #include "gateway/gateway.h"
 
 static struct function *function_new(struct tenant *, struct span name);
-static int function_set(struct function *, const struct message_resolved *,
-    struct settings *);
+static int function_set(struct function *, const struct config *,
+    const struct message_resolved *, struct settings *);
 static void function_unlist(struct function *);
-static struct settings *settings_of(struct gateway *, struct span bytes);
+static struct settings *settings_of(struct gateway *, const struct config *,
+    struct span bytes);
 static struct span name_of(struct span asked);
 
 struct tenant *
@@ -62,19 +63,20 @@ function_find(struct tenant *t, struct span asked)
 }
 
 struct function *
-function_learn(struct tenant *t, const struct message_resolved *m)
+function_learn(struct cell *c, const struct message_resolved *m)
 {
+	struct tenant *t = c->tenant;
 	struct gateway *g = t->gateway;
 	struct map_node *node = map_find(&t->functions, m->name);
 	struct function *f =
 	    node ? MAP_OWNER(node, struct function, node) : NULL;
-	struct settings *settings = settings_of(g, m->settings);
+	struct settings *settings = settings_of(g, c->config, m->settings);
 
 	if (!settings)
 		return NULL;
 	if (!f)
 		f = function_new(t, m->name);
-	if (!f || function_set(f, m, settings) != 0) {
+	if (!f || function_set(f, c->config, m, settings) != 0) {
 		settings_release(&settings);
 		return NULL;
 	}
@@ -108,10 +110,9 @@ function_new(struct tenant *t, struct span name)
 
 /* Takes the settings over when it is 0. */
 static int
-function_set(struct function *f, const struct message_resolved *m,
-    struct settings *settings)
+function_set(struct function *f, const struct config *config,
+    const struct message_resolved *m, struct settings *settings)
 {
-	const struct config *config = function_tenant(f)->gateway->config;
 	char *file = malloc(m->file.bytes + m->ticket.bytes + 1);
 
 	if (!file)
@@ -132,11 +133,13 @@ function_set(struct function *f, const struct message_resolved *m,
 
 /* Those without files share one. */
 static struct settings *
-settings_of(struct gateway *g, struct span bytes)
+settings_of(struct gateway *g, const struct config *config, struct span bytes)
 {
-	if (bytes.bytes == 0)
+	if (bytes.bytes == 0 && config == g->config)
 		return settings_hold(g->settings);
-	return settings_decode(bytes, g->config);
+	if (bytes.bytes == 0)
+		return settings_new(config);
+	return settings_decode(bytes, config);
 }
 
 void

@@ -545,6 +545,7 @@ struct cell {
 	enum cell_state state;
 	struct gateway *gateway; /* borrowed */
 	struct tenant *tenant;	 /* counted there */
+	struct config *config;	 /* ours, a reference: what it was given */
 	struct peer *peer;	 /* ours; NULL when LOST */
 	struct list launchers;
 	struct list idle;
@@ -659,9 +660,9 @@ struct span function_file(const struct function *);
 struct span function_ticket(const struct function *);
 /* What was asked for, if it is known and of this configuration. */
 struct function *function_find(struct tenant *, struct span asked);
-/* From the cell's answer; NULL when its settings are out of range. */
-struct function *function_learn(struct tenant *,
-    const struct message_resolved *);
+/* From the cell's answer, read as the configuration it was given has it; NULL
+ * when its settings are out of range. */
+struct function *function_learn(struct cell *, const struct message_resolved *);
 /* Nothing was started and compared: the next request looks at it again. */
 void function_doubt(struct function *);
 void function_forget(struct tenant *, struct span asked);
