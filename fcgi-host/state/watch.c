@@ -308,7 +308,8 @@ timer_due(void *arg)
 	struct api *api = c->api;
 	uint64_t now_ms = loop_now_ms(api->loop);
 
-	if (!auth_stands(api->auth, &c->access, clock_unix_ms() / 1000)) {
+	if (c->connection->arg == NULL &&
+	    !auth_stands(api->auth, &c->access, clock_unix_ms() / 1000)) {
 		if (c->streams)
 			reply_end(c);
 		else
