@@ -38,6 +38,7 @@ extern const struct command command_plan;
 extern const struct command command_reload;
 extern const struct command command_check;
 extern const struct command command_put;
+extern const struct command command_token;
 
 /* ---- arguments.c: options -------------------------------------------------------- */
 

@@ -30,6 +30,7 @@ enum {
 	TENANT_MOST = 63,
 	CALL_MOST = 128,
 	FUNCTION_MOST = 255,
+	ARGS_MOST = 3072,	  /* bytes; CONTROL_STATE takes as much */
 	SEND_BYTES = 32 * 1024,	  /* in one CONTROL_OUT */
 	PAUSE_BYTES = 256 * 1024, /* waiting for a slow reader before
 					 * more is asked for */
@@ -69,7 +70,9 @@ struct caller {
 	char function[FUNCTION_MOST + 1];
 	char call[CALL_MOST + 1];
 	uint32_t lines;
+	uint32_t flags;
 	bool follow;
+	struct buf args;
 	int fd; /* ours: the socket of `invoke`; -1 */
 
 	enum caller_next next;
@@ -127,6 +130,7 @@ static void caller_status(struct caller *);
 static void caller_list_all(struct caller *, struct span after);
 static void caller_list_on(struct caller *);
 static void caller_logs(struct caller *);
+static void caller_state(struct caller *);
 static void caller_invoke(struct caller *);
 static void caller_put_row(struct caller *, struct span name, struct span file,
     struct span refused);
@@ -443,6 +447,7 @@ control_accept(void *arg, unsigned events)
 	caller->control = c;
 	caller->fd = -1;
 	buf_init(&caller->names, NAMES_MOST);
+	buf_init(&caller->args, ARGS_MOST);
 	timer_init(&caller->limit, caller_limit, caller);
 	if ((c->hooks.caller ? c->hooks.caller : control_caller_of)(fd,
 		&caller->who) != 0) {
@@ -575,7 +580,12 @@ caller_wants(struct caller *c, const struct message_control *m, int *fd)
 	    SPAN_ARGS(m->function));
 	snprintf(c->call, sizeof(c->call), "%.*s", SPAN_ARGS(m->call));
 	c->lines = m->lines;
+	c->flags = m->flags;
 	c->follow = (m->flags & CONTROL_FOLLOW) != 0;
+	if (buf_put(&c->args, m->args) != 0) {
+		caller_end(c, "no memory for what is wanted");
+		return;
+	}
 	if (c->verb == VERB_INVOKE) {
 		c->fd = *fd;
 		*fd = -1;
@@ -606,6 +616,9 @@ caller_refusal(struct caller *c, const struct message_control *m)
 	    span_find(m->tenant, '\0') >= 0 ||
 	    span_find(m->function, '\0') >= 0 || span_find(m->call, '\0') >= 0)
 		return "a name is too long, or has NUL in it";
+	if (m->args.bytes > ARGS_MOST ||
+	    (m->args.bytes > 0 && m->args.data[m->args.bytes - 1] != '\0'))
+		return "the arguments are too long, or without their ends";
 	if (m->tenant.bytes == 0 &&
 	    (m->verb == VERB_INVOKE || m->verb == VERB_PLAN))
 		return "a tenant must be named";
@@ -713,6 +726,9 @@ caller_go(struct caller *c)
 	case VERB_INVOKE:
 		caller_invoke(c);
 		break;
+	case VERB_TOKEN:
+		caller_state(c);
+		break;
 	case VERB_NONE:
 	case VERBS:
 		assert(!"a verb without a row was let through");
@@ -791,6 +807,23 @@ caller_logs(struct caller *c)
 	if (c->control->hooks.tail(c->control->arg, peer_fd(c->peer), &tail) !=
 	    0)
 		caller_end(c, "the log process is being restarted; try again");
+	else
+		caller_gone(c);
+}
+
+static void
+caller_state(struct caller *c)
+{
+	const struct message_control_state m = {
+		.verb = c->verb,
+		.tenant = span_of(c->tenant),
+		.args = buf_span(&c->args),
+		.flags = c->flags,
+	};
+
+	if (c->control->hooks.state(c->control->arg, peer_fd(c->peer), &m) != 0)
+		caller_end(c,
+		    "the state process is being restarted; try again");
 	else
 		caller_gone(c);
 }
@@ -895,6 +928,7 @@ caller_free(void *arg)
 		json_decref(c->facts->root);
 	free(c->facts);
 	buf_free(&c->names);
+	buf_free(&c->args);
 	control_caller_free(&c->who);
 	free(c);
 }

@@ -80,6 +80,9 @@ struct control_hooks {
 	/* Passes a control connection to the log process; the descriptor stays
 	 * control's, which closes it right afterwards. */
 	int (*tail)(void *arg, int fd, const struct message_tail *);
+	/* Passes a verb to the state process, with the control connection or
+	 * what the caller brought; the descriptor stays control's, as above. */
+	int (*state)(void *arg, int fd, const struct message_control_state *);
 	/* Who is connected? NULL: control_caller_of(), the kernel's answer.
 	 * Tests put somebody else here. */
 	int (*caller)(int fd, struct control_caller *);

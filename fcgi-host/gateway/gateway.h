@@ -22,6 +22,7 @@
 #include "ipc/peer.h"
 #include "serve/serve.h"
 #include "wire/fcgi.h"
+#include "wire/jwt.h"
 #include "wire/request_id.h"
 
 #include "gateway/admit.h"
@@ -83,7 +84,9 @@ struct gateway {
 					 * whatever their flags say */
 	struct peer *master;	    /* ours */
 	struct peer *log;	    /* ours, NULL while there is none */
-	char key[32];		    /* of invocation tokens, from master */
+	struct peer *state_peer;    /* ours, NULL while there is none */
+	struct jwt_key *state_key;  /* ours: of invocation tokens, NULL until
+				     * master has sent it */
 	struct control *control;    /* ours */
 	struct config *config;	    /* ours, a reference */
 	struct settings *settings;  /* ours: of a function without files */
@@ -488,6 +491,16 @@ void access_due(void *arg); /* records have waited long enough */
 /* The read end of a run's stderr, which has bytes: true when it was taken. */
 bool access_stderr(const struct request *, int *fd, bool over);
 void access_close(struct gateway *, uint64_t limit_ms);
+
+/* ---- state.c: what functions may do at the state endpoint ------------------------ */
+
+void state_open(struct gateway *, int *fd);    /* a new channel */
+void state_key(struct gateway *, struct span); /* from master */
+/* Passes a verb on, with fd, which stays the caller's: 0 or -1. */
+int state_pass(struct gateway *, int fd, const struct message_control_state *);
+/* Appends a run's token, or nothing when its settings say so; 0 or -1. */
+int state_token(struct request *, uint64_t now_ms, uint64_t deadline_ms,
+    struct buf *);
 
 /* ---- launcher.c: who starts processes ----------------------------------------------
  *

@@ -17,6 +17,7 @@ static int hook_plan(void *, uint64_t ask, struct span tenant);
 static int hook_invoke(void *, int *fd, struct span tenant,
     struct span function);
 static int hook_tail(void *, int fd, const struct message_tail *);
+static int hook_state(void *, int fd, const struct message_control_state *);
 static int errand_new(struct gateway *, enum errand_kind, uint64_t ask,
     struct span tenant);
 
@@ -33,6 +34,7 @@ hooks_open(struct gateway *g)
 		.plan_ask = hook_plan,
 		.invoke = hook_invoke,
 		.tail = hook_tail,
+		.state = hook_state,
 	};
 
 	g->control = control_new(g->loop, GATEWAY_CONTROL_FD, &hooks, g);
@@ -92,6 +94,12 @@ hook_tail(void *arg, int fd, const struct message_tail *m)
 	struct gateway *g = arg;
 
 	return g->log ? peer_send(g->log, MESSAGE_TAIL, m, &fd, 1) : -1;
+}
+
+static int
+hook_state(void *arg, int fd, const struct message_control_state *m)
+{
+	return state_pass(arg, fd, m);
 }
 
 /* ---- to a cell ---------------------------------------------------------------- */

@@ -63,10 +63,9 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 		access_open(g, &fds[0]);
 	else if (type == MESSAGE_WIRE &&
 	    message_wire_decode(body, &wire) == 0 && wire.role == ROLE_STATE)
-		fd_close(&fds[0]);
-	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0 &&
-	    key.key.bytes == sizeof(g->key))
-		memcpy(g->key, key.key.data, sizeof(g->key));
+		state_open(g, &fds[0]);
+	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0)
+		state_key(g, key.key);
 	else
 		return false;
 	return true;

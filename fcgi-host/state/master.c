@@ -6,6 +6,7 @@
 #include "base/diag.h"
 
 #include "state/state.h"
+#include "state/token.h"
 
 static void master_says(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
@@ -70,16 +71,21 @@ master_wire(struct state *s, int *fd)
 	    gateway_says, gateway_gone, s);
 }
 
+/* Verbs of fcgi-hostctl, from who may use them. */
 static void
 gateway_says(void *arg, enum message_type type, struct span body, int *fds,
     size_t fd_count)
 {
-	(void)arg;
-	(void)body;
-	(void)fds;
-	(void)fd_count;
-	diag_warn("the gateway sent a %s, which is not understood",
-	    message_row(type)->name);
+	struct state *s = arg;
+	struct message_control_state m;
+
+	(void)fd_count; /* as the row says */
+	if (type != MESSAGE_CONTROL_STATE ||
+	    message_control_state_decode(body, &m) != 0)
+		diag_error("the gateway sent a malformed %s",
+		    message_row(type)->name);
+	else if (m.verb == VERB_TOKEN)
+		token_control(s->loop, s->ring, &m, &fds[0]);
 }
 
 static void

@@ -127,12 +127,18 @@ ring_revoked(const struct ring *ring, struct span id)
 		   id.bytes) != NULL;
 }
 
+bool
+ring_knows(const struct ring *ring, struct span id)
+{
+	return token_find(ring->book, id) != NULL;
+}
+
 /* ---- changes ---------------------------------------------------------------- */
 
 int
 ring_mint(struct ring *ring, struct buf *out, struct span tenant,
     enum jwt_scope scope, struct span prefix, uint64_t ttl_s, uint64_t now_s,
-    char why[RING_WHY])
+    char id[JWT_ID_MOST + 1], char why[RING_WHY])
 {
 	struct jwt_claims claims = { .kind = JWT_ACCESS,
 		.scope = scope,
@@ -187,6 +193,7 @@ ring_mint(struct ring *ring, struct buf *out, struct span tenant,
 	if (result == 0 && buf_put(out, buf_span(&token)) != 0)
 		result = explain(why, "no room for the token");
 	buf_free(&token);
+	memcpy(id, claims.id, sizeof(claims.id));
 	return result;
 }
 

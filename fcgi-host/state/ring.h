@@ -37,13 +37,14 @@ int ring_reload(struct ring *, uint64_t now_s, char why[RING_WHY]);
 struct jwt_key *const *ring_keys(const struct ring *, size_t *count);
 bool ring_has(const struct ring *, struct span kid, uint64_t now_s);
 bool ring_revoked(const struct ring *, struct span id);
+bool ring_knows(const struct ring *, struct span id); /* it is in the book */
 
 /* What follows: 0, or -1 with the sentence and nothing changed. */
 
-/* Appends a token of that tenant, scope and prefix to `out`. */
+/* Appends a token of that tenant, scope and prefix to `out`; its id is in `id`. */
 int ring_mint(struct ring *, struct buf *out, struct span tenant,
     enum jwt_scope, struct span prefix, uint64_t ttl_s, uint64_t now_s,
-    char why[RING_WHY]);
+    char id[JWT_ID_MOST + 1], char why[RING_WHY]);
 /* Of a token minted here or by who else has a key. */
 int ring_revoke(struct ring *, struct span id, uint64_t now_s,
     char why[RING_WHY]);

@@ -223,7 +223,13 @@ def test_check(host):
 
 @pytest.mark.parametrize("args", [
     [], ["no-such-verb"], ["status", "surplus"], ["invoke"], ["plan"],
-    ["--no-such-option", "status"], ["logs", "-n", "many"]])
+    ["--no-such-option", "status"], ["logs", "-n", "many"], ["token"],
+    ["token", "mint"], ["token", "mint", "--tenant", "a"],
+    ["token", "mint", "--tenant", "A", "--scope", "read"],
+    ["token", "mint", "--tenant", "a", "--scope", "root"],
+    ["token", "mint", "--tenant", "a", "--scope", "read", "--ttl", "0"],
+    ["token", "mint", "--tenant", "a", "--scope", "read", "--ttl", "9"],
+    ["token", "list", "surplus"], ["token", "revoke"], ["token", "burn"]])
 def test_wrong_usage(host, args):
     done = host.ctl(*args, check=False)
     assert done.returncode == 2
@@ -233,7 +239,7 @@ def test_wrong_usage(host, args):
 def test_help_and_version(host):
     text = words(host.ctl("--help"))
     for verb in ("status", "list", "logs", "invoke", "check", "plan",
-                 "reload", "put"):
+                 "reload", "token", "put"):
         assert verb in text
         assert words(host.ctl(verb, "--help"))
     assert "0.1" in words(host.ctl("--version"))
@@ -256,6 +262,7 @@ def test_run_by_environment(host):
 
 VERBS = [["status"], ["list"], ["list", "mine"], ["list", "rogue"],
          ["logs"], ["logs", "mine"], ["logs", "rogue"], ["reload"],
+         ["token", "list"], ["token", "rotate"],
          ["plan", "mine"], ["plan", "rogue"],
          ["invoke", "mine/rogue?head"], ["invoke", "rogue/rogue?head"]]
 

@@ -37,8 +37,9 @@ static struct control *control;
 /* What the hooks were asked. */
 static char asked[256];
 static uint64_t last_ask;
-static int answer;  /* what they return */
-static bool silent; /* they answer later */
+static int answer;	 /* what they return */
+static bool silent;	 /* they answer later */
+static struct span args; /* of what is said */
 static int invoked_fd = -1;
 
 /* What the caller got. */
@@ -201,6 +202,25 @@ tail(void *arg, int fd, const struct message_tail *m)
 	return 0;
 }
 
+static int
+state_verb(void *arg, int fd, const struct message_control_state *m)
+{
+	struct message_control_end end = { .failed = 0, .text = SPAN("") };
+	struct buf out;
+
+	(void)arg;
+	note(verb_row((enum verb)m->verb)->name, m->tenant);
+	if (answer != 0)
+		return answer;
+	assert_true(span_equal(m->args, SPAN("mint\0scope=read\0")));
+	assert_int_equal(m->flags, CONTROL_FOLLOW);
+	buf_init(&out, 4096);
+	message_control_end_encode(&out, &end);
+	assert_true(fd_send(fd, buf_span(&out), NULL, 0) > 0);
+	buf_free(&out);
+	return 0;
+}
+
 static const struct control_hooks hooks = {
 	.status = status,
 	.master_status_ask = master_status_ask,
@@ -211,6 +231,7 @@ static const struct control_hooks hooks = {
 	.plan_ask = plan_ask,
 	.invoke = invoke,
 	.tail = tail,
+	.state = state_verb,
 	.caller = who,
 };
 
@@ -233,6 +254,7 @@ setup(void **state)
 	answer = 0;
 	silent = false;
 	calling = ROOT;
+	args = SPAN("mint\0scope=read\0");
 	return 0;
 }
 
@@ -269,7 +291,8 @@ say(int fd, enum verb verb, const char *tenant, int passed)
 		.function = SPAN("f"),
 		.call = SPAN("01ID"),
 		.lines = 7,
-		.flags = CONTROL_FOLLOW };
+		.flags = CONTROL_FOLLOW,
+		.args = args };
 	struct buf out;
 
 	buf_init(&out, 8192);
@@ -348,6 +371,7 @@ static const struct right_row {
 } rights[] = {
 	{ "status is for operators", VERB_STATUS, false, false },
 	{ "reload is for operators", VERB_RELOAD, false, false },
+	{ "tokens are for operators", VERB_TOKEN, false, false },
 	{ "list is for the tenant's user too", VERB_LIST, false, true },
 	{ "logs are for the tenant's user too", VERB_LOGS, false, true },
 	{ "invoke is for the tenant's user too", VERB_INVOKE, true, true },
@@ -602,6 +626,32 @@ invoke_hands_over_a_stream_socket_and_nothing_else(void **state)
 }
 
 static void
+arguments_are_words_and_not_too_many(void **state)
+{
+	static char long_ones[3073];
+	const struct span bad[] = { SPAN("mint"), SPAN("mint\0x"),
+		span_make(long_ones, sizeof(long_ones)) };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		args = bad[i];
+		call(VERB_TOKEN, "acme");
+		assert_true(failed);
+		assert_string_equal(asked, "");
+	}
+}
+
+static void
+who_asks_state_hears_that_it_is_gone(void **state)
+{
+	(void)state;
+	answer = -1;
+	call(VERB_TOKEN, "acme");
+	assert_true(failed);
+	assert_non_null(strstr(reason, "being restarted"));
+}
+
+static void
 who_has_gone_gets_no_answer(void **state)
 {
 	int fd = call_fd();
@@ -763,6 +813,8 @@ main(void)
 		WITH_CONTROL(a_plan_longer_than_a_message_arrives_whole),
 		WITH_CONTROL(
 		    invoke_hands_over_a_stream_socket_and_nothing_else),
+		WITH_CONTROL(arguments_are_words_and_not_too_many),
+		WITH_CONTROL(who_asks_state_hears_that_it_is_gone),
 		WITH_CONTROL(who_has_gone_gets_no_answer),
 		WITH_CONTROL(an_answer_to_another_question_is_none),
 		WITH_CONTROL(verbs_that_are_none_are_refused),
