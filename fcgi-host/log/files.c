@@ -56,8 +56,10 @@ static void file_close(struct files *, struct file *);
 static void file_flush(struct files *, struct file *);
 static void file_rotate(struct files *, struct file *);
 static void file_path(char path[PATH_ROOM], struct span name, unsigned age);
+static int tenants_make(int directory_fd);
 static int file_open_fd(struct files *, struct span name, bool make,
     uint64_t *size);
+static bool older(const struct stat *, const struct stat *);
 static struct span file_name(const struct file *);
 static void failed(struct files *, struct span name, const char *doing,
     struct span lines);
@@ -74,7 +76,7 @@ files_new(int directory_fd, void (*on_written)(void *, struct span), void *arg)
 	map_init(&fs->map);
 	list_init(&fs->used);
 	list_init(&fs->dirty);
-	if (mkdirat(directory_fd, "tenants", 0750) != 0 && errno != EEXIST)
+	if (tenants_make(directory_fd) != 0)
 		diag_fatal(
 		    "cannot make the directory tenants in the log "
 		    "directory: %s; it must belong to the user of the log "
@@ -195,6 +197,37 @@ files_age(const struct files *fs, struct span name, int fd)
 			return (int)age;
 	}
 	return -1;
+}
+
+int
+files_after(const struct files *fs, struct span name, int fd, bool *lost)
+{
+	char path[PATH_ROOM];
+	struct stat ours, there;
+	int after = -1;
+
+	*lost = false;
+	if (fstat(fd, &ours) != 0)
+		return -1;
+	for (unsigned age = 0; age <= ROTATED_MOST; age++) {
+		file_path(path, name, age);
+		if (fstatat(fs->directory_fd, path, &there,
+			AT_SYMLINK_NOFOLLOW) != 0 ||
+		    (age > 0 && older(&there, &ours)))
+			break;
+		after = (int)age;
+	}
+	/* somebody else may have moved or removed it; we remove the oldest */
+	*lost = ours.st_nlink == 0 && after > 0 && (uint64_t)after >= fs->keep;
+	return after;
+}
+
+static bool
+older(const struct stat *a, const struct stat *b)
+{
+	if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
+		return a->st_mtim.tv_sec < b->st_mtim.tv_sec;
+	return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
 }
 
 /* The open file of that name, now the latest used. */
@@ -341,17 +374,28 @@ file_path(char path[PATH_ROOM], struct span name, unsigned age)
 }
 
 static int
+tenants_make(int directory_fd)
+{
+	return mkdirat(directory_fd, "tenants", 0750) == 0 || errno == EEXIST ?
+	    0 :
+	    -1;
+}
+
+static int
 file_open_fd(struct files *fs, struct span name, bool make, uint64_t *size)
 {
+	int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+	    (make ? O_CREAT : 0);
 	char path[PATH_ROOM];
 	struct stat st;
 	int fd;
 
 	file_path(path, name, 0);
-	fd = openat(fs->directory_fd, path,
-	    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
-		(make ? O_CREAT : 0),
-	    FILE_MODE);
+	fd = openat(fs->directory_fd, path, flags, FILE_MODE);
+	/* somebody may have tidied up */
+	if (fd < 0 && make && errno == ENOENT &&
+	    tenants_make(fs->directory_fd) == 0)
+		fd = openat(fs->directory_fd, path, flags, FILE_MODE);
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		*size = (uint64_t)st.st_size;
 		return fd;
@@ -373,9 +417,13 @@ failed(struct files *fs, struct span name, const char *doing, struct span lines)
 {
 	char path[PATH_ROOM];
 	const char *why = diag_errno();
+	struct stat directory;
 	ptrdiff_t end;
 
 	file_path(path, name, 0);
+	if (fstat(fs->directory_fd, &directory) == 0 && directory.st_nlink == 0)
+		why = "the log directory was removed (option log), so the host "
+		      "has to be started again";
 	if (!fs->failing)
 		diag_error("cannot %s %s: %s; lines are lost until it can be "
 			   "written again",

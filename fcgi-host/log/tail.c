@@ -107,6 +107,7 @@ static void tail_found_tenant(struct tail *, struct span json);
 static void tail_read(struct tail *);
 static void tail_filter(struct tail *, struct span bytes);
 static void tail_at_end(struct tail *);
+static bool tail_go_on(struct tail *);
 static bool tail_send(struct tail *);
 static void tail_end(struct tail *, const char *reason);
 static void tail_send_end(struct tail *);
@@ -587,24 +588,9 @@ static void
 tail_at_end(struct tail *t)
 {
 	const struct recent *recent;
-	int age = 0;
 
-	if (t->start.fd >= 0)
-		age = files_age(t->all->files, tail_name(t), t->start.fd);
-	if (age != 0) {
-		fd_close(&t->start.fd);
-		t->start.fd = age < 0 ?
-		    -1 :
-		    files_open(t->all->files, tail_name(t), (unsigned)age - 1);
-		t->start.offset = 0;
-		if (t->start.fd < 0)
-			tail_end(t,
-			    "the log was rotated faster than it was "
-			    "read; lines are missing");
-		else
-			tail_soon(t);
+	if (t->start.fd >= 0 && tail_go_on(t))
 		return;
-	}
 	if (t->call[0] && !t->seen && (recent = recent_find(t->all, t))) {
 		buf_put_string(&t->out, recent->line);
 		tail_end(t, NULL);
@@ -622,6 +608,39 @@ tail_at_end(struct tail *t)
 		tail_move(t, TAIL_WAITING);
 	if (t->call[0] && !t->seen)
 		loop_timer_set(t->all->loop, &t->limit, t->known_by_ms);
+}
+
+/* Is there more behind the end of this file: in the one after it, or in itself,
+ * because somebody emptied it? */
+static bool
+tail_go_on(struct tail *t)
+{
+	struct span name = tail_name(t);
+	int fd = t->start.fd, age = files_age(t->all->files, name, fd);
+	bool lost = false;
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size < t->start.offset) {
+		t->start.offset = 0;
+		tail_soon(t);
+		return true;
+	}
+	if (age == 0)
+		return false;
+	age = age > 0 ? age - 1 : files_after(t->all->files, name, fd, &lost);
+	if (age < 0) /* what comes is written to it still */
+		return false;
+	t->start.fd =
+	    lost ? -1 : files_open(t->all->files, name, (unsigned)age);
+	t->start.offset = 0;
+	fd_close(&fd);
+	if (t->start.fd < 0)
+		tail_end(t,
+		    "the log was rotated faster than it was "
+		    "read; lines are missing");
+	else
+		tail_soon(t);
+	return true;
 }
 
 /* All of `out`; false when the listener takes no more now, or has gone. */

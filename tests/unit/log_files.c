@@ -294,6 +294,24 @@ reopening_follows_a_file_that_was_moved_away(void **state)
 }
 
 static void
+a_directory_that_was_tidied_away_is_made_again(void **state)
+{
+	struct files *files = files_here(1 << 20, 3);
+
+	(void)state;
+	files_put(files, SPAN("acme"), SPAN("a\n"), FILES_MAKE);
+	files_flush(files);
+	assert_int_equal(unlinkat(directory_fd, "tenants/acme.log", 0), 0);
+	assert_int_equal(unlinkat(directory_fd, "tenants", AT_REMOVEDIR), 0);
+	files_reopen(files);
+	assert_int_equal(files_put(files, SPAN("acme"), SPAN("b\n"),
+			     FILES_MAKE),
+	    0);
+	files_free(&files);
+	assert_string_equal(content("tenants/acme.log"), "b\n");
+}
+
+static void
 a_thousand_tenants_need_few_descriptors(void **state)
 {
 	struct files *files = files_here(1 << 20, 3);
@@ -390,6 +408,7 @@ main(void)
 		IN_A_DIRECTORY(fewer_kept_files_take_effect),
 		IN_A_DIRECTORY(a_file_is_continued_after_a_restart),
 		IN_A_DIRECTORY(reopening_follows_a_file_that_was_moved_away),
+		IN_A_DIRECTORY(a_directory_that_was_tidied_away_is_made_again),
 		IN_A_DIRECTORY(a_thousand_tenants_need_few_descriptors),
 		IN_A_DIRECTORY(a_link_is_not_followed),
 		IN_A_DIRECTORY(a_full_disk_leaves_whole_lines_and_heals),

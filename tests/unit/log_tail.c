@@ -328,6 +328,80 @@ who_is_overtaken_by_rotation_is_told(void **state)
 }
 
 static void
+path_of(char path[128], const char *name)
+{
+	snprintf(path, 128, "%s/tenants/%s", directory, name);
+}
+
+/* As logrotate does it, with USR1 behind; and older files are not repeated. */
+static void
+following_goes_on_when_somebody_renames_the_file(void **state)
+{
+	static const struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+	char from[128], to[128];
+	int fd;
+
+	(void)state;
+	put("acme", "zero\n");
+	path_of(from, "acme.log");
+	path_of(to, "acme.log.1");
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(utimensat(AT_FDCWD, to, old, 0), 0);
+	files_reopen(files);
+	put("acme", "one\n");
+	fd = listener("acme", "", 1, true);
+	until_text(fd, "one\n");
+	path_of(to, "acme.log-20261123");
+	assert_int_equal(rename(from, to), 0);
+	put("acme", "two\n");
+	until_text(fd, "one\ntwo\n");
+	files_reopen(files);
+	loop_once(loop, 0);
+	put("acme", "three\n");
+	until_text(fd, "one\ntwo\nthree\n");
+	put("acme", "four\n");
+	until_text(fd, "one\ntwo\nthree\nfour\n");
+	close(fd);
+}
+
+static void
+following_goes_on_when_somebody_removes_the_file(void **state)
+{
+	char path[128];
+	int fd;
+
+	(void)state;
+	put("acme", "one\n");
+	fd = listener("acme", "", 1, true);
+	until_text(fd, "one\n");
+	path_of(path, "acme.log");
+	assert_int_equal(unlink(path), 0);
+	put("acme", "two\n");
+	until_text(fd, "one\ntwo\n");
+	files_reopen(files);
+	put("acme", "three\n");
+	until_text(fd, "one\ntwo\nthree\n");
+	close(fd);
+}
+
+static void
+following_begins_anew_when_somebody_empties_the_file(void **state)
+{
+	char path[128];
+	int fd;
+
+	(void)state;
+	put("acme", "a line before\n");
+	fd = listener("acme", "", 1, true);
+	until_text(fd, "a line before\n");
+	path_of(path, "acme.log");
+	assert_int_equal(truncate(path, 0), 0);
+	put("acme", "two\n");
+	until_text(fd, "a line before\ntwo\n");
+	close(fd);
+}
+
+static void
 a_listener_that_reads_nothing_holds_up_nobody(void **state)
 {
 	static char junk[1000];
@@ -558,6 +632,10 @@ main(void)
 		WITH_TAILS(following_begins_before_there_is_a_file),
 		WITH_TAILS(following_goes_on_over_a_rotation),
 		WITH_TAILS(who_is_overtaken_by_rotation_is_told),
+		WITH_TAILS(following_goes_on_when_somebody_renames_the_file),
+		WITH_TAILS(following_goes_on_when_somebody_removes_the_file),
+		WITH_TAILS(
+		    following_begins_anew_when_somebody_empties_the_file),
 		WITH_TAILS(a_listener_that_reads_nothing_holds_up_nobody),
 		WITH_TAILS(a_call_is_shown_whole_and_alone),
 		WITH_TAILS(a_call_is_found_across_rotated_files),
