@@ -175,9 +175,15 @@ fuzz_main := $(if $(filter fuzz,$(FLAVOUR)),,$(BUILD)/objects/fuzz/replay.o)
 $(BUILD)/objects/fuzz/%.o: tests/fuzz/%.c | packages-build
 	@mkdir -p $(@D)
 	$(COMPILE)
-$(BUILD)/replay/%: $(BUILD)/objects/fuzz/fuzz_%.o $(fuzz_main) $(archives)
-	@mkdir -p $(@D)
-	$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) $(SYSTEM_LIBRARIES)
+# As for units: fuzz_state_route.c is linked with that folder's objects.
+define replay_rule
+$(BUILD)/replay/$(1): $(BUILD)/objects/fuzz/fuzz_$(1).o $(fuzz_main) \
+    $(if $(call folder_of,$(1)),$(filter-out %/main.o,\
+    $(call objects,$(call folder_of,$(1))))) $(archives)
+	@mkdir -p $$(@D)
+	$$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) $$(SYSTEM_LIBRARIES)
+endef
+$(foreach f,$(fuzzers),$(eval $(call replay_rule,$(f))))
 
 PYTEST = FLAVOUR=$(FLAVOUR) /usr/bin/python3 -B -m pytest -q \
 	-p no:cacheprovider tests/e2e $(ARGS)
