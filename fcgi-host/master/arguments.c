@@ -45,9 +45,10 @@ static const struct row rows[] = {
 	{ "log", 0, "DIR", "directory of the log files", TEXT(log) },
 	{ "state", 0, "DIR",
 	    "directory of what must outlive a reboot: the user ids given to "
-	    "tenants; else the run directory", TEXT(state) },
+	    "tenants, and what functions keep; else the run directory",
+	    TEXT(state) },
 	{ "libexec", 0, "DIR",
-	    "where fcgi-host-gateway, -log and -cell are; else beside this "
+	    "where fcgi-host-gateway, -log, -state and -cell are; else beside this "
 	    "program or in ../libexec/fcgi-host", TEXT(libexec) },
 	{ "verbose", 'v', NULL, "say more on stderr",
 	    TEXT(verbose) },
@@ -57,6 +58,10 @@ static const struct row rows[] = {
 	{ "nginx", 0, NULL,
 	    "with -n: print the limits nginx needs (fcgi-host-limits.conf)",
 	    .task = TASK_NGINX },
+	{ "nginx-state", 0, NULL,
+	    "with -n: print those of the state endpoint "
+	    "(fcgi-host-state-limits.conf)",
+	    .task = TASK_NGINX_STATE },
 	{ "help-options", 0, NULL, "every option of the configuration file",
 	    .print = config_print_help },
 	{ "print-config", 0, NULL,

@@ -40,6 +40,7 @@ run(const struct arguments *a)
 		return print(a->print);
 	case TASK_CHECK:
 	case TASK_NGINX:
+	case TASK_NGINX_STATE:
 		return check(a);
 	case TASK_SERVE:
 		return serve(a);
@@ -76,6 +77,8 @@ check(const struct arguments *a)
 		status = EXIT_FAILURE;
 	} else if (a->task == TASK_NGINX) {
 		nginx_print(c, &text);
+	} else if (a->task == TASK_NGINX_STATE) {
+		nginx_print_state(c, &text);
 	} else {
 		buf_printf(&text, "%s: the configuration is good\n",
 		    a->config_file ? a->config_file : "defaults");

@@ -26,6 +26,7 @@ enum task {
 	TASK_SERVE,
 	TASK_CHECK, /* -n */
 	TASK_NGINX, /* -n --nginx */
+	TASK_NGINX_STATE,
 	TASK_PRINT, /* help and the like: `print` writes it */
 };
 
@@ -87,8 +88,10 @@ bool trust_only_owner_writes(const struct stat *);
 
 /* ---- nginx.c ------------------------------------------------------------- */
 
-/* The limits nginx needs to agree with, as its directives. Pure. */
+/* The limits nginx needs to agree with, as its directives: of functions, and of
+ * the state endpoint. Pure. */
 void nginx_print(const struct config *, struct buf *);
+void nginx_print_state(const struct config *, struct buf *);
 
 /* ---- rundir.c: the directory of sockets ---------------------------------- */
 

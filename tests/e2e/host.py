@@ -242,9 +242,11 @@ class Host:
                                     "worker_processes 1")
             (to / source.name.replace("run.conf.in", "nginx.conf")) \
                 .write_text(text)
-        limits = subprocess.run(
-            self.command("-n", "--nginx"), check=True, capture_output=True)
-        (to / "fcgi-host-limits.conf").write_bytes(limits.stdout)
+        for option, name in (("--nginx", "limits"),
+                             ("--nginx-state", "state-limits")):
+            limits = subprocess.run(self.command("-n", option), check=True,
+                                    capture_output=True)
+            (to / f"fcgi-host-{name}.conf").write_bytes(limits.stdout)
         return to
 
     def start_nginx(self):

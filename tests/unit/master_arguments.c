@@ -38,6 +38,8 @@ static const struct row rows[] = {
 	{ "short ones together", { "-nvc", "a.conf" }, .task = TASK_CHECK,
 	    .config_file = "a.conf", .verbose = true },
 	{ "nginx's limits", { "-n", "--nginx" }, .task = TASK_NGINX },
+	{ "nginx's limits of the state endpoint", { "-n", "--nginx-state" },
+	    .task = TASK_NGINX_STATE },
 	{ "nginx's limits, in the other order", { "--nginx", "-n" },
 	    .task = TASK_NGINX },
 	{ "help counts before all", { "-n", "--help", "--nginx" },
