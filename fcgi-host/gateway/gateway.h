@@ -473,6 +473,16 @@ void request_done(struct request *, enum end, uint32_t app_status);
 void request_spare_free(struct gateway *);
 const char *request_state_name(enum request_state);
 
+/* Among the files of a request: request.c, request_read.c, request_start.c and
+ * request_end.c. */
+void request_move(struct request *, enum request_state);
+uint64_t request_due_after(uint64_t now_ms, uint64_t limit_ms);
+void request_over(void *request); /* at the end of the batch */
+void request_route(struct request *);
+void request_unwait(struct request *);
+void request_give_slot(struct request *); /* if it has one */
+void request_gone(struct request *);
+
 /* ---- access.c: what the log process is told -------------------------------------- */
 
 enum {
