@@ -109,6 +109,8 @@ host_variables(struct writer *w, const struct environment_facts *facts)
 	put(w, SPAN("FN_NAME"), facts->function_name);
 	if (facts->deadline_unix_ms > 0)
 		put_number(w, SPAN("FN_DEADLINE_MS"), facts->deadline_unix_ms);
+	if (facts->token.bytes > 0)
+		put(w, SPAN("FN_TOKEN"), facts->token);
 	put(w, SPAN("TRACEPARENT"), facts->trace_parent);
 	/* php-cgi runs nothing without it; others read it after a redirect. */
 	put_number(w, SPAN("REDIRECT_STATUS"),

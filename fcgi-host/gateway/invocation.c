@@ -179,12 +179,13 @@ write_start(struct request *r, struct message_start *start, const char **why)
 {
 	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
 	static struct buf args = { .ceiling = ENVIRONMENT_MOST };
+	static struct buf token = { .ceiling = JWT_MOST };
 	const struct settings *s = r->settings;
 	const struct config *config = r->gateway->config;
 	const struct grant *grant =
 	    config_grant(config, tenant_name(r->tenant));
-	uint64_t time_ms = s->limits[LIMIT_time];
-	const struct environment_facts facts = {
+	uint64_t time_ms = s->limits[LIMIT_time], now_ms = clock_unix_ms();
+	struct environment_facts facts = {
 		.params = request_pairs(r),
 		.route = &r->route,
 		.method = r->method,
@@ -198,7 +199,7 @@ write_start(struct request *r, struct message_start *start, const char **why)
 		.file = function_file(r->function),
 		.request_id = span_make(r->name, REQUEST_ID_CHARS),
 		.function_name = function_name(r->function),
-		.deadline_unix_ms = time_ms ? clock_unix_ms() + time_ms : 0,
+		.deadline_unix_ms = time_ms ? now_ms + time_ms : 0,
 		.trace_parent = span_make(r->trace, 55),
 		.server_software = SPAN("fcgi-host"),
 		.settings = s,
@@ -211,6 +212,12 @@ write_start(struct request *r, struct message_start *start, const char **why)
 
 	buf_clear(&environment);
 	buf_clear(&args);
+	buf_clear(&token);
+	if (state_token(r, now_ms, facts.deadline_unix_ms, &token) != 0) {
+		*why = "no token for its state can be made";
+		return -1;
+	}
+	facts.token = buf_span(&token);
 	if (environment_write(&environment, &facts, why) != 0)
 		return -1;
 	put_args(&args, &s->args);

@@ -77,6 +77,8 @@ static const struct env_row {
 	{ "nor those for the host", "FN_PREFIX=/\n", "FN_PREFIX", NULL },
 	{ "R17: the host's own names begin FN_", "FN_TENANT=evil\n",
 	    "FN_TENANT", "acme" },
+	{ "the token for its state", "FN_TOKEN=evil\nHTTP_FN_TOKEN=evil\n",
+	    "FN_TOKEN", "the.state.token" },
 	{ "the deadline is absolute", "", "FN_DEADLINE_MS", "1790000010000" },
 	{ "HTTPS", "HTTPS=on\n", "HTTPS", "on" },
 	{ "HTTPS is absent without it", "HTTPS=\n", "HTTPS", NULL },
@@ -129,6 +131,7 @@ facts_of(const struct route *route)
 		.request_id = SPAN("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
 		.function_name = SPAN("hello"),
 		.deadline_unix_ms = 1790000010000,
+		.token = SPAN("the.state.token"),
 		.server_software = SPAN("fcgi-host"),
 		.settings = &settings,
 		.granted = &granted_strings,
@@ -188,7 +191,8 @@ static void
 test_absent(void **state)
 {
 	static const char *const names[] = { "CONTENT_LENGTH", "PATH_INFO",
-		"PATH_TRANSLATED", "FN_DEADLINE_MS", "REDIRECT_URL" };
+		"PATH_TRANSLATED", "FN_DEADLINE_MS", "FN_TOKEN",
+		"REDIRECT_URL" };
 	struct route bare = route;
 	struct environment_facts facts = facts_of(&bare);
 	const char *why;
@@ -199,6 +203,7 @@ test_absent(void **state)
 	bare.path_info = SPAN("");
 	facts.has_body = false;
 	facts.deadline_unix_ms = 0;
+	facts.token = SPAN("");
 	buf_init(&out, ENVIRONMENT_MOST);
 	assert_int_equal(environment_write(&out, &facts, &why), 0);
 	for (size_t i = 0; i < COUNT(names); i++)
