@@ -131,6 +131,7 @@ static void caller_list_all(struct caller *, struct span after);
 static void caller_list_on(struct caller *);
 static void caller_logs(struct caller *);
 static void caller_state(struct caller *);
+static void caller_state_connect(struct caller *);
 static void caller_invoke(struct caller *);
 static void caller_put_row(struct caller *, struct span name, struct span file,
     struct span refused);
@@ -586,7 +587,7 @@ caller_wants(struct caller *c, const struct message_control *m, int *fd)
 		caller_end(c, "no memory for what is wanted");
 		return;
 	}
-	if (c->verb == VERB_INVOKE) {
+	if (c->verb == VERB_INVOKE || c->verb == VERB_STATE) {
 		c->fd = *fd;
 		*fd = -1;
 	}
@@ -729,6 +730,9 @@ caller_go(struct caller *c)
 	case VERB_TOKEN:
 		caller_state(c);
 		break;
+	case VERB_STATE:
+		caller_state_connect(c);
+		break;
 	case VERB_NONE:
 	case VERBS:
 		assert(!"a verb without a row was let through");
@@ -826,6 +830,27 @@ caller_state(struct caller *c)
 		    "the state process is being restarted; try again");
 	else
 		caller_gone(c);
+}
+
+/* What the caller brought is his connection to the state process from now on. */
+static void
+caller_state_connect(struct caller *c)
+{
+	const struct message_control_state m = {
+		.verb = c->verb,
+		.tenant = span_of(c->tenant),
+		.args = buf_span(&c->args),
+		.flags = c->flags,
+	};
+
+	if (c->fd < 0 || !is_connection(c->fd))
+		caller_end(c, "state needs a connected Unix stream socket");
+	else if (c->control->hooks.state(c->control->arg, c->fd, &m) != 0)
+		caller_end(c,
+		    "the state process is being restarted; try again");
+	else
+		caller_end(c, NULL);
+	fd_close(&c->fd); /* the end of state's is the end */
 }
 
 static void

@@ -23,6 +23,7 @@ const struct serve_hooks api_hooks = {
 	.body_end = body_end,
 	.room = room,
 	.abort = gone,
+	.closed = host_closed,
 };
 
 struct api *

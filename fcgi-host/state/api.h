@@ -183,7 +183,7 @@ struct call {
 	/* what is sent */
 	struct buf out; /* while it is put together */
 	int file;	/* ours, or -1 */
-	uint64_t file_left;
+	uint64_t file_left; /* to be sent; BODY: has come */
 	char file_name[32];
 };
 
@@ -205,6 +205,11 @@ void call_commit(struct call *, call_fn *then);
 void call_changes(struct call *, call_fn *then);
 void call_usage(struct call *, call_fn *then);
 void call_backup(struct call *, struct span name, call_fn *then);
+void call_restore(struct call *, struct span name, call_fn *then);
+void call_check(struct call *, bool deep, call_fn *then);
+void call_drop(struct call *, call_fn *then);
+void call_tenants(struct call *, struct span after, size_t limit,
+    call_fn *then);
 
 /* False when it was answered with 403, or 400 for a key above state.key. */
 bool call_may_read(struct call *, struct span key);
@@ -282,5 +287,18 @@ void export_clean(struct api *); /* what a process before us left */
 void export_get(struct call *);
 void export_room(struct call *);
 void export_discard(struct call *); /* nobody wants it */
+
+/* ---- host.c: what only the host's own connections may ask ------------------------------- */
+
+/* Takes *fd and serves one request on it, of this tenant's administrator. No
+ * tenant: only what is about all of them. 0 or -1. */
+int host_serve(struct serve *, int *fd, struct span tenant);
+void host_closed(struct connection *); /* for the hook closed */
+void host_restore_begin(struct call *);
+void host_restore_body(struct call *, struct span);
+void host_restore(struct call *);
+void host_check(struct call *);
+void host_drop(struct call *);
+void host_tenants(struct call *);
 
 #endif

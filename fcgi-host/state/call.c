@@ -47,6 +47,10 @@ static void (*const handlers[ROUTES])(struct call *) = {
 	[ROUTE_WATCH] = watch_get,
 	[ROUTE_USAGE] = about_usage,
 	[ROUTE_EXPORT] = export_get,
+	[ROUTE_CHECK] = host_check,
+	[ROUTE_RESTORE] = host_restore,
+	[ROUTE_DROP] = host_drop,
+	[ROUTE_TENANTS] = host_tenants,
 };
 
 static void check(const struct call *);
@@ -127,7 +131,8 @@ check(const struct call *c)
 {
 	assert((c->connection == NULL) ==
 	    (c->state == CALL_ORPHAN || c->state == CALL_OVER));
-	assert(c->file < 0 || c->state == CALL_SENDING);
+	assert(c->file < 0 || c->state == CALL_SENDING ||
+	    c->state == CALL_BODY);
 	assert(!c->streams || c->state == CALL_STORE ||
 	    c->state == CALL_WAITING);
 	assert(c->watched == NULL || c->state == CALL_STORE ||
@@ -147,6 +152,7 @@ call_over(struct call *c)
 	api->bodies -= c->body_reserved;
 	c->body_reserved = 0;
 	fd_close(&c->file);
+	export_discard(c);
 	query_free(&c->query);
 	orders_free(&c->orders);
 	buf_free(&c->body);
@@ -357,11 +363,12 @@ static void
 expect_body(struct call *c)
 {
 	const struct config *config = c->api->config;
+	enum route_body body = route_row(c->target.route)->body;
 	uint64_t bytes = 0;
 
-	c->body_most = route_row(c->target.route)->body == BODY_VALUE ?
-	    (uint64_t)config->state_value :
-	    (uint64_t)config->state_atomic_body;
+	c->body_most = body == BODY_VALUE ? (uint64_t)config->state_value :
+	    body == BODY_JSON ? (uint64_t)config->state_atomic_body :
+				INT64_MAX;
 	buf_init(&c->body, c->body_most);
 	if (c->length.bytes > 0 &&
 	    span_number(c->length, INT64_MAX, &bytes) != 0) {
@@ -377,6 +384,8 @@ expect_body(struct call *c)
 	timer_init(&c->timer, upload_ended, c);
 	loop_timer_set(c->api->loop, &c->timer,
 	    loop_now_ms(c->api->loop) + API_UPLOAD_MS);
+	if (body == BODY_COPY)
+		host_restore_begin(c);
 }
 
 void
@@ -400,6 +409,10 @@ call_body(struct call *c, struct span bytes)
 
 	if (c->state != CALL_BODY) /* a body that nobody takes */
 		return;
+	if (route_row(c->target.route)->body == BODY_COPY) {
+		host_restore_body(c, bytes);
+		return;
+	}
 	if (bytes.bytes > c->body_most - buf_bytes(&c->body)) {
 		call_too_large(c, buf_bytes(&c->body) + bytes.bytes);
 		return;
@@ -425,7 +438,7 @@ call_body_end(struct call *c)
 	/* A client that went away in the middle has not asked for that. */
 	if (c->length.bytes > 0 &&
 	    (span_number(c->length, INT64_MAX, &bytes) != 0 ||
-		bytes != buf_bytes(&c->body))) {
+		bytes != buf_bytes(&c->body) + c->file_left)) {
 		reply_problem(c, PROBLEM_BAD_BODY,
 		    "the body ended before its Content-Length");
 		return;
@@ -504,6 +517,48 @@ call_backup(struct call *c, struct span name, call_fn *then)
 	    api->engine->backup(api->store, call_tenant(c), api->exports_fd,
 		name, answered, c),
 	    then);
+}
+
+void
+call_restore(struct call *c, struct span name, call_fn *then)
+{
+	struct api *api = c->api;
+
+	asked(c,
+	    api->engine->restore(api->store, call_tenant(c), api->exports_fd,
+		name, answered, c),
+	    then);
+}
+
+void
+call_check(struct call *c, bool deep, call_fn *then)
+{
+	struct api *api = c->api;
+
+	asked(c,
+	    api->engine->check(api->store, call_tenant(c), deep, answered, c),
+	    then);
+}
+
+void
+call_drop(struct call *c, call_fn *then)
+{
+	struct api *api = c->api;
+
+	c->tenant = (struct store_tenant){ .op = STORE_TENANT_DROP };
+	asked(c,
+	    api->engine->tenant(api->store, call_tenant(c), &c->tenant,
+		answered, c),
+	    then);
+}
+
+void
+call_tenants(struct call *c, struct span after, size_t limit, call_fn *then)
+{
+	struct api *api = c->api;
+
+	asked(c,
+	    api->engine->tenants(api->store, after, limit, answered, c), then);
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 
+#include "state/api.h"
 #include "state/state.h"
 #include "state/token.h"
 
@@ -86,6 +87,10 @@ gateway_says(void *arg, enum message_type type, struct span body, int *fds,
 		    message_row(type)->name);
 	else if (m.verb == VERB_TOKEN)
 		token_control(s->loop, s->ring, &m, &fds[0]);
+	else if (m.verb == VERB_STATE && s->api)
+		host_serve(&s->serve, &fds[0], m.tenant);
+	else if (m.verb == VERB_STATE) /* to hear why not */
+		connection_new(&s->serve, &fds[0], true, NULL);
 }
 
 static void

@@ -31,6 +31,7 @@ static const struct query_row {
 #define MEMBER_limit limit
 #define MEMBER_reverse reverse
 #define MEMBER_values values
+#define MEMBER_deep deep
 #define MEMBER_prefix prefix
 #define MEMBER_start start
 #define MEMBER_end end

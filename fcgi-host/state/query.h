@@ -41,6 +41,7 @@ struct query {
 	uint64_t limit;
 	bool reverse;
 	bool values;
+	bool deep;
 	struct span prefix; /* SPAN_NONE when not given, as the next */
 	struct span start;
 	struct span end;

@@ -16,7 +16,7 @@ enum method { METHOD_GET, METHOD_PUT, METHOD_POST, METHOD_DELETE, METHODS };
 /* HOST: not for tokens, but for connections that the host made itself. */
 enum scope { SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN, SCOPE_HOST };
 
-enum route_body { BODY_NONE, BODY_VALUE, BODY_JSON };
+enum route_body { BODY_NONE, BODY_VALUE, BODY_JSON, BODY_COPY };
 
 enum route {
 #define ROUTE(NAME, ...) ROUTE_##NAME,

@@ -354,7 +354,7 @@ call(enum verb verb, const char *tenant)
 {
 	int fd = call_fd(), pair[2] = { -1, -1 };
 
-	if (verb == VERB_INVOKE)
+	if (verb == VERB_INVOKE || verb == VERB_STATE)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	say(fd, verb, tenant, pair[0]);
 	fd_close(&pair[0]);
@@ -372,6 +372,7 @@ static const struct right_row {
 	{ "status is for operators", VERB_STATUS, false, false },
 	{ "reload is for operators", VERB_RELOAD, false, false },
 	{ "tokens are for operators", VERB_TOKEN, false, false },
+	{ "state is for the tenant's user too", VERB_STATE, false, true },
 	{ "list is for the tenant's user too", VERB_LIST, false, true },
 	{ "logs are for the tenant's user too", VERB_LOGS, false, true },
 	{ "invoke is for the tenant's user too", VERB_INVOKE, true, true },
