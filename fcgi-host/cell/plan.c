@@ -178,7 +178,7 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 {
 	const struct grant *grant =
 	    config_grant(config, span_of(facts->tenant));
-	char tmp_options[64], data[4096];
+	char tmp_options[64], data[4096], fn[4096];
 
 	snprintf(tmp_options, sizeof(tmp_options), "size=%ju,mode=1777",
 	    (uintmax_t)config->tmp_size);
@@ -201,6 +201,10 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 	plan_paths(p, PLAN_READ, &config->cell_paths, "cell.paths");
 	if (grant)
 		plan_paths(p, PLAN_READ, &grant->read, "tenants.read");
+	/* the directory: a socket mounted by itself would be the old one as
+	 * soon as the web server makes a new one */
+	snprintf(fn, sizeof(fn), "%s/fn", config->run);
+	plan_add(p, PLAN_MAYBE, fn, NULL);
 	if (facts->directory) {
 		snprintf(data, sizeof(data), "%s/data", facts->directory);
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);

@@ -111,6 +111,9 @@ host_variables(struct writer *w, const struct environment_facts *facts)
 		put_number(w, SPAN("FN_DEADLINE_MS"), facts->deadline_unix_ms);
 	if (facts->token.bytes > 0)
 		put(w, SPAN("FN_TOKEN"), facts->token);
+	put_joined(w, SPAN("FN_SOCKET"), facts->run, SPAN("/fn/fn.sock"),
+	    SPAN(""));
+	put(w, SPAN("FN_STATE_URL"), SPAN("http://fn/state/v1"));
 	put(w, SPAN("TRACEPARENT"), facts->trace_parent);
 	/* php-cgi runs nothing without it; others read it after a redirect. */
 	put_number(w, SPAN("REDIRECT_STATUS"),
@@ -163,11 +166,15 @@ server_variables(struct writer *w, const struct environment_facts *facts)
 	for (size_t i = 0; i < ELEMENTS(server_names); i++) {
 		struct span value = request_params_get(params, server_names[i]);
 
-		if (value.bytes > 0)
+		if (value.bytes > 0 && !span_starts(value, SPAN("unix:")))
 			put(w, server_names[i], value);
 	}
-	if (address.bytes == 0)
+	/* Who comes by fn.sock has no address, but is of this machine (N1). */
+	if (address.bytes == 0 || span_starts(address, SPAN("unix:"))) {
 		address = SPAN("127.0.0.1");
+		if (request_params_get(params, SPAN("SERVER_PORT")).bytes == 0)
+			put(w, SPAN("SERVER_PORT"), SPAN("80"));
+	}
 	put(w, SPAN("REMOTE_ADDR"), address);
 	put(w, SPAN("REMOTE_HOST"), host.bytes > 0 ? host : address);
 	if (name.bytes > 0 && name.data[0] != '[' && span_find(name, ':') >= 0)

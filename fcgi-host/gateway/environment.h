@@ -41,6 +41,7 @@ struct environment_facts {
 	struct span function_name;
 	uint64_t deadline_unix_ms; /* 0: none */
 	struct span token;	   /* for the state endpoint; empty: none */
+	struct span run;	   /* directory, with fn/fn.sock in it */
 	struct span trace_parent;
 	struct span server_software;
 	const struct settings *settings;

@@ -200,6 +200,7 @@ write_start(struct request *r, struct message_start *start, const char **why)
 		.request_id = span_make(r->name, REQUEST_ID_CHARS),
 		.function_name = function_name(r->function),
 		.deadline_unix_ms = time_ms ? now_ms + time_ms : 0,
+		.run = span_of(config->run),
 		.trace_parent = span_make(r->trace, 55),
 		.server_software = SPAN("fcgi-host"),
 		.settings = s,

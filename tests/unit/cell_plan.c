@@ -48,7 +48,8 @@ static const char mounts[] = "private /\n"
 			     "link /dev/stderr -> /proc/self/fd/2\n"
 			     "link /dev/shm -> /tmp\n"
 			     "link /var/tmp -> /tmp\n"
-			     "proc /proc hidepid=2,subset=pid\n";
+			     "proc /proc hidepid=2,subset=pid\n"
+			     "maybe /run/fcgi-host/fn\n";
 
 static const char pivot[] = "pivot\n"
 			    "readonly /dev\n"
@@ -173,7 +174,8 @@ paths_come_before_what_is_in_them(void **state)
 	(void)state;
 	config->cell_paths = (struct strings){ some_paths, 3 };
 	assert_has(printed(&facts, config),
-	    "read /srv/a\nread /srv/b\nread /srv/b/c\ntenant /f/acme\n");
+	    "read /srv/a\nread /srv/b\nread /srv/b/c\n"
+	    "maybe /run/fcgi-host/fn\ntenant /f/acme\n");
 	config->cell_paths = kept;
 	config_release(&config);
 }
@@ -196,8 +198,8 @@ grants_are_the_tenants_own(void **state)
 	config->grants = &grant;
 	config->grant_count = 1;
 	assert_has(printed(&facts, config),
-	    "read /srv/git\ntenant /f/git\ndata /f/git/data\nwrite /srv/a\n"
-	    "pivot\n");
+	    "read /srv/git\nmaybe /run/fcgi-host/fn\ntenant /f/git\n"
+	    "data /f/git/data\nwrite /srv/a\npivot\n");
 	facts.tenant = "other";
 	assert_null(strstr(printed(&facts, config), "/srv/"));
 	config->grants = NULL;
@@ -218,7 +220,8 @@ link_targets_are_shown_unless_they_are(void **state)
 	(void)state;
 	config->link_targets = (struct strings){ targets, 3 };
 	assert_has(printed(&facts, config),
-	    "subset=pid\nmaybe /opt/cgi\nmaybe /usrlocal\ntenant");
+	    "subset=pid\nmaybe /opt/cgi\nmaybe /usrlocal\n"
+	    "maybe /run/fcgi-host/fn\ntenant");
 	config->link_targets = kept;
 	config_release(&config);
 }
