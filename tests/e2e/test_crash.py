@@ -163,6 +163,23 @@ def test_a_request_inside(new_host, victim, sent):
     assert eventually(lambda: host.rogue("head&out=x").text == "x")
 
 
+def test_a_stream_of_known_length_is_seen_to_break(new_host):
+    host = new_host()
+    host.function("rogue", "half", """#!/bin/sh
+printf 'Content-Type: text/plain\\nContent-Length: 100\\n\\nhalf'
+exec sleep 60
+""")
+    connection = host.http()
+    connection.request("GET", "/stream/rogue/half",
+                       headers={"Connection": "close"})
+    reply = connection.getresponse()
+    assert reply.read(4) == b"half"
+    os.kill(host.gateway, signal.SIGKILL)
+    with pytest.raises(http.client.IncompleteRead):
+        reply.read()
+    connection.close()
+
+
 def test_master(new_host):
     host = new_host()
     for _ in range(count(3, 20)):
