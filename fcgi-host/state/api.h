@@ -169,6 +169,7 @@ struct call {
 	struct buf idem_name; /* tenant and key: the node's key */
 	struct map_node idem;
 	bool in_flight;
+	bool replayed; /* the reply is that of another request */
 
 	/* what waits */
 	struct timer timer;
@@ -245,8 +246,6 @@ void reply_orders(struct call *);
 int reply_begin(struct call *, struct span head);
 int reply_more(struct call *, struct span);
 void reply_end(struct call *);
-/* What all headers begin with. */
-int reply_common(const struct call *, struct buf *);
 
 /* ---- kv.c: one key ------------------------------------------------------------------ */
 

@@ -41,24 +41,16 @@ committed(struct call *c, const struct store_result *result)
 		return;
 	}
 	if (result->replayed) {
-		static const struct span said =
-		    SPAN("Idempotency-Replayed: true\r\n");
-
 		c->api->figures.replayed++;
-		buf_init(&reply, said.bytes + result->reply.bytes);
-		if (buf_put(&reply, said) == 0 &&
-		    buf_put(&reply, result->reply) == 0) {
-			reply_send(c, buf_span(&reply), SPAN(""));
-			buf_free(&reply);
-			return;
-		}
-	} else {
-		buf_init(&reply, REPLY_MOST);
-		if (write_reply(c, result, &reply) == 0) {
-			reply_send(c, buf_span(&reply), SPAN(""));
-			buf_free(&reply);
-			return;
-		}
+		c->replayed = true;
+		reply_send(c, result->reply, SPAN(""));
+		return;
+	}
+	buf_init(&reply, REPLY_MOST);
+	if (write_reply(c, result, &reply) == 0) {
+		reply_send(c, buf_span(&reply), SPAN(""));
+		buf_free(&reply);
+		return;
 	}
 	buf_free(&reply);
 	reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,

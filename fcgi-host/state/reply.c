@@ -11,30 +11,39 @@
 #include "state/api.h"
 #include "state/text.h"
 
+enum { COMMON_MOST = 512 };
+
+static int put_common(const struct call *, struct buf *, struct span *head);
 static void put_problem(struct call *, enum problem, struct span more,
     struct span detail);
 static void log_problem(const struct call *, enum problem, struct span detail);
 
-int
-reply_common(const struct call *c, struct buf *out)
+/* Takes the first line of *head, which is its status, and goes on with what all
+ * have. */
+static int
+put_common(const struct call *c, struct buf *out, struct span *head)
 {
-	return buf_printf(out,
-	    "X-Request-Id: %s\r\n"
-	    "Cache-Control: no-store\r\n"
-	    "X-Content-Type-Options: nosniff\r\n",
-	    c->id);
+	return buf_put(out, span_cut(head, '\n')) ||
+		buf_printf(out,
+		    "\n"
+		    "X-Request-Id: %s\r\n"
+		    "Cache-Control: no-store\r\n"
+		    "X-Content-Type-Options: nosniff\r\n%s",
+		    c->id,
+		    c->replayed ? "Idempotency-Replayed: true\r\n" : "") ?
+	    -1 :
+	    0;
 }
 
 void
 reply_send(struct call *c, struct span head, struct span body)
 {
 	struct connection *connection = c->connection;
-	char text[256];
 	struct buf common;
 	bool failed;
 
-	buf_init(&common, sizeof(text));
-	failed = reply_common(c, &common) != 0 ||
+	buf_init(&common, COMMON_MOST);
+	failed = put_common(c, &common, &head) != 0 ||
 	    connection_put(connection, buf_span(&common)) != 0 ||
 	    connection_put(connection, head) != 0 ||
 	    (!c->target.head && connection_put(connection, body) != 0);
@@ -253,8 +262,8 @@ reply_begin(struct call *c, struct span head)
 	struct buf common;
 	int result;
 
-	buf_init(&common, 256);
-	result = reply_common(c, &common);
+	buf_init(&common, COMMON_MOST);
+	result = put_common(c, &common, &head);
 	if (result == 0)
 		result = reply_more(c, buf_span(&common));
 	buf_free(&common);
