@@ -114,7 +114,9 @@ struct rundir {	    /* descriptors are ours */
  * below it that functions see; a socket nobody serves any more is removed. */
 void rundir_open(struct rundir *, const struct config *, const struct settled *,
     const char *state, bool root);
-void rundir_close(struct rundir *); /* removes sockets and pid file */
+void rundir_close(struct rundir *); /* removes sockets and pid file, if ours */
+/* NULL while what we made there is there; else the sentence that it is not. */
+const char *rundir_missing(const struct rundir *, char *text, size_t room);
 
 /* ---- registry.c: the user ids of tenants whose directory belongs to root - */
 

@@ -34,6 +34,8 @@ reload(struct master *m, struct buf *text)
 	}
 	if (settle_missing(next, missing, sizeof(missing)))
 		buf_printf(text, "%s\n", missing);
+	if (rundir_missing(&m->rundir, missing, sizeof(missing)))
+		buf_printf(text, "%s\n", missing);
 	m->config = next;
 	buf_free(&m->options);
 	m->options = options;

@@ -26,6 +26,7 @@
 
 static int directory_open(const char *path, const char *option, bool root);
 static void directories_make(const char *path, const char *option);
+static bool lock_there(int directory_fd, const struct rundir *);
 static int lock_take(const struct rundir *);
 static int lock_open(const struct rundir *);
 static void lock_refused(const struct rundir *, int fd)
@@ -65,7 +66,8 @@ rundir_open(struct rundir *r, const struct config *c, const struct settled *s,
 	    listen_at(r, CONTROL_SOCKET, SOCK_SEQPACKET, 0666, (gid_t)-1);
 }
 
-/* The pid file goes last: with it the lock on the others' names. */
+/* The pid file goes last: with it the lock on the others' names. If it is not
+ * there any more, they may be another host's by now. */
 void
 rundir_close(struct rundir *r)
 {
@@ -75,12 +77,40 @@ rundir_close(struct rundir *r)
 		&r->data_fd, &r->state_listen_fd, &r->fn_fd, &r->state_fd,
 		&r->lock_fd, &r->fd };
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unlinkat(r->fd, names[i], 0);
+	if (lock_there(r->fd, r))
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			unlinkat(r->fd, names[i], 0);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		fd_close(fds[i]);
 	free(r->path);
 	r->path = NULL;
+}
+
+const char *
+rundir_missing(const struct rundir *r, char *text, size_t room)
+{
+	int fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool there = fd >= 0 && lock_there(fd, r);
+
+	fd_close(&fd);
+	if (there)
+		return NULL;
+	snprintf(text, room,
+	    "run = \"%s\" was removed or replaced under the running host, so "
+	    "nobody reaches its sockets; start the host again",
+	    r->path);
+	return text;
+}
+
+/* Is the pid file of this directory the one we have locked? */
+static bool
+lock_there(int directory_fd, const struct rundir *r)
+{
+	struct stat ours, there;
+
+	return fstat(r->lock_fd, &ours) == 0 &&
+	    fstatat(directory_fd, PID_FILE, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 static int

@@ -29,7 +29,7 @@ static int check_apart(const char *file, const char *option, uid_t,
 static int look_up_user(const char *file, const char *option, const char *user,
     uid_t *, gid_t *, struct buf *errors);
 static int look_up_group(const char *file, const char *option,
-    const char *group, gid_t *, struct buf *errors);
+    const char *group, const char *meant, gid_t *, struct buf *errors);
 static bool member_of(gid_t);
 
 struct config *
@@ -202,6 +202,7 @@ static int
 look_up(const struct config *c, const char *file, bool root, struct settled *s,
     struct buf *errors)
 {
+	gid_t operators;
 	int failed = 0;
 
 	*s = (struct settled){ .gateway_uid = geteuid(),
@@ -211,11 +212,15 @@ look_up(const struct config *c, const char *file, bool root, struct settled *s,
 		.state_uid = geteuid(),
 		.state_gid = getegid(),
 		.front_gid = (gid_t)-1 };
+	if (c->operator_group[0])
+		failed |= look_up_group(file, "operator_group",
+		    c->operator_group, "one whose members may do everything",
+		    &operators, errors);
 	if (!root) {
 		if (proc_find_group(c->front_group, &s->front_gid) != 0 ||
 		    !member_of(s->front_gid))
 			s->front_gid = (gid_t)-1;
-		return 0;
+		return failed;
 	}
 	failed |= look_up_user(file, "users.gateway", c->gateway_user,
 	    &s->gateway_uid, &s->gateway_gid, errors);
@@ -224,7 +229,7 @@ look_up(const struct config *c, const char *file, bool root, struct settled *s,
 	failed |= look_up_user(file, "users.state", c->state_user,
 	    &s->state_uid, &s->state_gid, errors);
 	failed |= look_up_group(file, "front.group", c->front_group,
-	    &s->front_gid, errors);
+	    "the group of your web server", &s->front_gid, errors);
 	if (failed != 0)
 		return failed;
 	return check_apart(file, "users.gateway", s->gateway_uid, "users.log",
@@ -270,14 +275,14 @@ look_up_user(const char *file, const char *option, const char *user, uid_t *uid,
 
 static int
 look_up_group(const char *file, const char *option, const char *group,
-    gid_t *gid, struct buf *errors)
+    const char *meant, gid_t *gid, struct buf *errors)
 {
 	if (proc_find_group(group, gid) == 0)
 		return 0;
 	buf_printf(errors,
 	    "%s: %s = \"%s\": there is no such group here; set "
-	    "%s to the group of your web server\n",
-	    file, option, group, option);
+	    "%s to %s\n",
+	    file, option, group, option, meant);
 	return -1;
 }
 

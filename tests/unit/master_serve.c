@@ -931,6 +931,73 @@ what_stays_is_told_by_what_is_in_force(void **state)
 }
 
 static void
+a_run_directory_that_is_taken_away_is_told(void **state)
+{
+	struct host *h = *state;
+	char gone[160], text[LINE_MOST];
+
+	host_start(h);
+	host_ready(h);
+	snprintf(gone, sizeof(gone), "%s.gone", h->run);
+	assert_int_equal(rename(h->run, gone), 0);
+	kill(h->pid, SIGHUP);
+	assert_true(await_words(h->err, "start the host again", text,
+	    sizeof(text)));
+	snprintf(gone, sizeof(gone), "run = \"%s\" was removed or replaced",
+	    h->run);
+	assert_non_null(strstr(text, gone));
+	snprintf(gone, sizeof(gone), "%s.gone", h->run);
+	assert_int_equal(rename(gone, h->run), 0);
+	assert_says(h, "reload", "failed=0");
+	assert_null(strstr(ask(h, "reload"), "was removed"));
+}
+
+/* Somebody emptied the directory, and another host is there now. */
+static void
+what_is_another_hosts_by_now_is_not_removed(void **state)
+{
+	static const char *const names[] = { "pid", "front.sock",
+		"control.sock" };
+	struct host *h = *state, other = *h;
+	char path[160];
+
+	host_start(h);
+	host_ready(h);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->run, names[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+	host_start(&other);
+	host_ready(&other);
+	kill(h->pid, SIGTERM);
+	assert_int_equal(host_await_end(h), 0);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->run, names[i]);
+		assert_int_equal(access(path, F_OK), 0);
+	}
+	kill(other.pid, SIGTERM);
+	assert_int_equal(host_await_end(&other), 0);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->run, names[i]);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+}
+
+static void
+a_group_of_operators_that_there_is_not_is_an_error(void **state)
+{
+	struct host *h = *state;
+
+	host_start(h);
+	host_ready(h);
+	place_write(h->place, "host.conf",
+	    "operator_group = \"no-such-group\";\n", 0644);
+	assert_says(h, "reload", "failed=1");
+	assert_says(h, "reload",
+	    "operator_group = \"no-such-group\": there is no such group");
+}
+
+static void
 a_missing_functions_directory_is_told(void **state)
 {
 	struct host *h = *state;
@@ -1116,6 +1183,9 @@ main(int argc, char **argv)
 		WITH_A_HOST(tenants_are_listed),
 		WITH_A_HOST(reload_changes_all_or_nothing),
 		WITH_A_HOST(what_stays_is_told_by_what_is_in_force),
+		WITH_A_HOST(a_run_directory_that_is_taken_away_is_told),
+		WITH_A_HOST(what_is_another_hosts_by_now_is_not_removed),
+		WITH_A_HOST(a_group_of_operators_that_there_is_not_is_an_error),
 		WITH_A_HOST(a_missing_functions_directory_is_told),
 		WITH_A_HOST(a_functions_directory_that_is_a_file_is_an_error),
 		WITH_A_HOST(cells_that_end_with_the_host_are_no_news),
