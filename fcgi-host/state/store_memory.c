@@ -75,6 +75,8 @@ struct store {
 static uint64_t
 now_of(struct store *s, struct tenant *t)
 {
+	if (!t->exists) /* nothing that could run back */
+		t->clock = (struct store_clock){ 0 };
 	return store_clock_now(&t->clock, s->config.unix_ms(),
 	    s->config.steady_ms());
 }

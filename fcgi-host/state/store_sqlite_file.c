@@ -479,11 +479,24 @@ file_disconnect(struct file *f)
 	store_count(&f->thread->store->handles, (uint64_t)-1);
 }
 
+/* The machine's clock was set back while the tenant's went on: that is noted,
+ * lest what has expired comes back. Without it, only that is lost. */
+static void
+file_note_clock(struct file *f)
+{
+	uint64_t now = file_now(f);
+
+	if (now > f->thread->store->config.unix_ms() && !f->suspect)
+		write_meta(f, now);
+}
+
 void
 file_close(struct file *f)
 {
-	if (f->state == FILE_OPEN)
-		file_disconnect(f);
+	if (f->state != FILE_OPEN)
+		return;
+	file_note_clock(f);
+	file_disconnect(f);
 }
 
 void

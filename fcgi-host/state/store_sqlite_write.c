@@ -298,8 +298,6 @@ run_set(struct run *run, const struct store_op *op, const struct found *found,
 		return code;
 	out->created = !found->there;
 	out->version = run->version;
-	if (expires_ms && (f->sweep_ms == 0 || expires_ms < f->sweep_ms))
-		f->sweep_ms = expires_ms;
 	return run_note(run, STORE_CHANGE_SET, op->key);
 }
 
@@ -344,7 +342,7 @@ run_count(struct run *run, size_t i)
 	struct found found = { 0 };
 	char type[STORE_TYPE_MOST], text[24];
 	struct span kept = op->type;
-	int64_t value;
+	int64_t value = 0;
 	int code, bytes;
 
 	if (!s)
