@@ -20,7 +20,7 @@ static const char *const steps[SCHEMA_NEWEST] = {
 	"  oldest INTEGER NOT NULL,"	      /* changes behind it are in chg */
 	"  clock INTEGER NOT NULL,"	      /* Unix ms of the last commit */
 	"  quota INTEGER NOT NULL DEFAULT 0," /* bytes; 0: as configured */
-	"  durability INTEGER NOT NULL DEFAULT 0,"
+	"  durability INTEGER NOT NULL DEFAULT 0," /* 1 full, 2 relaxed */
 	"  frozen INTEGER NOT NULL DEFAULT 0"
 	") STRICT;"
 	"CREATE TABLE kv("

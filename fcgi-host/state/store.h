@@ -366,20 +366,21 @@ struct store_figures {
 
 /* Zero is a good default everywhere but directory_fd. */
 struct store_config {
-	int directory_fd;	     /* of the state directory, borrowed */
-	unsigned threads;	     /* 2 */
-	unsigned handles_most;	     /* files open at once: 1024 */
-	unsigned queue_most;	     /* calls under way: 65536 */
-	uint64_t quota_bytes;	     /* of a tenant: 256 MiB */
-	uint64_t value_most;	     /* bytes of a value: 1 MiB */
-	uint64_t page_bytes_most;    /* bytes of an answer: 4 MiB */
-	uint64_t log_commits_most;   /* known to changes: 10,000 */
-	uint64_t log_ms;	     /* ... and for how long: 24 h */
-	uint64_t idem_ms;	     /* 24 h */
-	uint64_t idle_ms;	     /* before a file is closed: 60 s */
-	uint64_t (*unix_ms)(void);   /* for tests; clock_unix_ms */
-	uint64_t (*steady_ms)(void); /* for tests; clock_ms */
-	const char *vfs;	     /* for tests of store_sqlite */
+	int directory_fd;		  /* of the state directory, borrowed */
+	unsigned threads;		  /* 2 */
+	unsigned handles_most;		  /* files open at once: 1024 */
+	unsigned queue_most;		  /* calls under way: 65536 */
+	uint64_t quota_bytes;		  /* of a tenant: 256 MiB */
+	uint64_t value_most;		  /* bytes of a value: 1 MiB */
+	uint64_t page_bytes_most;	  /* bytes of an answer: 4 MiB */
+	uint64_t log_commits_most;	  /* known to changes: 10,000 */
+	uint64_t log_ms;		  /* ... and for how long: 24 h */
+	uint64_t idem_ms;		  /* 24 h */
+	uint64_t idle_ms;		  /* before a file is closed: 60 s */
+	uint64_t (*unix_ms)(void);	  /* for tests; clock_unix_ms */
+	uint64_t (*steady_ms)(void);	  /* for tests; clock_ms */
+	const char *vfs;		  /* for tests of store_sqlite */
+	enum store_durability durability; /* of tenants that set none */
 };
 
 enum {

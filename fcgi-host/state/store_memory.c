@@ -61,7 +61,7 @@ struct tenant {
 	struct idem *idems; /* ours */
 	size_t idem_count;
 	uint64_t quota_bytes; /* 0: the configuration's */
-	enum store_durability durability;
+	bool relaxed, full;   /* what was set */
 	bool frozen;
 };
 
@@ -257,7 +257,7 @@ drop(struct tenant *t)
 	t->idem_count = 0;
 	t->exists = t->frozen = false;
 	t->quota_bytes = 0;
-	t->durability = STORE_FULL;
+	t->relaxed = t->full = false;
 	t->version = t->oldest = t->floor;
 }
 
@@ -754,7 +754,7 @@ change_tenant(struct tenant *t, const struct store_tenant *ask)
 	if (ask->set & STORE_SET_QUOTA)
 		t->quota_bytes = ask->quota_bytes;
 	if (ask->set & STORE_SET_DURABILITY)
-		t->durability = ask->durability;
+		t->relaxed = !(t->full = ask->durability == STORE_FULL);
 	if (ask->set & STORE_SET_FROZEN)
 		t->frozen = ask->frozen;
 }
@@ -771,7 +771,9 @@ stat_tenant(struct store *s, struct tenant *t, struct job *job)
 		.quota_bytes =
 		    t->quota_bytes ? t->quota_bytes : s->config.quota_bytes,
 		.oldest = t->oldest,
-		.durability = t->durability,
+		.durability = t->full ? STORE_FULL :
+		    t->relaxed	      ? STORE_RELAXED :
+					s->config.durability,
 		.frozen = t->frozen,
 	};
 	for (size_t i = 0; i < t->entries.count; i++) {

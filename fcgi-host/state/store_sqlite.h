@@ -171,8 +171,10 @@ struct file {
 	uint64_t used_ms; /* steady */
 	uint64_t version;
 	uint64_t oldest;
-	uint64_t floor; /* versions up to it may be given out */
+	uint64_t floor;	    /* versions up to it may be given out */
+	uint64_t quota_own; /* as kept; 0: as configured */
 	uint64_t quota_bytes;
+	int durability_own; /* as kept: 1 + what was set, 0: as configured */
 	enum store_durability durability;
 	bool frozen;
 	bool dirty; /* the WAL has what the file has not */
@@ -248,6 +250,9 @@ enum file_use {
 enum store_status file_open(struct file *, enum file_use,
     char why[STORE_DETAIL_MOST]);
 void file_close(struct file *);
+/* What follows from the settings it keeps: limits and syncs of the handle.
+ * SQLITE_OK or the extended code. */
+int file_settings(struct file *);
 /* After an error: the handle is thrown away as it is, without a checkpoint. */
 void file_abandon(struct file *);
 /* Frees a closed file that there is nothing to remember of. */

@@ -300,7 +300,6 @@ file_read_meta(struct file *f)
 {
 	sqlite3_stmt *meta = file_statement(f, STATEMENT_META_GET);
 	struct store_config *config = &f->thread->store->config;
-	uint64_t quota;
 	int code;
 
 	if (!meta)
@@ -312,11 +311,11 @@ file_read_meta(struct file *f)
 	f->oldest = (uint64_t)sqlite3_column_int64(meta, 1);
 	f->clock.unix_ms = (uint64_t)sqlite3_column_int64(meta, 2);
 	f->clock.steady_ms = config->steady_ms();
-	quota = (uint64_t)sqlite3_column_int64(meta, 3);
-	f->quota_bytes = quota ? quota : config->quota_bytes;
-	f->durability = sqlite3_column_int(meta, 4) == STORE_RELAXED ?
-	    STORE_RELAXED :
-	    STORE_FULL;
+	f->quota_own = (uint64_t)sqlite3_column_int64(meta, 3);
+	f->durability_own = sqlite3_column_int(meta, 4);
+	f->durability = f->durability_own ?
+	    (enum store_durability)(f->durability_own - 1) :
+	    config->durability;
 	f->frozen = sqlite3_column_int(meta, 5) != 0;
 	return file_done(meta, SQLITE_OK);
 }
@@ -379,10 +378,7 @@ file_settle(struct file *f, bool is_new, bool unclean, char *why)
 		file_abandon(f);
 		return code == ENOSPC ? STORE_NO_SPACE : STORE_FAILED;
 	}
-	code = file_set_quota(f, 0);
-	if (code == SQLITE_OK && f->durability == STORE_RELAXED)
-		code = file_exec(f, "PRAGMA synchronous = NORMAL");
-	if (code != SQLITE_OK)
+	if ((code = file_settings(f)) != SQLITE_OK)
 		return file_open_failed(f, code, why);
 	f->dirty = true;
 	f->wal_pages = 0;
@@ -400,6 +396,22 @@ file_wal_grew(void *arg, sqlite3 *db, const char *schema, int pages)
 	(void)schema;
 	f->wal_pages = (unsigned)pages;
 	return SQLITE_OK;
+}
+
+int
+file_settings(struct file *f)
+{
+	struct store_config *config = &f->thread->store->config;
+	int code;
+
+	f->quota_bytes = f->quota_own ? f->quota_own : config->quota_bytes;
+	f->durability = f->durability_own ?
+	    (enum store_durability)(f->durability_own - 1) :
+	    config->durability;
+	code = file_exec(f,
+	    f->durability == STORE_RELAXED ? "PRAGMA synchronous = NORMAL" :
+					     "PRAGMA synchronous = FULL");
+	return code == SQLITE_OK ? file_set_quota(f, 0) : code;
 }
 
 int

@@ -46,41 +46,27 @@ static void
 tenant_change(struct file *f, struct job *job)
 {
 	const struct store_tenant *ask = job->request.tenant;
-	struct store_config *config = &f->thread->store->config;
-	uint64_t own =
-	    f->quota_bytes == config->quota_bytes ? 0 : f->quota_bytes;
-	enum store_durability durability = f->durability;
-	bool frozen = f->frozen;
 	sqlite3_stmt *s;
 	int code;
 
 	if (ask->set == 0)
 		return;
 	if (ask->set & STORE_SET_QUOTA)
-		own = ask->quota_bytes;
+		f->quota_own = ask->quota_bytes;
 	if (ask->set & STORE_SET_DURABILITY)
-		durability = ask->durability;
+		f->durability_own = 1 + (ask->durability == STORE_RELAXED);
 	if (ask->set & STORE_SET_FROZEN)
-		frozen = ask->frozen;
+		f->frozen = ask->frozen;
 	if ((s = file_statement(f, STATEMENT_META_SET))) {
-		sqlite3_bind_int64(s, 1, (int64_t)own);
-		sqlite3_bind_int(s, 2, durability);
-		sqlite3_bind_int(s, 3, frozen);
+		sqlite3_bind_int64(s, 1, (int64_t)f->quota_own);
+		sqlite3_bind_int(s, 2, f->durability_own);
+		sqlite3_bind_int(s, 3, f->frozen);
 		code = file_done(s, sqlite3_step(s));
 	} else {
 		code = sqlite3_extended_errcode(f->db);
 	}
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(f->db,
-		    durability == STORE_RELAXED ?
-			"PRAGMA synchronous = NORMAL" :
-			"PRAGMA synchronous = FULL",
-		    NULL, NULL, NULL);
-	f->quota_bytes = own ? own : config->quota_bytes;
-	f->durability = durability;
-	f->frozen = frozen;
-	if (code == SQLITE_OK)
-		code = file_set_quota(f, 0);
+		code = file_settings(f);
 	if (code != SQLITE_OK) {
 		file_failed(f, job, code, "changing a tenant");
 		file_abandon(f); /* opened anew, it is as it was written */
@@ -159,7 +145,8 @@ tenant_stat(struct file *f, struct job *job)
 		.quota_bytes = f->db ? f->quota_bytes :
 				       f->thread->store->config.quota_bytes,
 		.oldest = f->oldest,
-		.durability = f->db ? f->durability : STORE_FULL,
+		.durability =
+		    f->db ? f->durability : f->thread->store->config.durability,
 		.frozen = f->db && (f->frozen || f->reads_only),
 	};
 	job->result.usage = usage;
