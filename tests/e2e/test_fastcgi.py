@@ -429,6 +429,6 @@ def test_libfcgi_sees_what_we_see(host):
     ours = host.parse_environment(host.ask("/fn/rogue/rogue?head&env",
                                            HTTP_X="1").body)
     theirs = host.parse_environment(done.stdout.partition(b"\r\n\r\n")[2])
-    for name in ("FN_REQUEST_ID", "FN_DEADLINE_MS", "TRACEPARENT"):
+    for name in ("FN_REQUEST_ID", "FN_DEADLINE_MS", "FN_TOKEN", "TRACEPARENT"):
         assert ours.pop(name) and theirs.pop(name)
     assert ours == theirs

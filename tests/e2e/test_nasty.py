@@ -308,7 +308,7 @@ def test_12_environment_is_an_allow_list(host):
         host.ask("/fn/rogue/rogue?head&env").body)
     got = host.parse_environment(
         host.ask("/fn/rogue/rogue?head&env", **HOSTILE).body)
-    for name in ("FN_REQUEST_ID", "FN_DEADLINE_MS", "TRACEPARENT"):
+    for name in ("FN_REQUEST_ID", "FN_DEADLINE_MS", "FN_TOKEN", "TRACEPARENT"):
         assert got.pop(name) != HOSTILE.get(name)
         plain.pop(name)
     assert got == plain
