@@ -96,16 +96,6 @@ struct control {
 	uint64_t asks; /* given out so far */
 };
 
-struct control_facts {
-	json_t *root;
-};
-
-static void fact_put(struct control_facts *, const char *section,
-    const char *name, json_t *taken);
-static void fact_line(struct control_facts *, struct span line);
-static bool fact_is_list(const char *name);
-static void fact_append(struct control_facts *, const char *section,
-    const char *name, struct span value);
 static void control_accept(void *arg, unsigned events);
 static void control_accept_again(void *arg);
 static const char *control_crowded(const struct control *,
@@ -242,7 +232,7 @@ control_master_said(struct control *c, uint64_t ask, bool failed,
 
 	if (caller) {
 		while (text.bytes > 0)
-			fact_line(caller->facts, span_cut(&text, '\n'));
+			control_fact_line(caller->facts, span_cut(&text, '\n'));
 		caller_status(caller);
 		return;
 	}
@@ -340,86 +330,6 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 		    SPAN_ARGS(span_take(reason, sizeof(text) / 2)));
 		caller_end(caller, text);
 	}
-}
-
-void
-control_fact_count(struct control_facts *facts, const char *section,
-    const char *name, uint64_t value)
-{
-	fact_put(facts, section, name, json_integer((json_int_t)value));
-}
-
-void
-control_fact_text(struct control_facts *facts, const char *section,
-    const char *name, struct span value)
-{
-	fact_put(facts, section, name, json_text(value));
-}
-
-static void
-fact_put(struct control_facts *facts, const char *section, const char *name,
-    json_t *value)
-{
-	json_t *object = facts->root, *inner;
-	struct span rest = span_of(section), part;
-
-	while (rest.bytes > 0) {
-		part = span_cut(&rest, '/');
-		inner = json_object_getn(object, part.data, part.bytes);
-		if (!inner) {
-			inner = json_object();
-			if (json_object_setn_new(object, part.data, part.bytes,
-				inner) != 0) {
-				json_decref(value);
-				return;
-			}
-		}
-		object = inner;
-	}
-	json_object_set_new(object, name, value);
-}
-
-/* "gateway.pid=311" of master becomes a fact of the section gateway; a key
- * without a dot is of the host: it says "log=" (where) and "log.pid=". */
-static void
-fact_line(struct control_facts *facts, struct span line)
-{
-	char section[64], name[64];
-	struct span key = span_cut(&line, '='), part;
-	uint64_t number;
-
-	if (key.bytes == 0 || key.bytes >= sizeof(name) || !line.data)
-		return;
-	part = span_cut(&key, '.');
-	snprintf(section, sizeof(section), "%.*s",
-	    SPAN_ARGS(key.data ? part : SPAN("host")));
-	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(key.data ? key : part));
-	if (fact_is_list(name))
-		fact_append(facts, section, name, line);
-	else if (span_number(line, INT64_MAX, &number) == 0)
-		control_fact_count(facts, section, name, number);
-	else
-		control_fact_text(facts, section, name, line);
-}
-
-/* What master says any number of times, maybe once: always a list. */
-static bool
-fact_is_list(const char *name)
-{
-	return strcmp(name, "enforced") == 0 ||
-	    strcmp(name, "not_enforced") == 0;
-}
-
-static void
-fact_append(struct control_facts *facts, const char *section, const char *name,
-    struct span value)
-{
-	json_t *list =
-	    json_object_get(json_object_get(facts->root, section), name);
-
-	if (!list)
-		fact_put(facts, section, name, list = json_array());
-	json_array_append_new(list, json_text(value));
 }
 
 static void
@@ -691,8 +601,7 @@ caller_go(struct caller *c)
 
 	switch (c->verb) {
 	case VERB_STATUS:
-		c->facts = diag_alloc(sizeof(*c->facts));
-		c->facts->root = json_object();
+		c->facts = control_facts_new();
 		all->hooks.status(all->arg, c->facts);
 		if (all->hooks.master_status_ask(all->arg,
 			caller_ask(c, NEXT_STATUS)) != 0)
@@ -742,7 +651,7 @@ caller_go(struct caller *c)
 static void
 caller_status(struct caller *c)
 {
-	char *text = json_dumps(c->facts->root, JSON_COMPACT);
+	char *text = control_facts_print(c->facts);
 
 	if (text) {
 		caller_put(c, span_of(text));
@@ -949,9 +858,7 @@ caller_free(void *arg)
 {
 	struct caller *c = arg;
 
-	if (c->facts)
-		json_decref(c->facts->root);
-	free(c->facts);
+	control_facts_free(&c->facts);
 	buf_free(&c->names);
 	buf_free(&c->args);
 	control_caller_free(&c->who);

@@ -115,11 +115,19 @@ void control_listed(struct control *, uint64_t ask, bool more,
 void control_plan(struct control *, uint64_t ask, struct span text);
 void control_refused(struct control *, uint64_t ask, struct span reason);
 
-/* Facts of `status`. `section` is names separated by '/': "requests",
- * "tenants/acme"; a name is said once in its section. */
+/* ---- control_facts.c: what `status` says ------------------------------------- */
+
+struct control_facts *control_facts_new(void);
+void control_facts_free(struct control_facts **); /* *facts may be NULL */
+/* `section` is names separated by '/': "requests", "tenants/acme"; a name is
+ * said once in its section. */
 void control_fact_count(struct control_facts *, const char *section,
     const char *name, uint64_t);
 void control_fact_text(struct control_facts *, const char *section,
     const char *name, struct span);
+/* A line of master: "gateway.pid=311". */
+void control_fact_line(struct control_facts *, struct span line);
+/* As JSON, which the caller frees. NULL: no memory. */
+char *control_facts_print(const struct control_facts *);
 
 #endif
