@@ -38,7 +38,8 @@ main(void)
 	if (result != FN_OK)
 		return answer("503", "cannot lock right now");
 	result = work(token, &times);
-	fn_state_delete(LOCK, token); /* ours only: another's stays */
+	if (result != FN_CONFLICT) /* then it is not ours any more */
+		fn_state_delete(LOCK, token);
 	if (result == FN_CONFLICT)
 		return answer("409",
 		    "it took too long: the lock was gone, and "
