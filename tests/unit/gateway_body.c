@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* If this fails, a function reads another body than was sent, can change it, or
  * is started with half of one. */
-#include "gateway_host.h"
-
-static struct host host;
-static struct web web;
+#include "gateway_web.h"
 
 static void
 small_memory(struct config *c)
@@ -19,18 +16,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	host_open(&host, small_memory);
-	web_open(&web, &host);
+	gateway_open(small_memory);
 	web_known(&web, &host, "/fn/acme/echo");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	web_close(&web);
-	host_close(&host);
 	return 0;
 }
 
@@ -492,10 +479,6 @@ stream_client_goes(void **state)
 int
 main(void)
 {
-#define TEST(words, function)                          \
-	{                                              \
-		words, function, setup, teardown, NULL \
-	}
 #define STREAM(words, function)                               \
 	{                                                     \
 		words, function, setup_stream, teardown, NULL \

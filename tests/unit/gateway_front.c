@@ -2,10 +2,7 @@
 /* If this fails, a web server's connection is misread: requests are lost, run
  * twice, run half, or one request becomes two. Names F1 to F18 are those of the
  * FastCGI checklist. */
-#include "gateway_host.h"
-
-static struct host host;
-static struct web web;
+#include "gateway_web.h"
 
 static const char *const hello[] = { "REQUEST_METHOD=GET",
 	"REQUEST_URI=/fn/acme/hello", NULL };
@@ -16,17 +13,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	host_open(&host, NULL);
-	web_open(&web, &host);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	web_close(&web);
-	host_close(&host);
+	gateway_open(NULL);
 	return 0;
 }
 
@@ -536,10 +523,6 @@ half_record_then_silence(void **state)
 int
 main(void)
 {
-#define TEST(words, function)                          \
-	{                                              \
-		words, function, setup, teardown, NULL \
-	}
 	const struct CMUnitTest tests[] = {
 		TEST("a GET is answered, and the next one on its connection",
 		    plain_get),

@@ -2,26 +2,13 @@
 /* If this fails, a client gets another reply than the function wrote, or none,
  * or one that looks whole and is not. Names S1 to S14 are those of the RFC 3875
  * checklist. */
-#include "gateway_host.h"
-
-static struct host host;
-static struct web web;
+#include "gateway_web.h"
 
 static int
 setup(void **state)
 {
 	(void)state;
-	host_open(&host, NULL);
-	web_open(&web, &host);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	web_close(&web);
-	host_close(&host);
+	gateway_open(NULL);
 	return 0;
 }
 
@@ -564,10 +551,6 @@ idle_output(void **state)
 int
 main(void)
 {
-#define TEST(words, function)                          \
-	{                                              \
-		words, function, setup, teardown, NULL \
-	}
 	const struct CMUnitTest tests[] = {
 		TEST("what is written comes at once", streamed),
 		TEST("a reply that breaks off is seen to", broken_off),
