@@ -54,6 +54,9 @@ storage_store(struct state *s)
 		.directory_fd = STATE_DIRECTORY_FD,
 		.threads = (unsigned)c->state_threads,
 		.handles_most = (unsigned)s->files_most,
+		.durability = c->state_durability == DURABILITY_RELAXED ?
+		    STORE_RELAXED :
+		    STORE_FULL,
 		.quota_bytes = c->state_quota,
 		.value_most = c->state_value,
 		.page_bytes_most = c->state_page_bytes,
