@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "wire/jwt.h"
 #include "wire/time_spec.h"
 
 #include "ctl/ctl.h"
@@ -236,8 +237,11 @@ put_seconds(struct buf *args, const char *name, const char *text, bool zero)
 		return usage("token", "--%s %s: %s", name, text,
 		    error != TIME_SPEC_OK ? time_spec_error_words(error) :
 					    "it would be over at once");
+	if (ms > JWT_ACCESS_MOST_S * UINT64_C(1000))
+		return usage("token", "--%s %s: 366d at most", name, text);
+	ms += 999; /* a part of a second counts as a whole one */
 	snprintf(seconds, sizeof(seconds), "%llu",
-	    (unsigned long long)((ms - (ms > 0)) / 1000 + (ms > 0)));
+	    (unsigned long long)ms / 1000);
 	put_word(args, name, seconds);
 	return 0;
 }
