@@ -148,7 +148,9 @@ write_reply(void *arg, const struct store_result *result, struct buf *out)
 	if (route == ROUTE_PUT)
 		return buf_printf(out,
 		    "Status: %s\r\nETag: \"%llu\"\r\nFn-Version: %llu\r\n\r\n",
-		    result->ops[0].created ? "201 Created" : "204 No Content",
+		    result->ops[0].created ?
+			"201 Created\r\nContent-Length: 0" :
+			"204 No Content",
 		    (unsigned long long)result->ops[0].version,
 		    (unsigned long long)result->version);
 	if (route == ROUTE_DELETE)

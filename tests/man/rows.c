@@ -29,6 +29,20 @@ main(void)
 	printf("step\t%s\t%s\n", #name, sentence);
 #include "cell/steps.def"
 #undef STEP
+#define Q(name) 0
+#define ROUTE(NAME, method, path, key, scope, query, body, sentence)    \
+	printf("route\t%s %s%s\t%s\t%s\n", #method, path, #key, #scope, \
+	    sentence);
+#include "state/routes.def"
+#undef ROUTE
+#define QUERY(NAME, name, type, may, sentence) \
+	printf("query\t%s\t%s\t%s\n", #name, may, sentence);
+#include "state/query.def"
+#undef QUERY
+#define PROBLEM(NAME, name, status, title, sentence) \
+	printf("problem\t%s\t%u\t%s\n", name, (unsigned)(status), sentence);
+#include "state/problems.def"
+#undef PROBLEM
 	return EXIT_SUCCESS;
 }
 
