@@ -28,6 +28,7 @@ static int write_start(struct request *, struct message_start *,
 static void put_args(struct buf *, const struct strings *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
+static int output_watch(struct request *);
 static void output_ready(void *arg, unsigned events);
 static void errors_ready(void *arg, unsigned events);
 static void errors_check(struct request *);
@@ -259,8 +260,12 @@ invocation_times(struct request *r)
 	r->run.facts.time_ms = limits[LIMIT_time];
 	r->run.facts.cpu_ms = limits[LIMIT_cpu];
 	r->watch_ms = now_ms + INVOCATION_WATCH_MS;
-	if (r->function->watched)
+	if (r->function->watched) {
 		invocation_watch(r);
+	} else if (r->gateway->admit.running <= INVOCATION_EARLY_MOST &&
+	    r->body.complete) {
+		r->run.early = output_watch(r) == 0;
+	}
 	r->due_ms = limits[LIMIT_time] ?
 	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS :
 	    0;
@@ -284,10 +289,12 @@ invocation_watch(struct request *r)
 	struct loop *loop = r->gateway->loop;
 
 	r->watch_ms = 0;
+	if (run->early && r->front)
+		connection_hold(r->front, r->reply.at_end);
+	run->early = false;
 	if (run->watched || run->state == INVOCATION_OVER)
 		return;
-	if ((run->out_fd >= 0 &&
-		loop_watch(loop, &run->out, run->out_fd, LOOP_READ) != 0) ||
+	if (output_watch(r) != 0 ||
 	    (run->err_fd >= 0 &&
 		loop_watch(loop, &run->err, run->err_fd, LOOP_READ) != 0)) {
 		/* Its output would be lost: the machine is out of memory. */
@@ -297,13 +304,27 @@ invocation_watch(struct request *r)
 	run->watched = true;
 }
 
+static int
+output_watch(struct request *r)
+{
+	struct invocation *run = &r->run;
+
+	if (run->out_fd < 0 || run->out.fd >= 0)
+		return 0;
+	return loop_watch(r->gateway->loop, &run->out, run->out_fd, LOOP_READ);
+}
+
 static void
 output_ready(void *arg, unsigned events)
 {
 	struct request *r = arg;
 
 	/* Paused because the client is slow: what is there stays there. */
-	if (events != LOOP_HANGUP)
+	if (events == LOOP_HANGUP)
+		return;
+	if (r->state == REQUEST_ENDING)
+		reply_drop(r);
+	else
 		reply_pump(r);
 }
 

@@ -23,6 +23,7 @@ enum { HEAD_USUAL = 512 }; /* room for a header, with the body at once */
 static char block[64 * 1024];
 
 static bool reply_read(struct request *);
+static bool reply_whole(const struct request *);
 static void reply_take(struct request *, struct span);
 static void reply_head(struct request *, struct span);
 static void reply_head_complete(struct request *, struct span bytes,
@@ -73,12 +74,46 @@ reply_pump(struct request *r)
 		}
 		if (!reply_read(r))
 			break;
+		if (!over && reply_whole(r)) {
+			connection_hold(r->front, false);
+			request_done(r, END_DONE, 0);
+		}
 		if (!over)
 			return;
 	}
 	/* An answer in the middle of it has closed the pipe as well. */
 	if (r->front && r->reply.at_end)
 		reply_at_end(r);
+}
+
+/* All that its header promised is there: nobody needs to wait for the process
+ * to end. */
+static bool
+reply_whole(const struct request *r)
+{
+	const struct reply *p = &r->reply;
+
+	return p->begun && p->left == 0 && !p->cut && r->body.complete;
+}
+
+/* What is said behind a reply that was complete is read and dropped: who says
+ * it is not stopped, or killed by SIGPIPE, in the middle of what it does. */
+void
+reply_drop(struct request *r)
+{
+	uint64_t most = r->settings->limits[LIMIT_output];
+	ssize_t n = invocation_read(r, block, sizeof(block));
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0) {
+		r->reply.cut = true;
+		r->reply.bytes += (uint64_t)n;
+		if (!most || r->reply.bytes <= most)
+			return;
+		invocation_stop(r, END_OUTPUT_SIZE);
+	}
+	invocation_close_output(r);
 }
 
 /* False when there is no more for now, or for ever (at_end, and closed). A read
@@ -224,6 +259,8 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	connection_touch(f);
 	request_replying(r);
 	reply_hold_upload(r);
+	if (r->run.early)
+		connection_hold(f, true);
 }
 
 /* A record whose content is written in place: room for its head now, the head

@@ -70,8 +70,7 @@ request_ending(struct request *r)
 		request_gone(r);
 }
 
-/* The reply is complete. A run that goes on without its output has the time it
- * has. */
+/* The reply is complete. A run that goes on has the time it has. */
 void
 request_done(struct request *r, enum end end, uint32_t app_status)
 {
@@ -79,7 +78,6 @@ request_done(struct request *r, enum end end, uint32_t app_status)
 	request_move(r, REQUEST_ENDING);
 	r->body.discard = true;
 	r->hold_ms = r->idle_ms = 0;
-	invocation_close_output(r);
 	reply_end(r, app_status);
 	if (!r->run.launcher)
 		request_gone(r);

@@ -2,6 +2,8 @@
 /* If this fails, a client gets another reply than the function wrote, or none,
  * or one that looks whole and is not. Names S1 to S14 are those of the RFC 3875
  * checklist. */
+#include <sys/ioctl.h>
+
 #include "gateway_web.h"
 
 static int
@@ -506,6 +508,69 @@ redirected_outside(void **state)
 
 /* ---- limits ---------------------------------------------------------------------------- */
 
+/* It is passed on before the run is over; what the function says after it
+ * neither reaches the client nor kills it. */
+static void
+whole_before_its_end(void **state)
+{
+	static char block[200 * 1024];
+	struct start s;
+
+	(void)state;
+	memset(block, 'x', sizeof(block) - 1);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, T "Content-Length: 2\n\nhi");
+	web_end(&web);
+	assert_true(web.ended);
+	web_has(&web, "\r\n\r\nhi");
+	assert_int_equal(host.heard[MESSAGE_ACCESS], 0);
+	start_write(&s, block); /* more than a pipe holds */
+	host_exit(&host, &s, 3);
+	host_record(&host, "done", 200);
+	assert_int_equal(host.access.wait_status, 3 << 8);
+	web_has_not(&web, "xxx");
+	web_hello(&web, &host);
+}
+
+/* Nothing of it has gone out yet. */
+static void
+crash_in_a_reply_that_is_not_whole(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, T "Content-Length: 200\n\nhi");
+	/* the gateway has read it when the pipe is empty */
+	for (int bytes = 1; bytes > 0;)
+		assert_int_equal(ioctl(s.out, FIONREAD, &bytes), 0);
+	host_killed(&host, &s, SIGSEGV, 10);
+	web_end(&web);
+	web_has(&web, "Status: 502 ");
+	web_has(&web, "signal SEGV");
+	host_record(&host, "crashed", 502);
+}
+
+/* One that is slow about its body is heard of before it is whole. */
+static void
+slow_reply_is_not_held_back(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, T "Content-Length: 8\n\nhi");
+	web_until(&web, "hi");
+	start_write(&s, " there");
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	web_has(&web, "hi there");
+	host_record(&host, "done", 200);
+}
+
 static void
 too_much_output(void **state)
 {
@@ -577,6 +642,12 @@ main(void)
 		TEST("S3: a local redirect is followed", redirected),
 		TEST("S3: ten times, no more", redirected_for_ever),
 		TEST("S3: not to another tenant", redirected_outside),
+		TEST("a whole reply does not wait for the process to end",
+		    whole_before_its_end),
+		TEST("a crash early in a reply is a complete answer",
+		    crash_in_a_reply_that_is_not_whole),
+		TEST("a slow reply is not held back",
+		    slow_reply_is_not_held_back),
 		TEST("more than limits.output is an error", too_much_output),
 		TEST("nothing for limits.idle is an error", idle_output),
 	};
