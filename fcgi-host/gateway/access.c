@@ -23,7 +23,6 @@ static void access_says(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void access_gone(void *arg, const char *reason, bool unread);
 static void access_put(struct gateway *, const struct message_access *);
-static void access_send(struct gateway *);
 static int stderr_send(struct gateway *, struct span request,
     struct span tenant, struct span function, int fd);
 static bool stderr_keep(const struct request *, struct span function, int *fd);
@@ -152,7 +151,7 @@ access_due(void *arg)
 }
 
 /* As many messages as it takes: some may have waited for a log process. */
-static void
+void
 access_send(struct gateway *g)
 {
 	struct span rest = buf_span(&g->records);

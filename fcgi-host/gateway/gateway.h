@@ -505,7 +505,8 @@ enum {
 
 void access_open(struct gateway *, int *fd); /* a new channel */
 void access_record(const struct request *);
-void access_due(void *arg); /* records have waited long enough */
+void access_due(void *arg);	    /* records have waited long enough */
+void access_send(struct gateway *); /* ... or somebody wants to see them */
 /* The read end of a run's stderr, which has bytes: true when it was taken. */
 bool access_stderr(const struct request *, int *fd, bool over);
 void access_close(struct gateway *, uint64_t limit_ms);

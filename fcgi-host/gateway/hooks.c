@@ -93,6 +93,7 @@ hook_tail(void *arg, int fd, const struct message_tail *m)
 {
 	struct gateway *g = arg;
 
+	access_send(g); /* who asks for it wants his last request */
 	return g->log ? peer_send(g->log, MESSAGE_TAIL, m, &fd, 1) : -1;
 }
 
