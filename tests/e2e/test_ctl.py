@@ -239,7 +239,7 @@ def test_wrong_usage(host, args):
 def test_help_and_version(host):
     text = words(host.ctl("--help"))
     for verb in ("status", "list", "logs", "invoke", "check", "plan",
-                 "reload", "token", "put"):
+                 "reload", "state", "token", "put"):
         assert verb in text
         assert words(host.ctl(verb, "--help"))
     assert "0.1" in words(host.ctl("--version"))
@@ -264,6 +264,7 @@ VERBS = [["status"], ["list"], ["list", "mine"], ["list", "rogue"],
          ["logs"], ["logs", "mine"], ["logs", "rogue"], ["reload"],
          ["token", "list"], ["token", "rotate"],
          ["plan", "mine"], ["plan", "rogue"],
+         ["state", "mine", "usage"], ["state", "rogue", "usage"],
          ["invoke", "mine/rogue?head"], ["invoke", "rogue/rogue?head"]]
 
 
