@@ -3,7 +3,8 @@
  * struct with a member for each. Defaults, checks, bytes, reading and printing
  * know the table only. Private to this folder.
  *   option.c        defaults, checks, bytes        links libc and wire only
- *   option_read.c   from a file                    the one user of libconfig
+ *   option_file.c   a file and its errors          \ the two users of
+ *   option_read.c   options from a file            / libconfig
  *   option_scan.c   what libconfig must not see
  *   option_print.c  for people */
 #ifndef CONFIG_OPTION_H
@@ -124,7 +125,7 @@ int strings_copy(struct strings *, const struct strings *);
 void strings_free(struct strings *);
 bool strings_equal(const struct strings *, const struct strings *);
 
-/* ---- option_read.c ---------------------------------------------------------- */
+/* ---- option_file.c ---------------------------------------------------------- */
 
 struct option_file; /* opaque: a file that is being read, and its errors */
 
@@ -134,6 +135,22 @@ struct option_file; /* opaque: a file that is being read, and its errors */
 struct option_file *option_file_new(const char *name, struct span text,
     const char *directory, struct buf *errors);
 void option_file_free(struct option_file *);
+
+/* An error at the line of an option, without `path` of the last group; at any
+ * line (0: none) of any file. Is the option in the file, were there errors? */
+void option_file_say(struct option_file *, const char *path, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+void option_file_say_at(struct option_file *, const char *name, int line,
+    const char *, ...) __attribute__((format(printf, 4, 5)));
+bool option_file_has(const struct option_file *, const char *path);
+size_t option_file_errors(const struct option_file *);
+
+/* At most `most` bytes of a regular file, from its start, into *b. 0, or -1
+ * and `why`: "cannot be read: ...". */
+int option_file_load(int fd, size_t most, struct buf *b,
+    char why[OPTION_WHY_MOST]);
+
+/* ---- option_read.c ---------------------------------------------------------- */
 
 /* Everything in the file goes into the object by the rows; errors of meaning
  * are appended, each with its line. */
@@ -145,23 +162,9 @@ size_t option_file_groups(struct option_file *, const char *path);
 void option_file_group(struct option_file *, const char *path, size_t index,
     const struct option *, size_t count, void *object);
 
-/* An error at the line of an option, without `path` of the last group; at any
- * line (0: none) of any file. Is the option in the file, were there errors? */
-void option_file_say(struct option_file *, const char *path, const char *, ...)
-    __attribute__((format(printf, 3, 4)));
-void option_file_say_at(struct option_file *, const char *name, int line,
-    const char *, ...) __attribute__((format(printf, 4, 5)));
-bool option_file_has(const struct option_file *, const char *path);
-size_t option_file_errors(const struct option_file *);
-
 /* Relative to that directory, which is canonical, if it does not begin with /;
  * an empty one stays empty. The caller frees. */
 char *option_path_from(const char *directory, const char *path);
-
-/* At most `most` bytes of a regular file, from its start, into *b. 0, or -1
- * and `why`: "cannot be read: ...". */
-int option_file_load(int fd, size_t most, struct buf *b,
-    char why[OPTION_WHY_MOST]);
 
 /* ---- option_scan.c ---------------------------------------------------------- */
 

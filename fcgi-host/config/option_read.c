@@ -1,222 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* option_read.c - options from a file; the one user of libconfig. libconfig
- * knows the syntax, the rows know the meaning; option_scan.c looks through a
- * text before libconfig sees it. */
+/* option_read.c - options from a file. libconfig knows the syntax, the rows know
+ * the meaning. */
 
 #include <assert.h>
-#include <errno.h>
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/diag.h"
 #include "wire/time_spec.h"
 
 #include "config/nearest.h"
-#include "config/option.h"
+#include "config/option_file.h"
 
 enum {
-	ERRORS_MOST = 32, /* lines; a person reads the first */
-	ERROR_BYTES_MOST = 1024,
-	SHOWN_MOST = 48, /* of a value that is wrong */
 	CANDIDATES_MOST = 128,
 	GROUP_MOST = 32, /* a name of one, with its NUL */
 };
 
-struct option_file {
-	const char *name;      /* borrowed */
-	const char *directory; /* borrowed; NULL: no @include */
-	struct buf *errors;    /* borrowed */
-	size_t error_count;
-	const char *prefix;	       /* of paths in errors: "tenants." */
-	const config_setting_t *group; /* the last one, of libconfig */
-	config_t config;	       /* ours */
-
-	const struct option *rows; /* while reading: borrowed */
-	size_t row_count;
-	void *object;
-};
-
-static void say(struct option_file *, const config_setting_t *, const char *,
-    ...) __attribute__((format(printf, 3, 4)));
-static void say_list(struct option_file *, const char *name, int line,
-    const char *, va_list) __attribute__((format(printf, 4, 0)));
 static void read_group(struct option_file *, const config_setting_t *,
     const char *prefix);
 static void read_option(struct option_file *, const struct option *,
     const config_setting_t *);
 static int read_value(struct option_file *, const struct option *,
     const config_setting_t *, struct option_value *);
-
-/* ---- a file, as syntax -------------------------------------------------------- */
-
-struct option_file *
-option_file_new(const char *name, struct span text, const char *directory,
-    struct buf *errors)
-{
-	struct option_file *f = diag_alloc(sizeof(*f));
-	const char *words, *file;
-	char *copy;
-	int good;
-
-	f->name = name;
-	f->directory = directory;
-	f->errors = errors;
-	f->prefix = "";
-	config_init(&f->config);
-	if (option_scan(f, name, text, directory) != 0) {
-		option_file_free(f);
-		return NULL;
-	}
-	/* Where @include starts: below a file is nothing, so none is read. */
-	config_set_include_dir(&f->config, directory ? directory : "/dev/null");
-	copy = span_dup(text);
-	if (!copy)
-		diag_fatal("no memory to read %s", name);
-	good = config_read_string(&f->config, copy);
-	free(copy);
-	if (!good) {
-		words = config_error_text(&f->config);
-		file = config_error_file(&f->config);
-		option_file_say_at(f, file ? file : name,
-		    config_error_line(&f->config), "%s",
-		    words ? words : "syntax error");
-		option_file_free(f);
-		return NULL;
-	}
-	return f;
-}
-
-void
-option_file_free(struct option_file *f)
-{
-	config_destroy(&f->config);
-	free(f);
-}
-
-int
-option_file_load(int fd, size_t most, struct buf *b, char why[OPTION_WHY_MOST])
-{
-	struct stat status;
-	ssize_t bytes;
-	char *at;
-
-	if (fstat(fd, &status) != 0)
-		goto unreadable;
-	if (!S_ISREG(status.st_mode)) {
-		snprintf(why, OPTION_WHY_MOST, "is no regular file");
-		return -1;
-	}
-	buf_clear(b);
-	for (;;) {
-		size_t held = buf_bytes(b);
-		size_t room = most + 1 - held;
-
-		if (room > 16384)
-			room = 16384;
-		at = buf_reserve(b, room);
-		if (!at)
-			goto unreadable;
-		bytes = pread(fd, at, room, (off_t)held);
-		if (bytes < 0)
-			goto unreadable;
-		if (bytes == 0)
-			return 0;
-		buf_wrote(b, (size_t)bytes);
-		if (buf_bytes(b) > most)
-			break;
-	}
-	snprintf(why, OPTION_WHY_MOST, "is larger than %zu KiB", most / 1024);
-	return -1;
-
-unreadable:
-	snprintf(why, OPTION_WHY_MOST, "cannot be read: %s", diag_errno());
-	return -1;
-}
-
-/* ---- errors --------------------------------------------------------------------- */
-
-void
-option_file_say(struct option_file *f, const char *path, const char *format,
-    ...)
-{
-	const config_setting_t *setting =
-	    path ? config_lookup(&f->config, path) : f->group;
-	const char *file = setting ? config_setting_source_file(setting) : NULL;
-	va_list args;
-
-	va_start(args, format);
-	say_list(f, file ? file : f->name,
-	    setting ? config_setting_source_line(setting) : 0, format, args);
-	va_end(args);
-}
-
-bool
-option_file_has(const struct option_file *f, const char *path)
-{
-	return config_lookup(&f->config, path) != NULL;
-}
-
-size_t
-option_file_errors(const struct option_file *f)
-{
-	return f->error_count;
-}
-
-static void
-say(struct option_file *f, const config_setting_t *setting, const char *format,
-    ...)
-{
-	const char *file = config_setting_source_file(setting);
-	va_list args;
-
-	va_start(args, format);
-	say_list(f, file ? file : f->name, config_setting_source_line(setting),
-	    format, args);
-	va_end(args);
-}
-
-void
-option_file_say_at(struct option_file *f, const char *name, int line,
-    const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say_list(f, name, line, format, args);
-	va_end(args);
-}
-
-/* Line 0: of no line. Values come from the file, so nothing in an error may
- * end its line or speak to a terminal. */
-static void
-say_list(struct option_file *f, const char *name, int line, const char *format,
-    va_list args)
-{
-	char text[ERROR_BYTES_MOST];
-
-	if (f->error_count++ >= ERRORS_MOST)
-		return;
-	vsnprintf(text, sizeof(text), format, args);
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
-			*c = '?';
-	if (line > 0)
-		buf_printf(f->errors, "%s:%d: %s\n", name, line, text);
-	else
-		buf_printf(f->errors, "%s: %s\n", name, text);
-}
-
-/* A value from the file for an error, cut. */
-static const char *
-shown(const char *value, char text[SHOWN_MOST + 8])
-{
-	snprintf(text, SHOWN_MOST + 8, "%.*s%s", SHOWN_MOST, value,
-	    strlen(value) > SHOWN_MOST ? "..." : "");
-	return text;
-}
 
 /* ---- a file, as options -------------------------------------------------------------- */
 
@@ -240,8 +47,8 @@ option_file_groups(struct option_file *f, const char *path)
 	if (!list)
 		return 0;
 	if (config_setting_type(list) != CONFIG_TYPE_LIST) {
-		say(f, list, "%s takes a list of groups: ( { ... }, { ... } )",
-		    path);
+		option_file_complain(f, list,
+		    "%s takes a list of groups: ( { ... }, { ... } )", path);
 		return 0;
 	}
 	count = (size_t)config_setting_length(list);
@@ -252,7 +59,7 @@ option_file_groups(struct option_file *f, const char *path)
 		if (config_setting_type(group) == CONFIG_TYPE_GROUP)
 			good++;
 		else
-			say(f, group,
+			option_file_complain(f, group,
 			    "%s takes a list of groups: ( { ... }, "
 			    "{ ... } )",
 			    path);
@@ -357,7 +164,7 @@ static void
 say_unknown(struct option_file *f, const config_setting_t *setting,
     const char *path)
 {
-	char text[SHOWN_MOST + 8], group[GROUP_MOST];
+	char text[OPTION_SHOWN_MOST + 8], group[GROUP_MOST];
 	const char *meant = config_setting_is_group(setting) ?
 	    probably_group(f, path, group) :
 	    NULL;
@@ -366,11 +173,12 @@ say_unknown(struct option_file *f, const config_setting_t *setting,
 		meant = probably(f, path);
 
 	if (meant)
-		say(f, setting, "unknown option %s%s; did you mean %s%s?",
-		    f->prefix, shown(path, text), f->prefix, meant);
+		option_file_complain(f, setting,
+		    "unknown option %s%s; did you mean %s%s?", f->prefix,
+		    option_file_shown(path, text), f->prefix, meant);
 	else
-		say(f, setting, "unknown option %s%s", f->prefix,
-		    shown(path, text));
+		option_file_complain(f, setting, "unknown option %s%s",
+		    f->prefix, option_file_shown(path, text));
 }
 
 static void
@@ -394,8 +202,9 @@ read_group(struct option_file *f, const config_setting_t *group,
 		} else if (!is_group(f, path)) {
 			say_unknown(f, setting, path);
 		} else if (config_setting_type(setting) != CONFIG_TYPE_GROUP) {
-			say(f, setting, "%s%s takes a group: %s = { ... };",
-			    f->prefix, path, path);
+			option_file_complain(f, setting,
+			    "%s%s takes a group: %s = { ... };", f->prefix,
+			    path, path);
 		} else {
 			snprintf(path, sizeof(path), "%s%s.", prefix,
 			    config_setting_name(setting));
@@ -417,7 +226,8 @@ read_option(struct option_file *f, const struct option *row,
 		if (option_check(row, &value, why) == 0)
 			option_set(row, f->object, &value);
 		else
-			say(f, setting, "%s%s%s", f->prefix, row->path, why);
+			option_file_complain(f, setting, "%s%s%s", f->prefix,
+			    row->path, why);
 	}
 	option_value_free(&value);
 }
@@ -452,8 +262,8 @@ say_type(struct option_file *f, const struct option *row,
 	char range[96];
 	const char *separator = option_range(row, range)[0] ? ", " : "";
 
-	say(f, setting, "%s%s takes %s%s%s", f->prefix, row->path,
-	    takes[row->type], separator, range);
+	option_file_complain(f, setting, "%s%s takes %s%s%s", f->prefix,
+	    row->path, takes[row->type], separator, range);
 }
 
 static int
@@ -464,13 +274,14 @@ read_integer(struct option_file *f, const struct option *row,
 	char range[96];
 
 	if (number < 0 && row->fixed) {
-		say(f, setting, "%s%s = %lld %s", f->prefix, row->path, number,
-		    row->fixed);
+		option_file_complain(f, setting, "%s%s = %lld %s", f->prefix,
+		    row->path, number, row->fixed);
 		return -1;
 	}
 	if (number < 0) {
-		say(f, setting, "%s%s = %lld is out of range: it takes %s",
-		    f->prefix, row->path, number, option_range(row, range));
+		option_file_complain(f, setting,
+		    "%s%s = %lld is out of range: it takes %s", f->prefix,
+		    row->path, number, option_range(row, range));
 		return -1;
 	}
 	value->number = (uint64_t)number;
@@ -485,13 +296,13 @@ read_quantity(struct option_file *f, const struct option *row,
 	enum time_spec_error error = row->type == OPTION_TIME ?
 	    time_spec_parse(span_of(text), &value->number) :
 	    size_spec_parse(span_of(text), &value->number);
-	char range[96], cut[SHOWN_MOST + 8];
+	char range[96], cut[OPTION_SHOWN_MOST + 8];
 
 	if (error == TIME_SPEC_OK)
 		return 0;
-	say(f, setting, "%s%s = \"%s\" %s: it takes %s", f->prefix, row->path,
-	    shown(text, cut), time_spec_error_words(error),
-	    option_range(row, range));
+	option_file_complain(f, setting, "%s%s = \"%s\" %s: it takes %s",
+	    f->prefix, row->path, option_file_shown(text, cut),
+	    time_spec_error_words(error), option_range(row, range));
 	return -1;
 }
 
@@ -500,7 +311,7 @@ read_word(struct option_file *f, const struct option *row,
     const config_setting_t *setting, struct option_value *value)
 {
 	const char *text = config_setting_get_string(setting), *meant;
-	char known[160] = "", cut[SHOWN_MOST + 8];
+	char known[160] = "", cut[OPTION_SHOWN_MOST + 8];
 	size_t count, used = 0;
 
 	for (count = 0; row->words[count]; count++) {
@@ -513,13 +324,14 @@ read_word(struct option_file *f, const struct option *row,
 		assert(used < sizeof(known));
 	}
 	if (row->fixed) {
-		say(f, setting, "%s%s = \"%s\" %s", f->prefix, row->path,
-		    shown(text, cut), row->fixed);
+		option_file_complain(f, setting, "%s%s = \"%s\" %s", f->prefix,
+		    row->path, option_file_shown(text, cut), row->fixed);
 		return -1;
 	}
 	meant = nearest(text, row->words, count);
-	say(f, setting, "%s%s = \"%s\" is not known: it takes one of %s%s%s%s",
-	    f->prefix, row->path, shown(text, cut), known,
+	option_file_complain(f, setting,
+	    "%s%s = \"%s\" is not known: it takes one of %s%s%s%s", f->prefix,
+	    row->path, option_file_shown(text, cut), known,
 	    meant ? "; did you mean \"" : "", meant ? meant : "",
 	    meant ? "\"?" : "");
 	return -1;
@@ -585,7 +397,8 @@ read_list(struct option_file *f, const struct option *row,
 		}
 		text = text_of(f, row, config_setting_get_string(item));
 		if (option_check_item(row, span_of(text), why) != 0) {
-			say(f, item, "%s%s%s", f->prefix, row->path, why);
+			option_file_complain(f, item, "%s%s%s", f->prefix,
+			    row->path, why);
 			result = -1;
 		} else if (strings_add(&value->list, span_of(text)) != 0) {
 			diag_fatal("no memory to read %s", f->name);
@@ -629,16 +442,19 @@ read_env(struct option_file *f, const struct option *row,
 
 		buf_clear(&pair);
 		if (config_setting_type(item) != CONFIG_TYPE_STRING) {
-			say(f, item, "%s%s.%s takes text: \"...\"", f->prefix,
-			    row->path, name);
+			option_file_complain(f, item,
+			    "%s%s.%s takes text: \"...\"", f->prefix, row->path,
+			    name);
 			result = -1;
 		} else if (buf_printf(&pair, "%s=%s", name,
 			       config_setting_get_string(item)) != 0) {
-			say(f, item, "%s%s.%s is longer than %d bytes",
-			    f->prefix, row->path, name, OPTION_ENV_MOST);
+			option_file_complain(f, item,
+			    "%s%s.%s is longer than %d bytes", f->prefix,
+			    row->path, name, OPTION_ENV_MOST);
 			result = -1;
 		} else if (option_check_item(row, buf_span(&pair), why) != 0) {
-			say(f, item, "%s%s%s", f->prefix, row->path, why);
+			option_file_complain(f, item, "%s%s%s", f->prefix,
+			    row->path, why);
 			result = -1;
 		} else {
 			buf_string(&pair); /* ends it with a NUL */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* option_file.h - a file of options while it is read: what libconfig made of its
+ * text, and the errors in it. Private to option_file.c and option_read.c. */
+#ifndef CONFIG_OPTION_FILE_H
+#define CONFIG_OPTION_FILE_H
+
+#include <libconfig.h>
+
+#include "config/option.h"
+
+enum { OPTION_SHOWN_MOST = 48 }; /* of a value that is wrong */
+
+struct option_file {
+	const char *name;      /* borrowed */
+	const char *directory; /* borrowed; NULL: no @include */
+	struct buf *errors;    /* borrowed */
+	size_t error_count;
+	const char *prefix;	       /* of paths in errors: "tenants." */
+	const config_setting_t *group; /* the last one, of libconfig */
+	config_t config;	       /* ours */
+
+	const struct option *rows; /* while reading: borrowed */
+	size_t row_count;
+	void *object;
+};
+
+/* An error at the line of a setting. */
+void option_file_complain(struct option_file *, const config_setting_t *,
+    const char *, ...) __attribute__((format(printf, 3, 4)));
+/* A value from the file for an error, cut. */
+const char *option_file_shown(const char *value,
+    char text[OPTION_SHOWN_MOST + 8]);
+
+#endif
