@@ -48,18 +48,30 @@ api_open(struct loop *loop, const struct store_engine *engine,
 void
 api_configure(struct api *api, const struct config *config, struct serve *serve)
 {
-	uint64_t most = (uint64_t)config->state_page_bytes;
+	size_t most = (size_t)config->state_page_bytes;
+	size_t page = (size_t)config->state_page, commit = API_SWEEP_MOST;
 
 	/* config_hold() counts references of what is otherwise immutable. */
 	if (api->config != NULL)
 		config_release(&api->config);
 	api->config = config_hold((struct config *)(uintptr_t)config);
+
+	/* A page of changes goes on to the end of a commit. */
+	if (commit < page)
+		commit = page;
+	if (commit < (size_t)config->state_atomic_ops)
+		commit = (size_t)config->state_atomic_ops;
+	api->changes_most = (page + commit) *
+	    (2 * (size_t)config->state_key + API_CHANGE_BYTES);
+
 	/* The largest reply is a page of values (JSON makes them half as large
-	 * again) with keys, or one value. */
-	if (most < (uint64_t)config->state_value)
-		most = (uint64_t)config->state_value;
-	serve->out_most = (size_t)(2 * most) + CONNECTION_OUT_MOST +
-	    (size_t)config->state_page * 2 * API_ITEM_BYTES;
+	 * again) with keys, one value, or changes. */
+	if (most < (size_t)config->state_value)
+		most = (size_t)config->state_value;
+	most = 2 * (most + page * API_ITEM_BYTES);
+	if (most < api->changes_most)
+		most = api->changes_most;
+	serve->out_most = most + CONNECTION_OUT_MOST;
 }
 
 void
@@ -97,21 +109,16 @@ api_report(const struct api *api, struct api_figures *figures)
 	figures->bodies = api->bodies;
 }
 
-/* The client hears no reason; the operator does, but no stranger may fill the log
- * with them. */
-void
-api_refused(struct api *api, const char *id, enum auth_refusal refusal)
+bool
+api_may_log(struct api *api)
 {
 	uint64_t now_ms = loop_now_ms(api->loop);
 
-	if (now_ms - api->refusals_ms >= 1000) {
-		api->refusals_ms = now_ms;
-		api->refusals = 0;
+	if (now_ms - api->lines_ms >= 1000) {
+		api->lines_ms = now_ms;
+		api->lines = 0;
 	}
-	if (++api->refusals <= API_REFUSALS_MOST)
-		diag_info("request refused: %s; reason=%s request=%s",
-		    auth_refusal_words(refusal), auth_refusal_name(refusal),
-		    id);
+	return api->lines++ < API_LINES_MOST;
 }
 
 static void *

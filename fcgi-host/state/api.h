@@ -66,11 +66,14 @@ enum {
 	API_EVENTS_MOST = 256,		     /* changes asked for at once */
 	API_RETRY_S = 1,		     /* Retry-After */
 	API_LIST = 100,			     /* items, unless it says so */
-	API_REFUSALS_MOST = 10,		     /* log lines a second */
+	API_LINES_MOST = 10,		     /* of the log, a second */
+	API_CHANGE_BYTES = 128,		     /* of JSON, beside the key */
+	API_SWEEP_MOST = 2000,		     /* keys expire in a commit */
 	API_ITEM_BYTES = PAGE_ITEM_BYTES + STORE_TYPE_MOST,
 };
 
-void api_refused(struct api *, const char *request_id, enum auth_refusal);
+/* May one more line be logged? What clients do must not fill the log. */
+bool api_may_log(struct api *);
 
 struct api {
 	struct loop *loop;
@@ -87,8 +90,9 @@ struct api {
 	struct map watched;	/* tenants with watchers */
 	struct map idempotency; /* keys in flight, of all tenants */
 	uint64_t bodies;	/* bytes reserved for bodies */
-	uint64_t refusals_ms;	/* the second of which refusals are counted */
-	unsigned refusals;
+	size_t changes_most;	/* bytes of JSON of one answer's changes */
+	uint64_t lines_ms;	/* the second of which log lines are counted */
+	unsigned lines;
 	struct api_figures figures;
 };
 
@@ -182,8 +186,8 @@ struct call {
 	uint64_t until_ms;	 /* monotonic: gives up then */
 
 	/* what is sent */
-	struct buf out; /* while it is put together */
-	int file;	/* ours, or -1 */
+	struct buf out;	    /* while it is put together */
+	int file;	    /* ours, or -1 */
 	uint64_t file_left; /* to be sent; BODY: has come */
 	char file_name[32];
 };

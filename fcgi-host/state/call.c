@@ -258,7 +258,11 @@ authenticated(struct call *c)
 	    c->authorization_count, clock_unix_ms() / 1000, &c->access);
 	if (refusal == AUTH_OK)
 		return true;
-	api_refused(c->api, c->id, refusal);
+	/* The client hears no reason; the operator does. */
+	if (api_may_log(c->api))
+		diag_info("request refused: %s; reason=%s request=%s",
+		    auth_refusal_words(refusal), auth_refusal_name(refusal),
+		    c->id);
 	reply_problem(c, PROBLEM_INVALID_TOKEN, "%s", "");
 	return false;
 }
@@ -557,8 +561,8 @@ call_tenants(struct call *c, struct span after, size_t limit, call_fn *then)
 {
 	struct api *api = c->api;
 
-	asked(c,
-	    api->engine->tenants(api->store, after, limit, answered, c), then);
+	asked(c, api->engine->tenants(api->store, after, limit, answered, c),
+	    then);
 }
 
 static void

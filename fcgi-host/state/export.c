@@ -80,6 +80,8 @@ copied(struct call *c, const struct store_result *result)
 	    "Content-Length: %llu\r\n\r\n",
 	    (unsigned long long)result->version, c->access.claims.tenant,
 	    (unsigned long long)c->file_left);
+	if (c->target.head)
+		c->file_left = 0;
 	if (reply_begin(c, span_make(head, (size_t)bytes)) == 0)
 		export_room(c);
 }

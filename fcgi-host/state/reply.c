@@ -163,7 +163,7 @@ put_problem(struct call *c, enum problem problem, struct span more,
 static void
 log_problem(const struct call *c, enum problem problem, struct span detail)
 {
-	if (problem_row(problem)->status < 500)
+	if (problem_row(problem)->status < 500 || !api_may_log(c->api))
 		return;
 	diag_warn("state request failed: %.*s; problem=%s tenant=%s request=%s",
 	    SPAN_ARGS(detail), problem_row(problem)->name,

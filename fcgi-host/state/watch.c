@@ -13,10 +13,6 @@
 #include "state/api.h"
 #include "state/page.h"
 
-enum {
-	EVENTS_MOST = 4 * 1024 * 1024, /* bytes of a batch */
-};
-
 static call_fn told, at_version;
 static void ask(struct call *);
 static void wait_more(struct call *);
@@ -167,7 +163,7 @@ tell_page(struct call *c, const struct store_result *result)
 		wait_more(c);
 		return;
 	}
-	buf_init(&c->out, EVENTS_MOST);
+	buf_init(&c->out, c->api->changes_most);
 	if (page_changes(&c->out, result) != 0)
 		reply_problem(c, PROBLEM_STORAGE_UNAVAILABLE,
 		    "there is no memory for the changes");
@@ -183,7 +179,7 @@ tell_events(struct call *c, const struct store_result *result)
 
 	if (!c->streams && stream_begin(c) != 0)
 		return;
-	buf_init(&events, EVENTS_MOST);
+	buf_init(&events, c->api->changes_most);
 	failed = page_events(&events, result);
 	if (failed == 0 && buf_bytes(&events) > 0 &&
 	    reply_more(c, buf_span(&events)) != 0) {

@@ -310,11 +310,12 @@ def test_time_to_live(state):
     eventually(lambda: state.get("k").status == 404, "the key to be gone")
     assert state.put("k", "y", If_None_Match="*").status == 201
     assert state.get("forever").header("Fn-Expires") is None
+    state.put("swept", "x", "?ttl=100ms")
     changes = eventually(
         lambda: [c for c in state.json(
-            "GET", f"/watch?since={begun - 1}&prefix=k")["changes"]
-            if c["op"] == "expire"] or True, "the sweep")
-    assert changes
+            "GET", f"/watch?since={begun - 1}&prefix=swept")["changes"]
+            if c["op"] == "expire"], "the sweep")
+    assert [c["key"] for c in changes] == ["swept"]
     assert state.put("e", "x", f"?expires={int(time.time()) + 100}") \
         .status == 201
     assert state.put("e", "x", "?expires=1").status == 204
