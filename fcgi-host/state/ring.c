@@ -37,6 +37,7 @@ struct ring {
 	json_t *book; /* ours: {"current", "keys", "tokens", "revoked"} */
 	struct jwt_key *keys[RING_KEYS_MOST]; /* ours */
 	size_t key_count;
+	uint64_t generation;
 };
 
 static int keys_directory(int directory_fd, char why[RING_WHY]);
@@ -92,7 +93,8 @@ ring_free(struct ring **taken)
 int
 ring_reload(struct ring *ring, uint64_t now_s, char why[RING_WHY])
 {
-	struct ring fresh = { .fd = ring->fd };
+	struct ring fresh = { .fd = ring->fd,
+		.generation = ring->generation + 1 };
 
 	if (ring_read(&fresh, now_s, why) != 0) {
 		ring_clear(&fresh);
@@ -101,6 +103,12 @@ ring_reload(struct ring *ring, uint64_t now_s, char why[RING_WHY])
 	ring_clear(ring);
 	*ring = fresh;
 	return 0;
+}
+
+uint64_t
+ring_generation(const struct ring *ring)
+{
+	return ring->generation;
 }
 
 struct jwt_key *const *
@@ -118,6 +126,15 @@ ring_has(const struct ring *ring, struct span kid, uint64_t now_s)
 			return jwt_key_until(ring->keys[i]) == 0 ||
 			    now_s < jwt_key_until(ring->keys[i]);
 	return false;
+}
+
+uint64_t
+ring_until(const struct ring *ring, struct span kid)
+{
+	for (size_t i = 0; i < ring->key_count; i++)
+		if (span_equal(jwt_key_kid(ring->keys[i]), kid))
+			return jwt_key_until(ring->keys[i]);
+	return 0;
 }
 
 bool
@@ -638,6 +655,7 @@ write_book(struct ring *ring, json_t *book, char why[RING_WHY])
 	free(text);
 	json_decref(ring->book);
 	ring->book = book;
+	ring->generation++;
 	return 0;
 }
 

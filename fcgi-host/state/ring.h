@@ -33,9 +33,13 @@ void ring_free(struct ring **); /* NULL is harmless */
 /* Reads all files again. 0; -1 with the sentence: nothing has changed. */
 int ring_reload(struct ring *, uint64_t now_s, char why[RING_WHY]);
 
+/* Another number after each change: what was judged before may be otherwise. */
+uint64_t ring_generation(const struct ring *);
+
 /* Good until the next call that changes the ring. */
 struct jwt_key *const *ring_keys(const struct ring *, size_t *count);
 bool ring_has(const struct ring *, struct span kid, uint64_t now_s);
+uint64_t ring_until(const struct ring *, struct span kid); /* 0: no end */
 bool ring_revoked(const struct ring *, struct span id);
 bool ring_knows(const struct ring *, struct span id); /* it is in the book */
 

@@ -183,6 +183,8 @@ test_A13_another_start(void **state)
 	(void)state;
 	assert_int_equal(check("Bearer ", run_token(NOW + 5), "", NULL),
 	    AUTH_OK);
+	assert_int_equal(check("Bearer ", run_token(NOW + 5), "", NULL),
+	    AUTH_OK); /* known by now */
 	assert_int_equal(auth_invocation_key(auth,
 			     SPAN("secret of the next start, 32 byt")),
 	    0);
@@ -240,6 +242,91 @@ test_revoked(void **state)
 	    0);
 	assert_false(auth_stands(auth, &access, NOW));
 	assert_int_equal(check("Bearer ", good, "", NULL), AUTH_REVOKED);
+}
+
+/* Of what was good a moment ago, everything is asked again that can change. */
+static void
+test_known(void **state)
+{
+	struct span header;
+	struct access access;
+	struct place *p = *state;
+	char text[JWT_MOST + 8], kid[JWT_KID_MOST + 1], name[64];
+
+	snprintf(text, sizeof(text), "Bearer %s", good);
+	header = span_of(text);
+	for (int twice = 0; twice < 2; twice++) {
+		memset(&access, 0, sizeof(access));
+		assert_int_equal(auth_check(auth, &header, 1, NOW, &access),
+		    AUTH_OK);
+		assert_string_equal(access.claims.tenant, "acme");
+	}
+	/* its time */
+	assert_int_equal(auth_check(auth, &header, 1, NOW + 59, &access),
+	    AUTH_OK);
+	for (int twice = 0; twice < 2; twice++)
+		assert_int_equal(auth_check(auth, &header, 1, NOW + 60,
+				     &access),
+		    AUTH_JWT_EXPIRED);
+	assert_int_equal(auth_check(auth, &header, 1, NOW, &access), AUTH_OK);
+	/* every bit of it */
+	for (size_t bit = 7 * 8; bit < header.bytes * 8; bit++) {
+		text[bit / 8] ^= (char)(1 << bit % 8);
+		assert_int_not_equal(auth_check(auth, &header, 1, NOW, &access),
+		    AUTH_OK);
+		text[bit / 8] ^= (char)(1 << bit % 8);
+	}
+	/* its key's time */
+	assert_int_equal(ring_rotate(ring, 10, NOW, kid, why), 0);
+	for (int twice = 0; twice < 2; twice++) {
+		assert_int_equal(auth_check(auth, &header, 1, NOW + 9, &access),
+		    AUTH_OK);
+		assert_int_equal(auth_check(auth, &header, 1, NOW + 10,
+				     &access),
+		    AUTH_JWT_KEY_ENDED);
+	}
+	/* its key's bytes: another file of the same name */
+	snprintf(name, sizeof(name), "keys/%s.key", access.claims.kid);
+	assert_int_equal(unlinkat(p->fd, name, 0), 0);
+	place_write(p, name, "0123456789abcdef0123456789abcdef", 0400);
+	assert_int_equal(auth_check(auth, &header, 1, NOW, &access), AUTH_OK);
+	assert_int_equal(ring_reload(ring, NOW, why), 0);
+	assert_int_equal(auth_check(auth, &header, 1, NOW, &access),
+	    AUTH_JWT_SIGNATURE);
+}
+
+static void
+test_known_revoked(void **state)
+{
+	struct access access;
+
+	(void)state;
+	for (int twice = 0; twice < 2; twice++)
+		assert_int_equal(check("Bearer ", good, "", &access), AUTH_OK);
+	assert_int_equal(ring_revoke(ring, span_of(access.claims.id), NOW, why),
+	    0);
+	for (int twice = 0; twice < 2; twice++)
+		assert_int_equal(check("Bearer ", good, "", NULL),
+		    AUTH_REVOKED);
+}
+
+static void
+test_known_too_many(void **state)
+{
+	struct access access;
+
+	(void)state;
+	for (int round = 0; round < 2; round++)
+		for (uint64_t i = 1; i < 1000; i++) {
+			assert_int_equal(check("Bearer ", run_token(NOW + i),
+					     "", &access),
+			    AUTH_OK);
+			assert_int_equal(access.claims.expires_s, NOW + i);
+			assert_int_equal(check("Bearer ", good, "", &access),
+			    AUTH_OK);
+			assert_int_equal(access.claims.kind, JWT_ACCESS);
+		}
+	assert_int_equal(auth_count(auth, AUTH_OK), 2 * 2 * 999);
 }
 
 static void
@@ -323,6 +410,9 @@ static const struct CMUnitTest others[] = {
 	TEST("no invocation is known before master's key", before_the_key),
 	TEST("A20 a run whose time is over", A20_over),
 	TEST("A19 revoked, or its key has ended", revoked),
+	TEST("what was good is asked for its time and key again", known),
+	TEST("what was good and is revoked is good no more", known_revoked),
+	TEST("more tokens than are remembered", known_too_many),
 	TEST("every refusal has its words", words),
 };
 
