@@ -12,7 +12,6 @@
  * A listener's place is an open file and an offset: rotation changes neither,
  * and where it stands among the rotated ones is seen from its identity. */
 
-#define _GNU_SOURCE 1 /* memrchr, memmem */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,101 +23,22 @@
 #include "base/diag.h"
 #include "base/fd.h"
 
-#include "log/log.h"
+#include "log/tail.h"
 
-enum {
-	SEND_BYTES = 32 * 1024, /* in one CONTROL_OUT */
-	ID_MOST = 128,
-};
-
-enum tail_state {
-	TAIL_FINDING,
-	TAIL_READING,
-	TAIL_WAITING,
-	TAIL_ENDING,
-	TAIL_GONE,
-};
-
-struct place {
-	int fd; /* ours; -1: there is no such file yet */
-	uint64_t offset;
-};
-
-struct tail {
-	struct list node;  /* in tails.list until GONE */
-	struct tails *all; /* borrowed, outlives us */
-	enum tail_state state;
-	struct watch watch;
-	struct timer step;  /* armed: there is something to do */
-	struct timer limit; /* READING, ENDING: it takes nothing;
-				 * WAITING: nothing is known of the call */
-	struct deferred freed;
-	int fd; /* the listener, ours */
-	uid_t uid;
-
-	char tenant[LINE_NAME_MOST];
-	size_t tenant_bytes; /* 0: access.log */
-	char call[ID_MOST];  /* a string; "": every line */
-	bool follow;
-
-	uint64_t left;	   /* FINDING: line ends still to be passed */
-	struct place find; /* FINDING: what is not looked at ends here */
-	uint64_t looked_bytes;
-	uint64_t since_ms;    /* older lines are of other requests; 0: not
-				 * known */
-	bool here;	      /* `start` is in the file of `find` */
-	struct place start;   /* where READING goes on */
-	uint64_t known_by_ms; /* a line of the call must be seen */
-	bool seen;	      /* it was */
-	bool over;	      /* its last line */
-
-	struct buf out; /* read, not sent */
-	bool failed;
-	char reason[256]; /* for CONTROL_END: why, or a remark */
-};
-
-struct recent { /* a result that is in no file */
-	char call[ID_MOST];
-	char tenant[LINE_NAME_MOST];
-	char line[TAIL_RECENT_LINE];
-};
-
-struct tails {
-	struct loop *loop;   /* borrowed */
-	struct files *files; /* borrowed */
-	struct list list;
-	char *chunk;			    /* TAIL_CHUNK bytes */
-	struct recent *recent[TAIL_RECENT]; /* a ring, ours */
-	size_t recent_next;
-};
+enum { SEND_BYTES = 32 * 1024 }; /* in one CONTROL_OUT */
 
 static const char *tail_refusal(const struct tails *, uid_t);
-static void tail_move(struct tail *, enum tail_state);
 static void tail_check(const struct tail *);
-static void tail_begin(struct tail *);
 static void tail_step(void *arg);
-static void tail_find(struct tail *);
-static bool tail_find_lines(struct tail *, struct span bytes, uint64_t from);
-static bool tail_find_call(struct tail *, struct span bytes, uint64_t from);
-static bool tail_find_older(struct tail *);
-static void tail_found(struct tail *);
-static bool tail_is_of_call(struct tail *, struct span text);
-static void tail_found_tenant(struct tail *, struct span json);
 static void tail_read(struct tail *);
 static void tail_filter(struct tail *, struct span bytes);
-static void tail_at_end(struct tail *);
 static bool tail_go_on(struct tail *);
 static bool tail_send(struct tail *);
-static void tail_end(struct tail *, const char *reason);
 static void tail_send_end(struct tail *);
 static void tail_gone(struct tail *);
 static void tail_free(void *arg);
 static void tail_event(void *arg, unsigned events);
 static void tail_limit(void *arg);
-static void tail_soon(struct tail *);
-static struct span tail_name(const struct tail *);
-static const struct recent *recent_find(const struct tails *,
-    const struct tail *);
 
 struct tails *
 tails_new(struct loop *loop, struct files *files)
@@ -229,19 +149,6 @@ tails_result(struct tails *ts, struct span request, struct span tenant,
 	}
 }
 
-ptrdiff_t
-tail_back(struct span bytes, uint64_t *left)
-{
-	const char *end;
-
-	while ((end = memrchr(bytes.data, '\n', bytes.bytes))) {
-		bytes.bytes = (size_t)(end - bytes.data);
-		if (--*left == 0)
-			return (ptrdiff_t)bytes.bytes + 1;
-	}
-	return -1;
-}
-
 /* A sentence, or NULL. One user cannot keep the others from listening, nor all
  * users root. */
 static const char *
@@ -262,7 +169,7 @@ tail_refusal(const struct tails *ts, uid_t uid)
 	return NULL;
 }
 
-static void
+void
 tail_move(struct tail *t, enum tail_state to)
 {
 	static const bool may[TAIL_GONE + 1][TAIL_GONE + 1] = {
@@ -297,7 +204,7 @@ tail_check(const struct tail *t)
 }
 
 /* Finding begins at the end of the file that grows now. */
-static void
+void
 tail_begin(struct tail *t)
 {
 	struct stat st;
@@ -347,182 +254,6 @@ tail_step(void *arg)
 	case TAIL_GONE:
 		break;
 	}
-}
-
-static void
-tail_find(struct tail *t)
-{
-	uint64_t from =
-	    t->find.offset > TAIL_CHUNK ? t->find.offset - TAIL_CHUNK : 0;
-	size_t bytes = (size_t)(t->find.offset - from);
-	size_t tenant_bytes = t->tenant_bytes;
-	ssize_t n = 0;
-	bool found;
-
-	if (t->find.fd >= 0 && bytes > 0)
-		n = pread(t->find.fd, t->all->chunk, bytes, (off_t)from);
-	if (n < 0 || (size_t)n != bytes) {
-		tail_end(t, "the log cannot be read");
-		return;
-	}
-	t->looked_bytes += bytes;
-	found = t->call[0] ?
-	    tail_find_call(t, span_make(t->all->chunk, bytes), from) :
-	    tail_find_lines(t, span_make(t->all->chunk, bytes), from);
-	if (t->state != TAIL_FINDING || t->tenant_bytes != tenant_bytes)
-		return; /* it ended, or began anew */
-	if (!found && t->find.offset == 0)
-		found = !tail_find_older(t);
-	if (found)
-		tail_found(t);
-	else
-		tail_soon(t);
-}
-
-static bool
-tail_find_lines(struct tail *t, struct span bytes, uint64_t from)
-{
-	ptrdiff_t at = tail_back(bytes, &t->left);
-
-	t->here = true;
-	t->start.offset = from + (at > 0 ? (uint64_t)at : 0);
-	t->find.offset = from;
-	return at >= 0;
-}
-
-/* Looks at whole lines from the last to the first; what stands before the first
- * line end belongs to the chunk before. */
-static bool
-tail_find_call(struct tail *t, struct span bytes, uint64_t from)
-{
-	struct span text;
-	struct line line;
-	uint64_t time_ms, total_ms;
-	const char *end;
-	size_t at, left = bytes.bytes;
-
-	while (left > 0) {
-		end = memrchr(bytes.data, '\n', left - 1);
-		at = end ? (size_t)(end - bytes.data) + 1 : 0;
-		if (!end && from > 0 && left < bytes.bytes)
-			break;
-		text = span_make(bytes.data + at, left - at);
-		left = at;
-		if (tail_is_of_call(t, text)) {
-			if (t->tenant_bytes == 0) {
-				tail_found_tenant(t, text);
-				return false;
-			}
-			t->here = t->seen = true;
-			t->start.offset = from + at;
-		}
-		if (line_parse(text, &line) != 0 ||
-		    line_time(line.time, &time_ms) != 0)
-			continue;
-		if (t->since_ms > time_ms)
-			return true;
-		if (line.mark == LINE_RESULT && tail_is_of_call(t, text) &&
-		    record_total_ms(line.text, &total_ms) == 0)
-			t->since_ms = time_ms - total_ms - DRAIN_HOLD_MS -
-			    1000; /* and clocks are set */
-	}
-	t->find.offset = from + left;
-	return t->follow && t->since_ms == 0 &&
-	    t->looked_bytes >= TAIL_BACK_MOST;
-}
-
-/* Goes on at the end of the file before this one. False: there is none. */
-static bool
-tail_find_older(struct tail *t)
-{
-	int age = t->find.fd < 0 ?
-	    -1 :
-	    files_age(t->all->files, tail_name(t), t->find.fd);
-	struct stat st;
-	int fd;
-
-	if (age < 0)
-		return false;
-	fd = files_open(t->all->files, tail_name(t), (unsigned)age + 1);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) != 0) {
-		fd_close(&fd);
-		return false;
-	}
-	if (t->here) {
-		fd_close(&t->start.fd);
-		t->start.fd = t->find.fd;
-		t->here = false;
-	} else {
-		fd_close(&t->find.fd);
-	}
-	t->find.fd = fd;
-	t->find.offset = (uint64_t)st.st_size;
-	return true;
-}
-
-static void
-tail_found(struct tail *t)
-{
-	const struct recent *recent;
-
-	if (t->here && t->find.fd >= 0) {
-		fd_close(&t->start.fd);
-		t->start.fd = t->find.fd;
-		t->find.fd = -1;
-	}
-	fd_close(&t->find.fd);
-	if (t->start.fd < 0) /* it may have come meanwhile, all of it new */
-		t->start.fd = files_open(t->all->files, tail_name(t), 0);
-	if (t->call[0] && !t->seen && (recent = recent_find(t->all, t))) {
-		buf_put_string(&t->out, recent->line);
-		tail_end(t, NULL);
-	} else if (t->call[0] && !t->seen && !t->follow) {
-		tail_end(t, "no such request in the log");
-	} else if (t->start.fd >= 0) {
-		tail_move(t, TAIL_READING);
-		tail_soon(t);
-	} else {
-		tail_at_end(t);
-	}
-}
-
-static bool
-tail_is_of_call(struct tail *t, struct span text)
-{
-	char needle[ID_MOST + sizeof("\"request\":\"\"")];
-	struct line line;
-	int bytes;
-
-	if (t->tenant_bytes > 0)
-		return line_parse(text, &line) == 0 &&
-		    span_equal(line.request, span_of(t->call));
-	/* quotes within values are escaped, so this is no value */
-	bytes = snprintf(needle, sizeof(needle), "\"request\":\"%s\"", t->call);
-	return memmem(text.data, text.bytes, needle, (size_t)bytes) != NULL;
-}
-
-/* access.log says whose request it was: that tenant's log has the lines. */
-static void
-tail_found_tenant(struct tail *t, struct span json)
-{
-	static const char key[] = "\"tenant\":\"";
-	const char *at = memmem(json.data, json.bytes, key, sizeof(key) - 1);
-	struct span name = at ?
-	    span_skip(json, (size_t)(at - json.data) + sizeof(key) - 1) :
-	    SPAN("\"");
-
-	name = span_cut(&name, '"');
-	if (!files_name_good(name)) {
-		tail_end(t,
-		    "that request was for no tenant; access.log has "
-		    "its record");
-		return;
-	}
-	memcpy(t->tenant, name.data, name.bytes);
-	t->tenant_bytes = name.bytes;
-	tail_begin(t);
 }
 
 static void
@@ -584,7 +315,7 @@ tail_filter(struct tail *t, struct span bytes)
 }
 
 /* The end of a file: of the newest, or of one that was rotated meanwhile. */
-static void
+void
 tail_at_end(struct tail *t)
 {
 	const struct recent *recent;
@@ -681,7 +412,7 @@ tail_send(struct tail *t)
 }
 
 /* NULL: all that was asked for has been read. */
-static void
+void
 tail_end(struct tail *t, const char *reason)
 {
 	if (t->state == TAIL_ENDING || t->state == TAIL_GONE)
@@ -766,20 +497,20 @@ tail_limit(void *arg)
 	}
 }
 
-static void
+void
 tail_soon(struct tail *t)
 {
 	loop_timer_set(t->all->loop, &t->step, loop_now_ms(t->all->loop));
 }
 
-static struct span
+struct span
 tail_name(const struct tail *t)
 {
 	return t->tenant_bytes > 0 ? span_make(t->tenant, t->tenant_bytes) :
 				     SPAN_NONE;
 }
 
-static const struct recent *
+const struct recent *
 recent_find(const struct tails *ts, const struct tail *t)
 {
 	for (size_t i = 0; i < TAIL_RECENT; i++) {
