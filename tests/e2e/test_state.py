@@ -3,8 +3,11 @@
 becomes of it when clients, processes and time do what they like. A, F: the lists
 of attacks and faults."""
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -900,3 +903,181 @@ def test_f14_model(state, rng):
             assert (got.body, version(got)) == now, (steps, key)
         assert state.json("GET", "/")["version"] == model.version
     print(f"{steps} steps")
+
+
+# ---- F5, F14: kills, and histories -----------------------------------------------
+
+class History:
+    """What several clients were told, while the process they talk to dies."""
+
+    def __init__(self, server, state):
+        self.server, self.state = server, state
+        self.stop = threading.Event()
+        self.told = []      # (key, value, version) that were acknowledged
+        self.sums = []      # additions that were acknowledged, by their key
+        self.lock = threading.Lock()
+
+    def client(self):
+        return State(self.server, self.state.tenant, token=self.state.token)
+
+    def again(self, ask):
+        """Until there is an answer that says what happened, or None."""
+        while not self.stop.is_set():
+            try:
+                got = ask()
+            except (OSError, http.client.HTTPException, AssertionError,
+                    json.JSONDecodeError):
+                time.sleep(0.02)
+                continue
+            if got.status < 500:
+                return got
+            time.sleep(0.02)
+        return None
+
+    def write(self, name):
+        """Its own keys, one value after the other, each tried once: what was
+        not acknowledged may or may not be there."""
+        with self.client() as client:
+            n = 0
+            while not self.stop.is_set():
+                n += 1
+                key = f"{name}/{n % 5}"
+                try:
+                    got = client.put(key, str(n))
+                except (OSError, http.client.HTTPException, AssertionError):
+                    time.sleep(0.02)
+                    continue
+                if got.status in (201, 204):
+                    with self.lock:
+                        self.told.append((key, n, version(got)))
+
+    def add(self, name):
+        """Each addition until it is acknowledged, under a key of its own."""
+        with self.client() as client:
+            n = 0
+            while not self.stop.is_set():
+                n += 1
+                key = f'"{name}-{n}"'
+                got = self.again(lambda: client.count(
+                    "sum", Idempotency_Key=key))
+                if got is not None and got.status == 200:
+                    with self.lock:
+                        self.sums.append(json.loads(got.body)["value"])
+                elif got is not None:
+                    problem(got, 409, "idempotency-in-flight")
+                    n -= 1
+
+    def check(self):
+        versions = [v for _, _, v in self.told]
+        assert len(set(versions)) == len(versions), "a version was used twice"
+        assert len(set(self.sums)) == len(self.sums), "one reply for two sums"
+        # What the replies said was added is there.
+        assert int(self.state.get("sum").body) >= max(self.sums)
+        last = {}
+        for key, value, v in self.told:
+            last[key] = max(last.get(key, (0, 0)), (v, value))
+        for key, (v, value) in last.items():
+            got = self.state.get(key)
+            assert got.status == 200, f"{key} is lost"
+            if version(got) == v:
+                assert int(got.body) == value
+            else:       # a later one that was not acknowledged
+                assert version(got) > v and int(got.body) > value
+        now = self.state.json("GET", "/")["version"]
+        assert now >= max(versions)
+
+
+def test_f5_killed_under_load(server, state):
+    history = History(server, state)
+    threads = [threading.Thread(target=history.write, args=(f"w{i}",))
+               for i in range(4)]
+    threads += [threading.Thread(target=history.add, args=(f"a{i}",))
+                for i in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(count(10, 200)):
+            before = len(history.told), len(history.sums)
+            eventually(lambda: len(history.told) > before[0] + 20
+                       and len(history.sums) > before[1] + 5,
+                       "writes to be acknowledged", 30)
+            for pid in server.named("fcgi-host-state"):
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        eventually(lambda: server.ctl("token", "list", check=False)
+                   .returncode == 0, "a gateway that knows the new process")
+        history.stop.set()
+        for thread in threads:
+            thread.join()
+    history.check()
+
+
+def test_f14_histories(server, state):
+    """Concurrent clients: in the order of versions their requests make sense."""
+    keys, each, log = ["x", "y", "z"], count(60, 2000), []
+    lock = threading.Lock()
+
+    def run(seed):
+        rng = random.Random(seed)
+        with State(server, state.tenant, token=state.token) as client:
+            for n in range(each):
+                key, value = rng.choice(keys), f"{seed}-{n}"
+                got = client.get(key)
+                seen = version(got) if got.status == 200 else None
+                done = client.atomic([{"key": key, "version": seen}], [
+                    {"op": "set", "key": key, "value": value},
+                    {"op": "set", "key": key + "/copy", "value": value}])
+                with lock:
+                    if got.status == 200:
+                        log.append(("read", key, seen, got.text))
+                    if done.status == 200:
+                        log.append(("write", key,
+                                    json.loads(done.body)["version"], value,
+                                    seen))
+                    else:
+                        problem(done, 409, "check-failed")
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(run, seed) for seed in range(6)]:
+            done.result()
+    written = {(key, v): value for kind, key, v, value, *_ in log
+               if kind == "write"}
+    assert len({v for _, v in written}) == len(written)
+    for kind, key, v, value, *rest in log:
+        if kind == "read":              # nothing that nobody wrote
+            assert written[key, v] == value
+        elif rest[0] is not None:       # and it followed what was there
+            assert rest[0] < v
+            between = [w for k, w in written if k == key and rest[0] < w < v]
+            assert not between
+    for key in keys:
+        last = max(v for k, v in written if k == key)
+        for name in (key, key + "/copy"):
+            got = state.get(name)
+            assert (version(got), got.text) == (last, written[key, last])
+
+
+def test_the_host_stops_while_many_wait(new_host):
+    host = new_host("drain = \"20s\"; state = { watchers = 40; };")
+    with State(host, "w") as state:
+        v = version(state.put("k", "1"))
+        streams = [state.open("GET", "/watch",
+                              headers={"Accept": "text/event-stream"})
+                   for _ in range(10)]
+        for stream in streams:
+            assert next(events(stream))[0] == "comment"
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            clients = [State(host, "w", token=state.token) for _ in range(10)]
+            polls = [pool.submit(client.get, "k", f"?since={v}&wait=45")
+                     for client in clients]
+            begun = time.monotonic()
+            host.master.terminate()
+            assert host.master.wait(60) == 0
+            assert time.monotonic() - begun < 10
+            for poll in polls:
+                with contextlib.suppress(OSError, http.client.HTTPException,
+                                         AssertionError):
+                    assert poll.result(20).status == 304
+        for stream in streams:
+            assert not [e for e in events(stream) if e[0] != "comment"]
+            stream.close()
