@@ -55,11 +55,11 @@ const struct command command_token = {
 	.operands_least = 1,
 	.operands_most = 2,
 	.run = token_run,
-	.text = "mint prints a token, alone; whoever has it has the access, so "
-	    "keep it as you keep a\npassword. list shows what was minted and is "
-	    "not over, by id, never the tokens. revoke\nends one by its id "
-	    "(its jti, if another program made it). rotate makes a new key;\n"
-	    "tokens of the one before end with the overlap.\n\n"
+	.text = "mint prints a token, alone. Whoever has it has the access: keep "
+	    "it like a password.\nlist shows what was minted and is not over, by "
+	    "id, never the tokens. revoke ends one\nby its id (its jti, if another "
+	    "program made it). rotate makes a new key; tokens of\nthe one before "
+	    "end with the overlap.\n\n"
 	    "  fcgi-hostctl token mint --tenant demo --scope read --ttl 1h\n"
 	    "  fcgi-hostctl token list\n"
 	    "  fcgi-hostctl token revoke 01M9X4S3E5T7B0C2D4F6G8H1J3\n"
