@@ -258,12 +258,13 @@ fn_open(const struct rundir *r, const struct settled *s, bool root)
 static int
 log_open(const char *path, const struct settled *s, bool root)
 {
-	char parent[PATH_MAX], text[TENANT_REASON_MOST];
+	char parent[PATH_MAX], option[PATH_MAX + 16], text[TENANT_REASON_MOST];
 	const char *name = strrchr(path, '/') + 1;
 	struct stat found;
 	int parent_fd, fd;
 
-	snprintf(parent, sizeof(parent), "%.*s/", (int)(name - path), path);
+	snprintf(parent, sizeof(parent), "%.*s", (int)(name - path), path);
+	snprintf(option, sizeof(option), "log = \"%s\"", path);
 	directories_make(parent, "log");
 	parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent_fd < 0 || fstat(parent_fd, &found) != 0)
@@ -271,7 +272,7 @@ log_open(const char *path, const struct settled *s, bool root)
 	if (!root ||
 	    !trust_refusal(&found, "the directory", parent, text,
 		sizeof(text))) {
-		fd = child_directory(parent_fd, name, path, 0750, root,
+		fd = child_directory(parent_fd, name, option, 0750, root,
 		    s->log_uid, s->log_gid);
 		fd_close(&parent_fd);
 		return fd;
