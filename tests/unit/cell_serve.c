@@ -827,7 +827,7 @@ failing_step_is_named(void)
 	    MESSAGE_CELL_FAILED);
 	assert_int_equal(message_cell_failed_decode(body, &m), 0);
 	assert_true(span_equal(m.reason,
-	    SPAN("sandbox step \"read /no/such/path\": "
+	    SPAN("sandbox step \"read /no/such/path\" of cell.paths: "
 		 "No such file or directory")));
 	assert_int_equal(cell_status(), 1 << 8);
 	cell_end();
