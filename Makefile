@@ -79,7 +79,8 @@ replays := $(fuzzers:%=$(BUILD)/replay/%)
 demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
 rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/source/*.c))
-benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic)
+benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
+	raw_sqlite store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
 	functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
@@ -143,7 +144,12 @@ $(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
 
 $(BUILD)/bench/%: tests/bench/%.c | packages-build
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 $(WARNINGS) -o $@ $< -Wl,--as-needed -lfcgi
+	$(CC) -std=gnu17 -O2 $(WARNINGS) -o $@ $< -Wl,--as-needed -lfcgi \
+	    -lsqlite3
+$(BUILD)/bench/store: tests/bench/store.c $(filter-out %/main.o,\
+    $(call objects,state)) $(archives)
+	@mkdir -p $(@D)
+	$(CC) $(INCLUDES) -std=gnu17 -O2 $(WARNINGS) -o $@ $^ $(SYSTEM_LIBRARIES)
 # musl, because the start of the other libc takes longer than all the rest
 $(BUILD)/bench/hello-static: tests/bench/hello.c | packages-bench
 	@mkdir -p $(@D)
@@ -232,6 +238,7 @@ fuzz-all: $(replays)
 
 bench: packages-run packages-bench all $(benches)	## measure against peers
 	/usr/bin/python3 -B tests/bench/bench.py --build $(BUILD) $(ARGS)
+	/usr/bin/python3 -B tests/bench/bench_state.py --build $(BUILD) $(ARGS)
 
 # ---- the look of it ---------------------------------------------------------
 

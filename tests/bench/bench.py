@@ -23,12 +23,15 @@ COMPOSITE = "composite limit"
 KINDS = ("static", "dynamic")
 
 
-def wrk(url, connections, seconds):
-    """requests/s, median and 99th percentile in ms, failed requests."""
+def wrk(url, connections, seconds, script=()):
+    """requests/s, median and 99th percentile in ms, failed requests. script: a
+    file of Lua that makes the requests, and its arguments."""
     threads = 1 if connections == 1 else 2
     text = subprocess.run(
         ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s",
-         "--timeout", "10s", "--latency", url], check=True,
+         "--timeout", "10s", "--latency",
+         *(["-s", script[0], url, "--", *map(str, script[1:])] if script
+           else [url])], check=True,
         capture_output=True, text=True).stdout
     scale = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
 

@@ -89,11 +89,12 @@ def start_host(stage):
     stage.start("host", stage.build / "fcgi-host", "--config", conf, "--run",
                 run, "--functions", stage.directory / "functions")
     wait_until((run / "front.sock").exists, "fcgi-host")
-    limits = subprocess.run(
-        [stage.build / "fcgi-host", "--config", conf, "--run", run,
-         "--functions", stage.directory / "functions", "-n", "--nginx"],
-        check=True, capture_output=True, text=True).stdout
-    stage.write("fcgi-host-limits.conf", limits)
+    for option, name in (("--nginx", "limits"),
+                         ("--nginx-state", "state-limits")):
+        stage.write(f"fcgi-host-{name}.conf", subprocess.run(
+            [stage.build / "fcgi-host", "--config", conf, "--run", run,
+             "--functions", stage.directory / "functions", "-n", option],
+            check=True, capture_output=True, text=True).stdout)
     return {f"fcgi-host {kind}": stage.url(f"/fn/bench/hello-{kind}")
             for kind in ("static", "dynamic")}
 
@@ -115,14 +116,21 @@ def start_fcgiwrap(stage):
             for kind in ("static", "dynamic")}
 
 
-def start_nginx(stage):
-    """One nginx, set as `make run` sets it, before all that speak FastCGI."""
+def start_nginx(stage, wrap=True):
+    """One nginx, set as `make run` sets it, before all that speak FastCGI; wrap:
+    fcgiwrap too."""
     for file in (ROOT / "nginx").glob("*.conf"):
         stage.write(file.name, file.read_text().replace(
             "unix:/run/fcgi-host/", f"unix:{stage.directory}/run/"))
     work = stage.directory / "nginx"
     work.mkdir()
     user = "user www-data;" if ROOTED else ""
+    wrapped = f"""
+    location /wrap/ {{ include /etc/nginx/fastcgi_params;
+      fastcgi_param SCRIPT_FILENAME
+        {stage.directory}/cgi/$fastcgi_script_name;
+      rewrite ^/wrap/(.*)$ $1 break;
+      fastcgi_pass unix:{stage.directory}/fcgiwrap.sock; }}""" if wrap else ""
     stage.write("nginx.conf", f"""
 daemon off; worker_processes auto; pid {work}/pid; {user}
 error_log {work}/error.log warn;
@@ -136,17 +144,14 @@ http {{
   include fcgi-host-upstream.conf;
   upstream direct {{ server unix:{stage.directory}/direct.sock;
     keepalive {CHILDREN}; keepalive_requests 1000000; }}
-  upstream wrap {{ server unix:{stage.directory}/fcgiwrap.sock; }}
   server {{
     listen 127.0.0.1:{stage.port} backlog=1024;
     include fcgi-host.conf;
     location = /static {{ return 200 "hello\\n"; }}
     location = /direct {{ include /etc/nginx/fastcgi_params;
       fastcgi_pass direct; fastcgi_keep_conn on; }}
-    location /wrap/ {{ include /etc/nginx/fastcgi_params;
-      fastcgi_param SCRIPT_FILENAME
-        {stage.directory}/cgi/$fastcgi_script_name;
-      rewrite ^/wrap/(.*)$ $1 break; fastcgi_pass wrap; }}
+    include fcgi-host-state.conf;
+    {wrapped}
   }}
 }}
 """)
