@@ -636,6 +636,46 @@ test_A12_every_bit(void **state)
 	}
 }
 
+static int
+by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Prints what an attacker could measure; the comparison is CRYPTO_memcmp(), so
+ * the two are as far apart as two runs of one of them. */
+static void
+test_A17_times(void **state)
+{
+	enum { ROUNDS = 4001 };
+	static uint64_t ns[2][ROUNDS];
+	struct timespec from, to;
+
+	(void)state;
+	cut_good();
+	for (int i = 0; i < 2 * ROUNDS; i++) {
+		char *byte = &mac[i % 2 == 0 ? 0 : 41], was = *byte;
+
+		*byte = was == 'A' ? 'B' : 'A';
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		assert_int_not_equal(judge_text("%s.%s.%s", head, body, mac),
+		    JWT_OK);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		*byte = was;
+		ns[i % 2][i / 2] =
+		    (uint64_t)(to.tv_sec - from.tv_sec) * 1000000000 +
+		    (uint64_t)to.tv_nsec - (uint64_t)from.tv_nsec;
+	}
+	for (int i = 0; i < 2; i++)
+		qsort(ns[i], ROUNDS, sizeof(ns[i][0]), by_size);
+	print_message("median of the first byte wrong: %llu ns, of the last: "
+		      "%llu ns\n",
+	    (unsigned long long)ns[0][ROUNDS / 2],
+	    (unsigned long long)ns[1][ROUNDS / 2]);
+}
+
 static void
 test_A13_another_boot(void **state)
 {
@@ -897,6 +937,7 @@ static const struct CMUnitTest others[] = {
 	    A12_signatures),
 	TEST("A12 no bit may change, no byte be missing", A12_every_bit),
 	TEST("A13 a token of another start of the host", A13_another_boot),
+	TEST("A17 a wrong first byte takes as long as a wrong last", A17_times),
 	TEST("A18 secrets that are too short", A18_secrets),
 	TEST("A19 an old key is good until its time is over", A19_rotation),
 	TEST("a token is signed as RFC 7515 says", as_signed),
