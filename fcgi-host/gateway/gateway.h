@@ -85,6 +85,7 @@ struct gateway {
 	struct peer *master;	    /* ours */
 	struct peer *log;	    /* ours, NULL while there is none */
 	struct peer *state_peer;    /* ours, NULL while there is none */
+	char *state_facts;	    /* ours: what it said last, or NULL */
 	struct jwt_key *state_key;  /* ours: of invocation tokens, NULL until
 				     * master has sent it */
 	struct control *control;    /* ours */
@@ -515,6 +516,7 @@ void access_close(struct gateway *, uint64_t limit_ms);
 
 void state_open(struct gateway *, int *fd);    /* a new channel */
 void state_key(struct gateway *, struct span); /* from master */
+void state_report(const struct gateway *, struct control_facts *);
 /* Passes a verb on, with fd, which stays the caller's: 0 or -1. */
 int state_pass(struct gateway *, int fd, const struct message_control_state *);
 /* Appends a run's token, or nothing when its settings say so; 0 or -1. */

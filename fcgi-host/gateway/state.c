@@ -2,6 +2,7 @@
 /* state.c - what the gateway has to do with state: it signs for each run what the
  * function may do there, and passes on what operators ask of the state process.
  * It reads no token and keeps none. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -26,11 +27,25 @@ static void
 state_says(void *arg, enum message_type type, struct span body, int *fds,
     size_t fd_count)
 {
-	(void)arg;
-	(void)type;
-	(void)body;
+	struct gateway *g = arg;
+	struct message_state_facts m;
+
 	(void)fds;
 	(void)fd_count;
+	if (type != MESSAGE_STATE_FACTS ||
+	    message_state_facts_decode(body, &m) != 0)
+		return;
+	free(g->state_facts);
+	g->state_facts = span_dup(m.lines);
+}
+
+void
+state_report(const struct gateway *g, struct control_facts *facts)
+{
+	struct span lines = span_of(g->state_facts);
+
+	while (lines.bytes > 0)
+		control_fact_line(facts, span_cut(&lines, '\n'));
 }
 
 static void
@@ -41,6 +56,8 @@ state_gone(void *arg, const char *reason, bool unread)
 	(void)reason; /* master says why, and makes a new one */
 	(void)unread;
 	peer_free(&g->state_peer);
+	free(g->state_facts); /* of a process that is no more */
+	g->state_facts = NULL;
 }
 
 int

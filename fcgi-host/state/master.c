@@ -70,6 +70,9 @@ master_wire(struct state *s, int *fd)
 	peer_free(&s->gateway);
 	s->gateway = peer_new(s->loop, own, ROLE_STATE, ROLE_GATEWAY,
 	    gateway_says, gateway_gone, s);
+	buf_free(&s->facts); /* it knows none */
+	if (s->phase != STATE_STARTING)
+		facts_send(s);
 }
 
 /* Verbs of fcgi-hostctl, from who may use them. */

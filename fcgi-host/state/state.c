@@ -38,6 +38,7 @@ state_init(struct state *s)
 			   "directory at %d",
 		    PEER_FIRST_FD, STATE_LISTEN_FD, STATE_DIRECTORY_FD);
 	s->exports_fd = -1;
+	buf_init(&s->facts, STATE_FACTS_MOST);
 	s->loop = loop_new();
 	timer_init(&s->retry, state_retry, s);
 	timer_init(&s->drain, state_drain_over, s);
@@ -150,6 +151,7 @@ state_refuse(struct state *s)
 		diag_error("state is not served: %s; trying again every %d s",
 		    s->refusal, STATE_RETRY_MS / 1000);
 	s->phase = STATE_REFUSING;
+	facts_send(s);
 	loop_timer_set(s->loop, &s->retry,
 	    loop_now_ms(s->loop) + STATE_RETRY_MS);
 }
@@ -177,7 +179,7 @@ state_settle(void *arg)
 	if (s->phase == STATE_STARTING)
 		return;
 	while (serve_settle(&s->serve))
-		continue;
+		storage_used(s);
 	if (s->phase == STATE_DRAINING && s->serve.connections == 0)
 		loop_stop(s->loop);
 }
@@ -213,6 +215,7 @@ state_close(struct state *s)
 	loop_once(s->loop, 0); /* frees them */
 	storage_close(s);
 	fd_close(&s->exports_fd);
+	buf_free(&s->facts);
 	peer_free(&s->gateway);
 	peer_free(&s->master);
 	config_release(&s->config);

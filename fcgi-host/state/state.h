@@ -35,10 +35,12 @@ enum {
 	STATE_LISTEN_FD = 4, /* descriptors at the start */
 	STATE_DIRECTORY_FD = 5,
 	STATE_RETRY_MS = 5000, /* REFUSING */
-	STATE_SWEEP_MS = 1000, /* what time has passed by is looked for */
+	STATE_SWEEP_MS = 1000, /* what time has passed by is looked for, while
+				* a tenant's file is open */
 	STATE_SWEEP_ROWS = 2000,
 	STATE_FILE_FDS = 3, /* an open file of a tenant has */
 	STATE_KEY_MOST = 64,
+	STATE_FACTS_MOST = 8192,
 	STATE_WHY = 512, /* room for a sentence */
 };
 
@@ -63,6 +65,7 @@ struct state {
 	bool sweeping;
 	struct timer sweep;
 
+	struct buf facts;	 /* as the gateway has them */
 	char refusal[STATE_WHY]; /* the last reason, REFUSING */
 	struct timer retry;
 	struct timer drain; /* its limit */
@@ -81,6 +84,11 @@ void storage_close(struct state *); /* no connection may be left */
 void storage_configure(struct state *);
 void storage_key(struct state *);
 void storage_drain(struct state *); /* what waits for changes ends */
+void storage_used(struct state *);  /* by somebody, just now */
+
+/* ---- facts.c: what `status` says ---------------------------------------------------- */
+
+void facts_send(struct state *); /* if they have changed */
 
 /* ---- master.c: the channels to master and gateway -------------------------------- */
 

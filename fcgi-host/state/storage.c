@@ -41,8 +41,8 @@ storage_open(struct state *s)
 	api_configure(s->api, s->config, &s->serve);
 	s->phase = STATE_SERVING;
 	timer_init(&s->sweep, storage_sweep, s);
-	loop_timer_set(s->loop, &s->sweep,
-	    loop_now_ms(s->loop) + STATE_SWEEP_MS);
+	facts_send(s);
+	storage_used(s);
 	return 0;
 }
 
@@ -85,16 +85,28 @@ storage_close(struct state *s)
 	ring_free(&s->ring);
 }
 
+/* Nobody uses it, nothing is open: it sleeps. */
+void
+storage_used(struct state *s)
+{
+	if (s->store && !timer_armed(&s->sweep))
+		loop_timer_set(s->loop, &s->sweep,
+		    loop_now_ms(s->loop) + STATE_SWEEP_MS);
+}
+
 static void
 storage_sweep(void *arg)
 {
 	struct state *s = arg;
+	struct store_figures figures = { 0 };
 
-	loop_timer_set(s->loop, &s->sweep,
-	    loop_now_ms(s->loop) + STATE_SWEEP_MS);
+	s->engine->figures(s->store, &figures);
+	if (figures.handles > 0 || figures.queued > 0)
+		storage_used(s);
 	if (!s->sweeping &&
 	    s->engine->sweep(s->store, STATE_SWEEP_ROWS, storage_swept, s) == 0)
 		s->sweeping = true;
+	facts_send(s);
 }
 
 static void
@@ -107,8 +119,7 @@ storage_swept(void *arg, const struct store_result *result)
 		loop_timer_set(s->loop, &s->sweep, loop_now_ms(s->loop));
 }
 
-/* ---- what the process is told
- * ---------------------------------------------------- */
+/* ---- what the process is told ---------------------------------------------------- */
 
 /* A key file that is broken now changes nothing. */
 void

@@ -129,6 +129,18 @@ def test_only_the_web_server_may_connect(host):
     assert got.status == 401
 
 
+def test_status_says_what_it_does(host):
+    visits(host)
+    known = eventually(lambda: host.status()["state"].get("commits"),
+                       "the state process to say something")
+    visits(host)
+    eventually(lambda: host.status()["state"]["commits"] > known, "one more")
+    said = host.status()["state"]
+    assert said["serving"] == "yes"
+    assert said["commit_groups"] <= said["commits"] <= said["requests"]
+    assert said["files_open"] >= 1
+
+
 def test_kill_9_and_nothing_is_lost(host):
     before, gateway = visits(host), host.gateway
     for _ in range(3):
@@ -201,6 +213,7 @@ def test_a_broken_directory_is_not_the_end_of_functions(new_host):
     assert got.status == 503
     assert b'"outcome":"none"' in got.body
     assert "state is not served: " in host.errors.read_text()
+    assert "keys" in host.status()["state"]["serving"]
     keys.chmod(mode)
     eventually(lambda: host.get("/state/v1/kv/a").status == 401,
                "state to be served")
