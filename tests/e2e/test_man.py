@@ -52,7 +52,9 @@ class Place:
         self.names = [("/srv/functions", host.functions),
                       ("/run/fcgi-host", host.run),
                       ("/var/log/fcgi-host", host.run / "log"),
-                      ("/etc/fcgi-host/fcgi-host.conf", host.conf)]
+                      ("/etc/fcgi-host/fcgi-host.conf", host.conf),
+                      ("/usr/local/include", ROOT / "fcgi-host" / "sdk"),
+                      ("/usr/local/lib", ROOT / "build" / "release")]
         host.tenant("acme")
 
     def ours(self, text):
