@@ -320,7 +320,7 @@ static void
 child_send_key(struct child *c)
 {
 	const struct message_key key = {
-		.key = span_make(c->master->key, sizeof(c->master->key)),
+		.key = span_make(c->master->key, MASTER_KEY_BYTES),
 	};
 
 	if (child_rows[c->kind].keeps_key &&

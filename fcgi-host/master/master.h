@@ -301,7 +301,7 @@ struct master {
 	struct timer stop_timer;
 	int exit_status;
 	uint64_t since_unix_ms;
-	char key[MASTER_KEY_BYTES]; /* of invocation tokens */
+	char *key; /* ours: MASTER_KEY_BYTES, of invocation tokens */
 };
 
 int serve(const struct arguments *);	 /* the exit status */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ static char **environment_of(bool (*wanted)(const char *));
 static bool for_children(const char *);
 static bool for_cells(const char *);
 static bool begins(const char *entry, const char *name);
+static char *make_key(void);
 static void say_not_enforced(void *, const char *key, const char *sentence);
 static void on_signal(void *, int signo);
 static void on_child(void *, pid_t, int wait_status, const struct rusage *);
@@ -49,7 +51,7 @@ serve(const struct arguments *arguments)
 	    sizeof(m->namespaces_reason));
 	probe_list(m, say_not_enforced, NULL);
 
-	random_take(m->key, sizeof(m->key));
+	m->key = make_key();
 	m->loop = loop_new();
 	loop_on_signal(m->loop, SIGHUP, on_signal, m);
 	loop_on_signal(m->loop, SIGUSR1, on_signal, m);
@@ -91,7 +93,24 @@ end(struct master *m)
 	free(m->cell_environment);
 	free(m->child_environment);
 	free(m->config_file);
+	explicit_bzero(m->key, MASTER_KEY_BYTES);
+	munmap(m->key, MASTER_KEY_BYTES);
 	diag_info("ended");
+}
+
+/* On a page of its own, which is left out of cores: who reads one may not sign
+ * tokens. */
+static char *
+make_key(void)
+{
+	char *key = mmap(NULL, MASTER_KEY_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (key == MAP_FAILED ||
+	    madvise(key, MASTER_KEY_BYTES, MADV_DONTDUMP) != 0)
+		diag_fatal("no memory for the key of tokens: %s", diag_errno());
+	random_take(key, MASTER_KEY_BYTES);
+	return key;
 }
 
 static void

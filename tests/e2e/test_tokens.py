@@ -539,6 +539,11 @@ def test_A21_no_core(state):
             if line.startswith("Uid:")))
         assert uid != 0
         assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+    # master may leave one, without the page of its key ("dd": do not dump)
+    flags = [line.split()[1:] for line in Path(
+        f"/proc/{state.master.pid}/smaps").read_text().splitlines()
+        if line.startswith("VmFlags:")]
+    assert [line for line in flags if "dd" in line and "wr" in line]
 
 
 def test_only_operators_may(state):
