@@ -269,8 +269,8 @@ static void
 a_function_of_an_impossible_name_is_listed(void **state)
 {
 	static const char *const names[] = { "we ird", "\xc3\xbcn", "new\nline",
-		"a23456789012345678901234567890123456789012345"
-		"6789012345678901234" };
+		("a23456789012345678901234567890123456789012345"
+		 "6789012345678901234") };
 	static const char *const never[] = { ".hidden", "old copy~", "a b.conf",
 		"a b.bak" };
 	static const char rule[] = "its name has characters other than "
