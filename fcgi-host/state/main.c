@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include <jansson.h>
+
 #include "base/diag.h"
 #include "base/proc.h"
 
@@ -30,6 +32,7 @@ main(void)
 #endif
 	signal(SIGPIPE, SIG_IGN); /* who asked may be gone */
 	umask(077);
+	json_object_seed(0); /* before a stranger chooses names of members */
 	state_init(s);
 	/* only master decides when we end */
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
