@@ -140,6 +140,7 @@ struct call {
 	struct span uri;
 	struct span type;
 	struct span length;
+	struct span range_of;
 	struct span accept;
 	struct span if_match;
 	struct span if_none_match;

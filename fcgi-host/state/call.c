@@ -25,6 +25,7 @@ static const struct {
 	{ SPAN("REQUEST_URI"), offsetof(struct call, uri) },
 	{ SPAN("CONTENT_TYPE"), offsetof(struct call, type) },
 	{ SPAN("CONTENT_LENGTH"), offsetof(struct call, length) },
+	{ SPAN("HTTP_CONTENT_RANGE"), offsetof(struct call, range_of) },
 	{ SPAN("HTTP_ACCEPT"), offsetof(struct call, accept) },
 	{ SPAN("HTTP_IF_MATCH"), offsetof(struct call, if_match) },
 	{ SPAN("HTTP_IF_NONE_MATCH"), offsetof(struct call, if_none_match) },
@@ -352,6 +353,12 @@ asked_well(struct call *c)
 		buf_free(&why);
 		return false;
 	}
+	/* RFC 9110 section 14.5: a part is not to be taken for the whole. */
+	if (c->range_of.data != NULL) {
+		reply_problem(c, PROBLEM_BAD_HEADER,
+		    "a value is written whole, without Content-Range");
+		return false;
+	}
 	bad = preconditions_read(&c->preconditions, c->if_match,
 	    c->if_none_match, &field);
 	if (bad != PRECONDITION_OK)
@@ -360,6 +367,14 @@ asked_well(struct call *c)
 			"%s is to be * or entity tags like \"57\"" :
 			"%s has more than 16 entity tags",
 		    field);
+	else if (!row->key && row->scope == SCOPE_WRITE &&
+	    preconditions_any(&c->preconditions)) {
+		reply_problem(c, PROBLEM_BAD_HEADER,
+		    "%s is for one key; checks of an atomic request are for "
+		    "many",
+		    c->if_match.data != NULL ? "If-Match" : "If-None-Match");
+		return false;
+	}
 	return bad == PRECONDITION_OK;
 }
 
