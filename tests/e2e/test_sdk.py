@@ -3,11 +3,13 @@
 library that pkg-config finds, for a static program as well, with glibc and musl."""
 import os
 import shutil
+import signal
 import subprocess
+import threading
 
 import pytest
 
-from host import ROOT, Host
+from host import ROOT, Host, count, eventually
 
 PROGRAM = r"""
 #include <fn.h>
@@ -125,3 +127,73 @@ def test_only_its_own_names_are_seen(place):
     header = (ROOT / "fcgi-host/sdk/fn.h").read_text()
     for name in names:
         assert f"{name}(" in header, f"{name} is not in <fn.h>"
+
+
+HAMMER = r"""
+#include <fn.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Counts until its time is nearly over; says how often, how often it does not
+ * know, and whether a value came twice or out of order. */
+int
+main(void)
+{
+	long done = 0, unknown = 0, other = 0, wrong = 0;
+	int64_t last = 0, value;
+	time_t end = time(NULL) + SECONDS;
+
+	while (time(NULL) < end) {
+		switch (fn_state_incr("number", 1, NULL, &value)) {
+		case FN_OK:
+			done++;
+			/* unknown ones may have been carried out */
+			wrong += value < done || value > done + unknown ||
+			    value <= last;
+			last = value;
+			break;
+		case FN_UNKNOWN:
+			unknown++;
+			break;
+		default:
+			other++;
+			fprintf(stderr, "%s\n", fn_problem());
+		}
+	}
+	printf("Content-Type: text/plain\n\n%ld %ld %ld %ld\n", done, unknown,
+	    other, wrong);
+	return 0;
+}
+"""
+
+
+def test_counters_count_once_while_state_is_killed(place):
+    """What returned FN_OK counted exactly once, however often the state process
+    died in between; nobody else counts here."""
+    kills = count(5, 40)
+    (place / "hammer.c").write_text(HAMMER)
+    cflags, libs = flags(place)
+    subprocess.run(["gcc", f"-DSECONDS={kills}", *cflags, "-o",
+                    place / "hammer", place / "hammer.c", *libs], check=True)
+    with Host('maximum = { time = "5m"; };') as host:
+        host.function("rogue", "hammer", place / "hammer",
+                      'limits = { time = "2m"; };\n')
+        replies = []
+        hammer = threading.Thread(target=lambda: replies.append(
+            host.get("/fn/rogue/hammer", timeout=120)))
+        hammer.start()
+        number = 0
+        while hammer.is_alive():
+            for pid in host.named("fcgi-host-state"):
+                os.kill(pid, signal.SIGKILL)
+                number += 1
+            hammer.join(0.9)
+        assert replies[0].status == 200, replies
+        done, unknown, other, wrong = map(int, replies[0].text.split())
+        assert number >= kills / 2 and done > 10 * number and wrong == 0, \
+            replies[0].text
+        got = eventually(
+            lambda: host.ctl("state", "rogue", "get", "number",
+                             check=False).stdout, "the number")
+        assert done <= int(got) <= done + unknown, (got, replies[0].text)
+        print(f"{number} kills: {done} done, {unknown} unknown, {other} not")

@@ -216,6 +216,24 @@ def test_restore_of_what_is_no_copy(ctl, tmp_path, content):
     assert ctl("get", "kept") == "one"
 
 
+def test_a_restore_that_breaks_off_leaves_nothing(ctl, host, tmp_path):
+    """The caller dies in the middle of a large copy."""
+    ctl("put", "kept", "--data", "one")
+    with open(tmp_path / "large", "wb") as large:
+        large.write(b"SQLite format 3\0")
+        large.truncate(1 << 30)
+    exports = host.run / "state" / "export"
+    restore = subprocess.Popen(
+        [str(host.programs / "fcgi-hostctl"), "--run", str(host.run), "state",
+         "acme", "restore", str(tmp_path / "large"), "--yes"],
+        stderr=subprocess.DEVNULL)
+    eventually(lambda: os.listdir(exports), "a copy that comes")
+    restore.kill()
+    restore.wait(15)
+    eventually(lambda: not os.listdir(exports) or None, "it to be removed")
+    assert ctl("get", "kept") == "one"
+
+
 def test_restore_of_another_database(ctl, tmp_path):
     with sqlite3.connect(tmp_path / "other") as other:
         other.execute("CREATE TABLE t(a)")
