@@ -57,6 +57,7 @@ static void (*const handlers[ROUTES])(struct call *) = {
 static void check(const struct call *);
 static int read_fields(struct call *);
 static bool authenticated(struct call *);
+static enum route_result find_route(struct call *);
 static bool routed(struct call *);
 static void options(struct call *);
 static bool asked_well(struct call *);
@@ -251,7 +252,7 @@ authenticated(struct call *c)
 	}
 	/* OPTIONS is answered to everybody: the routes are no secret. */
 	if (span_equal(c->method, SPAN("OPTIONS")) &&
-	    route_find(c->method, c->uri, &c->target) == ROUTE_OPTIONS) {
+	    find_route(c) == ROUTE_OPTIONS) {
 		options(c);
 		return false;
 	}
@@ -268,10 +269,23 @@ authenticated(struct call *c)
 	return false;
 }
 
+/* The host's own routes are none to others, whatever they ask. */
+static enum route_result
+find_route(struct call *c)
+{
+	enum route_result result = route_find(c->method, c->uri, &c->target);
+
+	if (result != ROUTE_NO_PATH &&
+	    route_row(c->target.path)->scope == SCOPE_HOST &&
+	    c->connection->arg == NULL)
+		return ROUTE_NO_PATH;
+	return result;
+}
+
 static bool
 routed(struct call *c)
 {
-	switch (route_find(c->method, c->uri, &c->target)) {
+	switch (find_route(c)) {
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_OPTIONS:
@@ -321,10 +335,6 @@ asked_well(struct call *c)
 	enum precondition_error bad;
 	const char *field;
 
-	if (row->scope == SCOPE_HOST && c->connection->arg == NULL) {
-		reply_problem(c, PROBLEM_NO_ROUTE, "%s", "");
-		return false;
-	}
 	if ((row->scope != SCOPE_HOST &&
 		(unsigned)c->access.claims.scope < (unsigned)row->scope) ||
 	    (row->scope == SCOPE_ADMIN && !access_may_admin(&c->access))) {

@@ -16,6 +16,7 @@
 static call_fn told, at_version;
 static void ask(struct call *);
 static void wait_more(struct call *);
+static void set_timer(struct call *);
 static void moved(void *arg, uint64_t version);
 static void timer_due(void *arg);
 static void time_is_up(struct call *);
@@ -245,9 +246,9 @@ static void
 wait_more(struct call *c)
 {
 	struct api *api = c->api;
-	uint64_t now_ms = loop_now_ms(api->loop), due_ms = c->until_ms;
 
-	if (c->target.head || api->draining || now_ms >= c->until_ms) {
+	if (c->target.head || api->draining ||
+	    loop_now_ms(api->loop) >= c->until_ms) {
 		time_is_up(c);
 		return;
 	}
@@ -266,9 +267,24 @@ wait_more(struct call *c)
 		return;
 	}
 	call_move(c, CALL_WAITING);
-	if (due_ms - now_ms > API_PING_MS)
-		due_ms = now_ms + API_PING_MS;
-	loop_timer_set(api->loop, &c->timer, due_ms);
+	set_timer(c);
+}
+
+/* To what comes first: the end of its patience, the next comment, the end of its
+ * token. */
+static void
+set_timer(struct call *c)
+{
+	uint64_t now_ms = loop_now_ms(c->api->loop), unix_ms = clock_unix_ms();
+	uint64_t due_ms = now_ms + API_PING_MS;
+	uint64_t token_ms = c->access.claims.expires_s * 1000;
+
+	if (due_ms > c->until_ms)
+		due_ms = c->until_ms;
+	if (c->connection->arg == NULL && token_ms > unix_ms &&
+	    due_ms - now_ms > token_ms - unix_ms)
+		due_ms = now_ms + (token_ms - unix_ms);
+	loop_timer_set(c->api->loop, &c->timer, due_ms);
 }
 
 static bool
@@ -319,9 +335,7 @@ timer_due(void *arg)
 	if (c->streams && connection_waiting(c->connection) == 0 &&
 	    reply_more(c, SPAN(": ping\n\n")) != 0)
 		return;
-	loop_timer_set(api->loop, &c->timer,
-	    c->until_ms - now_ms > API_PING_MS ? now_ms + API_PING_MS :
-						 c->until_ms);
+	set_timer(c);
 }
 
 /* Nothing has changed; who streams comes again. */
