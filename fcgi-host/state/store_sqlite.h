@@ -227,6 +227,8 @@ store_count(atomic_uint_fast64_t *figure, uint64_t more)
  * never follows a link. 0, or -1: this SQLite cannot be taught. */
 int path_teach(void);
 void path_of(char path[FILE_PATH_MOST], int directory_fd, const char *below);
+/* Set when there were no more descriptors, by whatever opened something. */
+extern _Thread_local bool path_starved;
 int path_open(int directory_fd, const char *below, int flags);
 unsigned path_hash(struct span tenant);
 /* "3f/acme" and what it ends with. */
@@ -260,7 +262,7 @@ void file_forget(struct file *);
 void file_bad(struct file *, const char *why);
 void file_good(struct file *);		/* takes it out of quarantine */
 int file_make_directory(struct file *); /* that it lies in: 0 or -1 */
-uint64_t file_floor_read(struct file *);
+int file_floor_read(struct file *);	/* into floor; 0 or -1 */
 int file_floor_write(struct file *, uint64_t floor);
 uint64_t file_now(struct file *);
 void file_used(struct file *);

@@ -348,14 +348,15 @@ copy_restore(struct file *f, struct job *job)
 		job_fail(job, STORE_BUSY, "a backup of it is under way");
 		return;
 	}
+	path_tenant(new, f->node.key, ".new");
+	path_tenant(wal, f->node.key, ".db-wal");
 	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(job->name));
 	if (!copy_believe(job, job->directory_fd, name, true))
 		return;
 	version = job->result.version;
-	f->floor = file_floor_read(f);
+	if (file_floor_read(f) < 0)
+		goto failed;
 	version = version > f->floor ? version : f->floor;
-	path_tenant(new, f->node.key, ".new");
-	path_tenant(wal, f->node.key, ".db-wal");
 	if (file_make_directory(f) < 0 ||
 	    file_floor_write(f, version + VERSION_LEAP) < 0)
 		goto failed;

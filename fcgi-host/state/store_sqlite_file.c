@@ -32,10 +32,13 @@ static const char *const sql[STATEMENTS] = {
 
 static enum store_status file_believe(struct file *, bool *there, bool *unclean,
     char *why);
+static enum store_status file_open_once(struct file *, enum file_use,
+    char *why);
 static enum store_status file_connect(struct file *, enum file_use, char *why);
 static enum store_status file_settle(struct file *, bool is_new, bool unclean,
     char *why);
 static enum store_status file_open_failed(struct file *, int code, char *why);
+static void file_count_failure(struct file *, const char *doing, int code);
 static int file_exec(struct file *, const char *);
 static int file_wal_grew(void *, sqlite3 *, const char *, int pages);
 static void file_finalize(struct file *);
@@ -78,6 +81,21 @@ file_used(struct file *f)
 enum store_status
 file_open(struct file *f, enum file_use use, char why[STORE_DETAIL_MOST])
 {
+	enum store_status status;
+
+	path_starved = false;
+	status = file_open_once(f, use, why);
+	if (status == STORE_OK || f->thread->open_count == 0 || !path_starved)
+		return status;
+	/* no more descriptors: other files of ours give theirs */
+	file_evict(f->thread, f->thread->open_count / 2);
+	f->busy_until_ms = 0;
+	return file_open_once(f, use, why);
+}
+
+static enum store_status
+file_open_once(struct file *f, enum file_use use, char *why)
+{
 	bool there = false, unclean = false;
 	enum store_status status;
 
@@ -94,7 +112,12 @@ file_open(struct file *f, enum file_use use, char why[STORE_DETAIL_MOST])
 	}
 	if ((status = file_believe(f, &there, &unclean, why)) != STORE_OK)
 		return status;
-	f->floor = file_floor_read(f);
+	if (file_floor_read(f) < 0) {
+		snprintf(why, STORE_DETAIL_MOST,
+		    "cannot read which versions were given out: %s",
+		    diag_errno());
+		return STORE_FAILED;
+	}
 	if (!there && use == FILE_EXISTING) {
 		f->version = f->oldest = f->floor;
 		return STORE_OK;
@@ -106,12 +129,6 @@ file_open(struct file *f, enum file_use use, char why[STORE_DETAIL_MOST])
 	}
 	file_evict(f->thread, f->thread->store->handles_each - 1);
 	status = file_connect(f, use, why);
-	if (status == STORE_BUSY && f->thread->open_count > 0 &&
-	    steady_of(f) >= f->busy_until_ms) {
-		/* no more descriptors: others of ours give theirs */
-		file_evict(f->thread, f->thread->open_count / 2);
-		status = file_connect(f, use, why);
-	}
 	if (status != STORE_OK)
 		return status;
 	return file_settle(f, !there, unclean, why);
@@ -126,10 +143,16 @@ file_believe(struct file *f, bool *there, bool *unclean, char *why)
 	int directory = directory_of(f);
 	struct stat st;
 	const char *bad = NULL;
+	ssize_t bytes;
 
 	file_beside(f, path, ".bad");
-	if (path_read(directory, path, text, sizeof(text)) > 0) {
+	bytes = path_read(directory, path, text, sizeof(text));
+	if (bytes > 0) {
 		bad = text;
+	} else if (bytes < 0 && errno != ENOENT) {
+		snprintf(why, STORE_DETAIL_MOST, "cannot look for %s: %s", path,
+		    diag_errno());
+		return STORE_FAILED;
 	} else if (fstatat(directory, f->path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno == ENOENT)
 			return STORE_OK;
@@ -186,9 +209,10 @@ file_connect(struct file *f, enum file_use use, char *why)
 		    (int)config->value_most + ROW_BYTES_MORE);
 		sqlite3_limit(f->db, SQLITE_LIMIT_ATTACHED, 0);
 		sqlite3_limit(f->db, SQLITE_LIMIT_VARIABLE_NUMBER, 16);
-		/* exclusive before the WAL is looked at: then its index is in
-		 * our memory and nobody else gets in */
+		/* exclusive first, before anything looks at the file: then the
+		 * index of its WAL is in our memory and nobody else gets in */
 		code = file_exec(f,
+		    "PRAGMA locking_mode = EXCLUSIVE;"
 		    "PRAGMA page_size = 4096;"
 		    "PRAGMA auto_vacuum = INCREMENTAL;"
 		    "PRAGMA trusted_schema = OFF;"
@@ -201,7 +225,6 @@ file_connect(struct file *f, enum file_use use, char *why)
 		     * the disk */
 		    "PRAGMA cache_spill = OFF;"
 		    "PRAGMA secure_delete = FAST;"
-		    "PRAGMA locking_mode = EXCLUSIVE;"
 		    "PRAGMA journal_mode = WAL;"
 		    "PRAGMA synchronous = FULL;"
 		    "PRAGMA wal_autocheckpoint = 0;"
@@ -262,7 +285,7 @@ file_open_failed(struct file *f, int code, char *why)
 		return status;
 	}
 	if (status == STORE_FAILED)
-		store_count(&f->thread->store->failures, 1);
+		file_count_failure(f, "opening", code);
 	file_abandon(f);
 	return status;
 }
@@ -433,19 +456,24 @@ file_exec(struct file *f, const char *text)
 
 /* ---- versions given out ---------------------------------------------------- */
 
-uint64_t
+int
 file_floor_read(struct file *f)
 {
 	char path[FILE_PATH_MOST], text[32];
-	uint64_t floor = 0;
 	ssize_t bytes;
 
 	file_beside(f, path, ".floor");
 	bytes = path_read(directory_of(f), path, text, sizeof(text));
-	if (bytes > 0)
-		span_number(span_trim(span_make(text, (size_t)bytes)),
-		    STORE_TIME_MOST, &floor);
-	return floor;
+	if (bytes < 0 && errno == ENOENT) {
+		f->floor = 0;
+		return 0;
+	}
+	if (bytes >= 0 &&
+	    span_number(span_make(text, (size_t)bytes), STORE_TIME_MOST,
+		&f->floor) == 0)
+		return 0;
+	errno = bytes < 0 ? errno : EBADMSG;
+	return -1;
 }
 
 int
@@ -590,10 +618,10 @@ file_good(struct file *f)
 
 /* ---- errors ---------------------------------------------------------------- */
 
-/* The handle goes; too often, and writes are refused: a disk that fails once
- * a commit must not be asked again and again with what was not kept. */
+/* Too often, and writes are refused: a disk that fails must not be asked again
+ * and again with what was not kept. */
 static void
-file_io_failed(struct file *f, const char *doing, int code)
+file_count_failure(struct file *f, const char *doing, int code)
 {
 	uint64_t now = steady_of(f);
 
@@ -605,7 +633,6 @@ file_io_failed(struct file *f, const char *doing, int code)
 	    sizeof(f->failed_ms) - sizeof(f->failed_ms[0]));
 	f->failed_ms[0] = now;
 	f->suspect = true;
-	file_abandon(f);
 	if (f->reads_only || f->failed_ms[FILE_FAILURES_MOST - 1] == 0 ||
 	    now - f->failed_ms[FILE_FAILURES_MOST - 1] > FAILURES_MS)
 		return;
@@ -613,6 +640,13 @@ file_io_failed(struct file *f, const char *doing, int code)
 	diag_error("a tenant's state takes reads only after %d failures in a "
 		   "minute: tenant=%s; next: see to the disk, then check it",
 	    FILE_FAILURES_MOST, f->name);
+}
+
+static void
+file_io_failed(struct file *f, const char *doing, int code)
+{
+	file_count_failure(f, doing, code);
+	file_abandon(f);
 }
 
 void

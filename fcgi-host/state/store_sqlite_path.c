@@ -15,6 +15,8 @@
 #include "base/fd.h"
 #include "state/store_sqlite.h"
 
+_Thread_local bool path_starved;
+
 /* The descriptor of a path of ours, or -1; *below is what follows. */
 static int
 path_split(const char *path, const char **below)
@@ -42,8 +44,11 @@ path_open_mode(int directory_fd, const char *below, int flags, int mode)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
 	};
 
-	return (int)syscall(SYS_openat2, directory_fd, below, &how,
-	    sizeof(how));
+	int fd =
+	    (int)syscall(SYS_openat2, directory_fd, below, &how, sizeof(how));
+
+	path_starved |= fd < 0 && (errno == EMFILE || errno == ENFILE);
+	return fd;
 }
 
 int

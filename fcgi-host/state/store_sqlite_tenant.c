@@ -81,7 +81,6 @@ tenant_drop(struct file *f, struct job *job)
 	static const char *const suffixes[] = { ".db", ".db-wal", ".db-journal",
 		".bad", ".new" };
 	int directory = f->thread->store->config.directory_fd;
-	uint64_t floor = file_floor_read(f);
 	char path[FILE_PATH_MOST];
 	struct stat st;
 
@@ -89,9 +88,15 @@ tenant_drop(struct file *f, struct job *job)
 		job_fail(job, STORE_BUSY, "a backup of it is under way");
 		return;
 	}
+	if (file_floor_read(f) < 0) {
+		job_fail(job, STORE_FAILED,
+		    "cannot read which versions were given out: %s",
+		    diag_errno());
+		return;
+	}
 	if (fstatat(directory, f->path, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    errno == ENOENT) {
-		job->result.version = floor;
+		job->result.version = f->floor;
 		job_fail(job, STORE_NO_TENANT, "there is no such tenant");
 		return;
 	}
@@ -113,7 +118,7 @@ tenant_drop(struct file *f, struct job *job)
 	}
 	file_good(f);
 	f->suspect = false;
-	f->version = f->oldest = job->result.version = floor;
+	f->version = f->oldest = job->result.version = f->floor;
 }
 
 static uint64_t
