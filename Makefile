@@ -65,7 +65,7 @@ NAME_ctl := fcgi-hostctl
 
 objects = $(patsubst fcgi-host/%.c,$(BUILD)/objects/%.o,\
 	$(sort $(wildcard fcgi-host/$(1)/*.c)))
-# Not sdk: that is for functions, and has names that jansson has as well.
+# Not sdk: that is for functions, and has names that state has as well.
 archives := $(patsubst %,$(BUILD)/lib%.a,$(filter-out sdk,$(LIBRARIES)))
 # A folder without a main.c is no program.
 PROGRAM_FOLDERS := $(foreach f,$(FOLDERS),$(if \
@@ -185,7 +185,8 @@ $(BUILD)/objects/fuzz/%.o: tests/fuzz/%.c | packages-build
 define replay_rule
 $(BUILD)/replay/$(1): $(BUILD)/objects/fuzz/fuzz_$(1).o $(fuzz_main) \
     $(if $(call folder_of,$(1)),$(filter-out %/main.o,\
-    $(call objects,$(call folder_of,$(1))))) $(archives)
+    $(call objects,$(call folder_of,$(1))))) $(if \
+    $(filter sdk_%,$(1)),$(BUILD)/libsdk.a) $(archives)
 	@mkdir -p $$(@D)
 	$$(LINK) $(if $(fuzz_main),,-fsanitize=fuzzer) $$(SYSTEM_LIBRARIES)
 endef

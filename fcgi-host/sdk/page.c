@@ -8,8 +8,8 @@
 #include "wire/base64.h"
 
 #include "sdk/client.h"
-#include "sdk/json.h"
 #include "sdk/page.h"
+#include "sdk/walk.h"
 
 struct memory {
 	struct buf body;
@@ -18,14 +18,14 @@ struct memory {
 	size_t prefix_room;
 };
 
-static bool member_take(struct json *, struct span name, struct fn_page *);
-static bool items_take(struct json *, struct fn_page *);
-static bool item_take(struct json *, struct fn_page *);
-static bool value_take(struct json *, struct span name, struct fn_item *,
+static bool member_take(struct walk *, struct span name, struct fn_page *);
+static bool items_take(struct walk *, struct fn_page *);
+static bool item_take(struct walk *, struct fn_page *);
+static bool value_take(struct walk *, struct span name, struct fn_item *,
     struct memory *);
-static bool prefixes_take(struct json *, struct fn_page *);
-static bool string_take(struct json *, const char **text);
-static bool number_take(struct json *, int64_t *number);
+static bool prefixes_take(struct walk *, struct fn_page *);
+static bool string_take(struct walk *, const char **text);
+static bool number_take(struct walk *, int64_t *number);
 static void *row_add(void *rows, size_t row_bytes, size_t *count, size_t *room);
 
 enum fn_result
@@ -33,7 +33,7 @@ page_read(struct fn_page *page, struct buf *body)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 	struct span name, text = buf_span(body);
-	struct json j;
+	struct walk w;
 	bool good;
 
 	*page = (struct fn_page){ .memory = m };
@@ -43,11 +43,11 @@ page_read(struct fn_page *page, struct buf *body)
 	buf_init(body, 0);
 	buf_init(&m->decoded, text.bytes + 1);
 	good = buf_reserve(&m->decoded, text.bytes + 1) != NULL;
-	json_init(&j, (char *)(uintptr_t)text.data, text.bytes);
-	good = good && json_object(&j);
-	while (good && json_member(&j, &name))
-		good = member_take(&j, name, page);
-	if (good && json_over(&j))
+	walk_init(&w, (char *)(uintptr_t)text.data, text.bytes);
+	good = good && walk_object(&w);
+	while (good && walk_member(&w, &name))
+		good = member_take(&w, name, page);
+	if (good && walk_over(&w))
 		return FN_OK;
 	fn_page_free(page);
 	return problem(FN_FAILED, "state's answer is no page of keys");
@@ -69,38 +69,38 @@ fn_page_free(struct fn_page *page)
 }
 
 static bool
-member_take(struct json *j, struct span name, struct fn_page *page)
+member_take(struct walk *w, struct span name, struct fn_page *page)
 {
 	int64_t version;
 
 	if (span_equal(name, SPAN("items")))
-		return items_take(j, page);
+		return items_take(w, page);
 	if (span_equal(name, SPAN("prefixes")))
-		return prefixes_take(j, page);
+		return prefixes_take(w, page);
 	if (span_equal(name, SPAN("cursor")))
-		return string_take(j, &page->cursor);
+		return string_take(w, &page->cursor);
 	if (span_equal(name, SPAN("version"))) {
-		if (!number_take(j, &version))
+		if (!number_take(w, &version))
 			return false;
 		page->version = (uint64_t)version;
 		return true;
 	}
-	json_skip(j);
-	return !j->bad;
+	walk_skip(w);
+	return !w->bad;
 }
 
 static bool
-items_take(struct json *j, struct fn_page *page)
+items_take(struct walk *w, struct fn_page *page)
 {
-	json_array(j);
-	while (json_element(j))
-		if (!item_take(j, page))
+	walk_array(w);
+	while (walk_element(w))
+		if (!item_take(w, page))
 			return false;
-	return !j->bad;
+	return !w->bad;
 }
 
 static bool
-item_take(struct json *j, struct fn_page *page)
+item_take(struct walk *w, struct fn_page *page)
 {
 	struct memory *m = page->memory;
 	struct fn_item *items = row_add(page->items, sizeof(*items),
@@ -114,49 +114,49 @@ item_take(struct json *j, struct fn_page *page)
 	page->items = items;
 	item = &items[page->item_count - 1];
 	*item = (struct fn_item){ .type = "" };
-	json_object(j);
-	while (json_member(j, &name)) {
+	walk_object(w);
+	while (walk_member(w, &name)) {
 		if (span_equal(name, SPAN("key"))) {
-			string_take(j, &item->key);
+			string_take(w, &item->key);
 		} else if (span_equal(name, SPAN("version"))) {
-			number_take(j, &number);
+			number_take(w, &number);
 			item->version = (uint64_t)number;
 		} else if (span_equal(name, SPAN("size"))) {
-			number_take(j, &number);
+			number_take(w, &number);
 			item->bytes = (size_t)number;
 		} else if (span_equal(name, SPAN("expires"))) {
-			number_take(j, &item->expires_s);
+			number_take(w, &item->expires_s);
 		} else if (span_equal(name, SPAN("type"))) {
-			string_take(j, &item->type);
-		} else if (!value_take(j, name, item, m)) {
+			string_take(w, &item->type);
+		} else if (!value_take(w, name, item, m)) {
 			return false;
 		}
 	}
 	if (!item->type)
 		item->type = "";
-	return !j->bad && item->key && item->version > 0;
+	return !w->bad && item->key && item->version > 0;
 }
 
 /* A value is text, where it is good UTF-8, or base 64. */
 static bool
-value_take(struct json *j, struct span name, struct fn_item *item,
+value_take(struct walk *w, struct span name, struct fn_item *item,
     struct memory *m)
 {
 	size_t before = buf_bytes(&m->decoded);
 	struct span text;
 
 	if (span_equal(name, SPAN("value"))) {
-		if (!json_string(j, &text))
+		if (!walk_string(w, &text))
 			return false;
 		item->data = text.data;
 		item->bytes = text.bytes;
 		return true;
 	}
 	if (!span_equal(name, SPAN("b64"))) {
-		json_skip(j);
-		return !j->bad;
+		walk_skip(w);
+		return !w->bad;
 	}
-	if (!json_string(j, &text) ||
+	if (!walk_string(w, &text) ||
 	    base64_read(&m->decoded, BASE64, text) != 0)
 		return false;
 	item->data = m->decoded.data + before;
@@ -165,49 +165,49 @@ value_take(struct json *j, struct span name, struct fn_item *item,
 }
 
 static bool
-prefixes_take(struct json *j, struct fn_page *page)
+prefixes_take(struct walk *w, struct fn_page *page)
 {
 	struct memory *m = page->memory;
 	const char **prefixes;
 
-	json_array(j);
-	while (json_element(j)) {
+	walk_array(w);
+	while (walk_element(w)) {
 		prefixes = row_add((void *)page->prefixes, sizeof(*prefixes),
 		    &page->prefix_count, &m->prefix_room);
 		if (!prefixes)
 			return false;
 		page->prefixes = prefixes;
-		if (!string_take(j, &prefixes[page->prefix_count - 1]) ||
+		if (!string_take(w, &prefixes[page->prefix_count - 1]) ||
 		    !prefixes[page->prefix_count - 1])
 			return false;
 	}
-	return !j->bad;
+	return !w->bad;
 }
 
 /* Without a NUL in it, since the caller gets it as a string; null gives NULL. */
 static bool
-string_take(struct json *j, const char **text)
+string_take(struct walk *w, const char **text)
 {
 	struct span s;
 
 	*text = NULL;
-	if (json_null(j))
+	if (walk_null(w))
 		return true;
-	if (!json_string(j, &s))
+	if (!walk_string(w, &s))
 		return false;
-	j->bad = memchr(s.data, '\0', s.bytes) != NULL;
+	w->bad = memchr(s.data, '\0', s.bytes) != NULL;
 	*text = s.data;
-	return !j->bad;
+	return !w->bad;
 }
 
 /* Not below 0; null gives 0. */
 static bool
-number_take(struct json *j, int64_t *number)
+number_take(struct walk *w, int64_t *number)
 {
 	*number = 0;
-	if (!json_null(j) && json_integer(j, number) && *number < 0)
-		j->bad = true;
-	return !j->bad;
+	if (!walk_null(w) && walk_integer(w, number) && *number < 0)
+		w->bad = true;
+	return !w->bad;
 }
 
 /* One more row behind the others, in the memory returned; NULL: none left, and

@@ -6,14 +6,14 @@
 #include <stdio.h>
 
 #include "sdk/client.h"
-#include "sdk/json.h"
+#include "sdk/walk.h"
 
 enum { PROBLEM_BYTES = 512 };
 
 static _Thread_local char sentence[PROBLEM_BYTES];
 
-static void member_take(struct json *, struct span name, struct reply *);
-static void failed_take(struct json *, struct reply *);
+static void member_take(struct walk *, struct span name, struct reply *);
+static void failed_take(struct walk *, struct reply *);
 static struct span last_part(struct span urn);
 static void sentence_clean(void);
 
@@ -46,16 +46,16 @@ void
 problem_read(struct reply *r)
 {
 	struct span name, body = buf_span(&r->body);
-	struct json j;
+	struct walk w;
 
 	if (!span_starts(span_of(r->type), SPAN("application/problem+json")))
 		return;
-	json_init(&j, (char *)(uintptr_t)body.data, body.bytes);
-	if (!json_object(&j))
+	walk_init(&w, (char *)(uintptr_t)body.data, body.bytes);
+	if (!walk_object(&w))
 		return;
-	while (json_member(&j, &name))
-		member_take(&j, name, r);
-	if (!json_over(&j))
+	while (walk_member(&w, &name))
+		member_take(&w, name, r);
+	if (!walk_over(&w))
 		r->problem = r->title = r->detail = SPAN_NONE;
 }
 
@@ -74,43 +74,43 @@ problem_reply(enum fn_result result, const struct reply *r)
 }
 
 static void
-member_take(struct json *j, struct span name, struct reply *r)
+member_take(struct walk *w, struct span name, struct reply *r)
 {
 	struct span outcome;
 
 	if (span_equal(name, SPAN("title"))) {
-		json_string(j, &r->title);
+		walk_string(w, &r->title);
 	} else if (span_equal(name, SPAN("detail"))) {
-		json_string(j, &r->detail);
+		walk_string(w, &r->detail);
 	} else if (span_equal(name, SPAN("type"))) {
-		if (json_string(j, &r->problem))
+		if (walk_string(w, &r->problem))
 			r->problem = last_part(r->problem);
 	} else if (span_equal(name, SPAN("outcome"))) {
-		if (json_string(j, &outcome))
+		if (walk_string(w, &outcome))
 			r->outcome_unknown =
 			    span_equal(outcome, SPAN("unknown"));
 	} else if (span_equal(name, SPAN("failed"))) {
-		failed_take(j, r);
+		failed_take(w, r);
 	} else {
-		json_skip(j);
+		walk_skip(w);
 	}
 }
 
 /* [{"index": 0, "key": "a", "version": 60}, ...] */
 static void
-failed_take(struct json *j, struct reply *r)
+failed_take(struct walk *w, struct reply *r)
 {
 	struct span name;
 
-	json_array(j);
-	while (json_element(j)) {
-		json_object(j);
-		while (json_member(j, &name))
+	walk_array(w);
+	while (walk_element(w)) {
+		walk_object(w);
+		while (walk_member(w, &name))
 			if (!r->failed_key.data &&
 			    span_equal(name, SPAN("key")))
-				json_string(j, &r->failed_key);
+				walk_string(w, &r->failed_key);
 			else
-				json_skip(j);
+				walk_skip(w);
 	}
 }
 

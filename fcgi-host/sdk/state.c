@@ -8,8 +8,8 @@
 #include "wire/base64.h"
 
 #include "sdk/client.h"
-#include "sdk/json.h"
 #include "sdk/page.h"
+#include "sdk/walk.h"
 
 enum {
 	KEY_MOST = 1024,
@@ -36,7 +36,7 @@ static int check_put(struct buf *, const struct fn_check *);
 static int op_put(struct buf *, const struct fn_op *);
 static bool commit_take(struct reply *, struct fn_op *, size_t op_count,
     uint64_t *version);
-static bool results_take(struct json *, struct fn_op *, size_t op_count);
+static bool results_take(struct walk *, struct fn_op *, size_t op_count);
 
 /* ---- one key ------------------------------------------------------------------ */
 
@@ -212,17 +212,17 @@ static bool
 counter_take(struct reply *r, int64_t *value)
 {
 	struct span name, body = buf_span(&r->body);
-	struct json j;
+	struct walk w;
 	bool found = false;
 
-	json_init(&j, (char *)(uintptr_t)body.data, body.bytes);
-	json_object(&j);
-	while (json_member(&j, &name))
+	walk_init(&w, (char *)(uintptr_t)body.data, body.bytes);
+	walk_object(&w);
+	while (walk_member(&w, &name))
 		if (span_equal(name, SPAN("value")))
-			found = json_integer(&j, value);
+			found = walk_integer(&w, value);
 		else
-			json_skip(&j);
-	return found && json_over(&j);
+			walk_skip(&w);
+	return found && walk_over(&w);
 }
 
 /* ---- many keys ------------------------------------------------------------------ */
@@ -334,7 +334,7 @@ check_put(struct buf *b, const struct fn_check *c)
 {
 	int bad = buf_put_string(b, "{\"key\":");
 
-	bad |= json_put_string(b, span_of(c->key));
+	bad |= walk_put_string(b, span_of(c->key));
 	if (c->version == 0)
 		return bad | buf_put_string(b, ",\"version\":null}");
 	return bad |
@@ -351,14 +351,14 @@ op_put(struct buf *b, const struct fn_op *o)
 		[FN_MAX] = "max" };
 	int bad = buf_printf(b, "{\"op\":\"%s\",\"key\":", names[o->kind]);
 
-	bad |= json_put_string(b, span_of(o->key));
+	bad |= walk_put_string(b, span_of(o->key));
 	if (o->kind == FN_SET) {
 		bad |= buf_put_string(b, ",\"b64\":\"");
 		bad |= base64_put(b, BASE64, span_make(o->data, o->bytes));
 		bad |= buf_put_byte(b, '"');
 		if (o->type) {
 			bad |= buf_put_string(b, ",\"type\":");
-			bad |= json_put_string(b, span_of(o->type));
+			bad |= walk_put_string(b, span_of(o->type));
 		}
 		bad |= bounds_put(b, NULL, NULL, o->ttl_s);
 	} else if (o->kind != FN_DELETE) {
@@ -375,39 +375,39 @@ commit_take(struct reply *r, struct fn_op *ops, size_t op_count,
     uint64_t *version)
 {
 	struct span name, body = buf_span(&r->body);
-	struct json j;
+	struct walk w;
 	int64_t number = 0;
 	bool found = false, all = false;
 
-	json_init(&j, (char *)(uintptr_t)body.data, body.bytes);
-	json_object(&j);
-	while (json_member(&j, &name))
+	walk_init(&w, (char *)(uintptr_t)body.data, body.bytes);
+	walk_object(&w);
+	while (walk_member(&w, &name))
 		if (span_equal(name, SPAN("version")))
-			found = json_integer(&j, &number) && number >= 0;
+			found = walk_integer(&w, &number) && number >= 0;
 		else if (span_equal(name, SPAN("results")))
-			all = results_take(&j, ops, op_count);
+			all = results_take(&w, ops, op_count);
 		else
-			json_skip(&j);
+			walk_skip(&w);
 	*version = (uint64_t)number;
-	return found && all && json_over(&j);
+	return found && all && walk_over(&w);
 }
 
 static bool
-results_take(struct json *j, struct fn_op *ops, size_t op_count)
+results_take(struct walk *w, struct fn_op *ops, size_t op_count)
 {
 	struct span name;
 	int64_t value;
 	size_t at = 0;
 
-	json_array(j);
-	for (; json_element(j); at++) {
-		json_object(j);
-		while (json_member(j, &name))
+	walk_array(w);
+	for (; walk_element(w); at++) {
+		walk_object(w);
+		while (walk_member(w, &name))
 			if (at < op_count && span_equal(name, SPAN("value")) &&
-			    ops[at].kind >= FN_SUM && json_integer(j, &value))
+			    ops[at].kind >= FN_SUM && walk_integer(w, &value))
 				ops[at].value = value;
 			else
-				json_skip(j);
+				walk_skip(w);
 	}
 	return at == op_count;
 }
@@ -495,7 +495,7 @@ key_check(const char *key)
 	if (rest.bytes == 0 || rest.bytes > KEY_MOST)
 		return problem(FN_BAD, "a key has 1 to %d bytes, this one %zu",
 		    KEY_MOST, rest.bytes);
-	if (!json_utf8(rest))
+	if (!walk_utf8(rest))
 		return problem(FN_BAD, "a key is UTF-8, this one is not");
 	for (size_t i = 0; i < rest.bytes; i++)
 		if ((unsigned char)key[i] < ' ' || key[i] == 0x7f)

@@ -17,7 +17,7 @@ PROGRAM = r"""
 
 /* Names of the host's own libraries are free for functions. */
 int buf_put(void) { return 1; }
-int span_cut, json_init;
+int span_cut, walk_init;
 
 int
 main(void)
@@ -33,7 +33,7 @@ main(void)
 	}
 	printf("Content-Type: text/plain\n\n%s %d\n", value.data, (int)number);
 	fn_value_free(&value);
-	return buf_put() + span_cut + json_init - 1;
+	return buf_put() + span_cut + walk_init - 1;
 }
 """
 

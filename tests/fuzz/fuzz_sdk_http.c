@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_http.c - replies of a host: however bytes come, the same content, status
+/* fuzz_sdk_http.c - replies of a host: however bytes come, the same content, status
  * and end; what is handed out lies inside of what came; JSON in it is walked to
  * its end or refused, in its own memory. */
 #include "fuzz.h"
 
 #include "sdk/http.h"
-#include "sdk/json.h"
+#include "sdk/walk.h"
 
 static struct http_reader reader;
 
@@ -72,15 +72,15 @@ static void
 check_json(struct span body)
 {
 	char *copy = malloc(body.bytes ? body.bytes : 1);
-	struct json j;
+	struct walk w;
 
 	assert(copy);
 	memcpy(copy, body.data, body.bytes);
-	json_init(&j, copy, body.bytes);
-	json_skip(&j);
-	assert(j.at <= j.end && j.depth <= JSON_DEPTH_MOST);
-	if (json_over(&j))
-		assert(j.at == j.end);
+	walk_init(&w, copy, body.bytes);
+	walk_skip(&w);
+	assert(w.at <= w.end && w.depth <= WALK_DEPTH_MOST);
+	if (walk_over(&w))
+		assert(w.at == w.end);
 	free(copy);
 }
 
