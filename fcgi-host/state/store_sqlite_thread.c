@@ -530,6 +530,23 @@ number_of(struct file *f, enum statement which)
 	return number;
 }
 
+/* Gives some pages back to the disk; every step of the statement is one. */
+static void
+vacuum(struct file *f)
+{
+	struct job dummy = { .tenant = f->node.key };
+	sqlite3_stmt *s = file_statement(f, STATEMENT_VACUUM);
+	int code = s ? SQLITE_ROW : sqlite3_extended_errcode(f->db);
+
+	while (s && code == SQLITE_ROW)
+		code = sqlite3_step(s);
+	if (s)
+		code = file_done(s, code);
+	f->dirty = true;
+	if (code != SQLITE_OK)
+		file_failed(f, &dummy, code, "vacuuming");
+}
+
 /* What nobody waits for. */
 static void
 tidy(struct file *f, uint64_t now)
@@ -548,9 +565,8 @@ tidy(struct file *f, uint64_t now)
 		return;
 	free_pages = number_of(f, STATEMENT_FREE_PAGES);
 	if (free_pages >= VACUUM_FREE_PAGES &&
-	    free_pages > number_of(f, STATEMENT_PAGES) / 4 &&
-	    file_run(f, STATEMENT_VACUUM) == SQLITE_OK)
-		f->dirty = true;
+	    free_pages > number_of(f, STATEMENT_PAGES) / 4)
+		vacuum(f);
 }
 
 static void
