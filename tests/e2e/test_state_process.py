@@ -158,6 +158,22 @@ def test_kill_9_and_nothing_is_lost(host):
     assert status["log"]["restarts"] == 0
 
 
+def test_who_asked_it_when_it_died_hears_so_in_its_form(host):
+    with State(host, "acme") as state, \
+            socket.create_connection(("127.0.0.1", host.port)) as client:
+        client.sendall(
+            b"GET /state/v1/kv/never?since=0&wait=50s HTTP/1.0\r\nHost: x\r\n"
+            b"Authorization: Bearer " + state.token.encode() + b"\r\n\r\n")
+        eventually(lambda: host.status()["state"].get("requests_open"),
+                   "a request that waits for a change")
+        os.kill(state_process(host), signal.SIGKILL)
+        reply = client.makefile("rb").read()
+    assert reply.startswith(b"HTTP/1.1 503 "), reply
+    assert b"application/problem+json" in reply
+    assert b"urn:fn:problem:storage-unavailable" in reply
+    assert b'"outcome":"unknown"' in reply
+
+
 def test_kill_9_of_the_gateway_leaves_tokens_good(host):
     before, pid, gateway = visits(host), state_process(host), host.gateway
     os.kill(gateway, signal.SIGKILL)
