@@ -9,6 +9,7 @@
 
 static void facts_storage(struct state *, struct buf *);
 static void facts_requests(struct state *, struct buf *);
+static void facts_tokens(struct state *, struct buf *);
 
 void
 facts_send(struct state *s)
@@ -24,6 +25,7 @@ facts_send(struct state *s)
 	    s->serve.refused);
 	if (s->api) {
 		facts_requests(s, &lines);
+		facts_tokens(s, &lines);
 		facts_storage(s, &lines);
 	}
 	m.lines = buf_span(&lines);
@@ -50,10 +52,21 @@ facts_requests(struct state *s, struct buf *lines)
 	buf_printf(lines, "state.requests=%" PRIu64 "\n", requests);
 	buf_printf(lines, "state.requests_open=%zu\n", figures.calls);
 	buf_printf(lines, "state.problems=%" PRIu64 "\n", problems);
-	buf_printf(lines, "state.tokens_refused=%" PRIu64 "\n",
-	    figures.problems[PROBLEM_INVALID_TOKEN]);
 	buf_printf(lines, "state.replayed=%" PRIu64 "\n", figures.replayed);
 	buf_printf(lines, "state.watchers=%zu\n", figures.watchers);
+}
+
+/* Why requests are 401, which nobody outside is told. */
+static void
+facts_tokens(struct state *s, struct buf *lines)
+{
+	for (int i = AUTH_OK; i < AUTH_REFUSALS; i++) {
+		uint64_t count = auth_count(s->auth, (enum auth_refusal)i);
+
+		if (count > 0)
+			buf_printf(lines, "state.tokens_%s=%" PRIu64 "\n",
+			    auth_refusal_name((enum auth_refusal)i), count);
+	}
 }
 
 static void
