@@ -15,13 +15,12 @@
 
 #include "base/buf.h"
 #include "base/span.h"
+#include "state/vault.h"
 #include "wire/jwt.h"
 
 enum {
-	RING_WHY = 512,		   /* room for a sentence */
-	RING_KEYS_MOST = 16,	   /* files */
-	RING_TOKENS_MOST = 10000,  /* in the book, until they expire */
-	RING_REVOKED_MOST = 10000, /* of those and others, likewise */
+	RING_WHY = VAULT_WHY, /* room for a sentence */
+	RING_KEYS_MOST = 16,  /* files */
 };
 
 struct ring; /* opaque */

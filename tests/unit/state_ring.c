@@ -3,11 +3,15 @@
  * after they were revoked, or end when the state process restarts. */
 #include "place.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "base/buf.h"
 #include "base/fd.h"
 #include "state/ring.h"
 
 #define NOW UINT64_C(1800000000)
+#define WEEK UINT64_C(604800)
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define BOOK(keys, tokens, revoked)                         \
 	"{\"version\":1,\"current\":\"own\",\"keys\":" keys \
@@ -150,6 +154,9 @@ static const struct damage damages[] = {
 	    WRITE_BOOK("{\"version\":1,\"current\":\"../own\",\"keys\":{},"
 		       "\"tokens\":[],\"revoked\":{}}"),
 	    "a part of it is missing" },
+	{ "the book ends the key that signs",
+	    WRITE_BOOK(BOOK("{\"own\":1}", "[]", "{}")),
+	    "the key that signs has an end" },
 	{ "the book has a key without end",
 	    WRITE_BOOK(BOOK("{\"b\":null}", "[]", "{}")),
 	    "the end of a key is no time" },
@@ -354,12 +361,18 @@ test_revoke(void **state)
 		ring_free(&ring);
 		ring = opened(*state);
 	}
-	/* Forgotten when nothing can be good any more that has this id. */
-	assert_int_equal(ring_revoke(ring, SPAN("x"), NOW + 3600, why), 0);
+	/* Forgotten a week after nothing can be good any more that has this
+	 * id: clocks have been ahead for a while. */
+	assert_int_equal(ring_revoke(ring, SPAN("x"), NOW + 3600 + WEEK - 1,
+			     why),
+	    0);
+	assert_true(ring_revoked(ring, span_of(claims.id)));
+	assert_int_equal(ring_revoke(ring, SPAN("z"), NOW + 3600 + WEEK, why),
+	    0);
 	assert_false(ring_revoked(ring, span_of(claims.id)));
 	assert_true(ring_revoked(ring, SPAN("of-a-library")));
-	assert_int_equal(ring_revoke(ring, SPAN("y"), NOW + JWT_ACCESS_MOST_S,
-			     why),
+	assert_int_equal(ring_revoke(ring, SPAN("y"),
+			     NOW + JWT_ACCESS_MOST_S + WEEK, why),
 	    0);
 	assert_false(ring_revoked(ring, SPAN("of-a-library")));
 	ring_free(&ring);
@@ -464,6 +477,37 @@ test_unwritable(void **state)
 	buf_free(&token);
 }
 
+/* No file may grow: as on a disk that is full. */
+static void
+test_full_disk(void **state)
+{
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	const struct place *p = *state;
+	struct ring *ring = opened(p);
+	struct rlimit before;
+	char kid[JWT_KID_MOST + 1];
+	struct buf token;
+
+	buf_init(&token, JWT_MOST);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(ring_mint(ring, &token, SPAN("acme"), JWT_READ,
+			     SPAN_NONE, 60, NOW, id, why),
+	    -1);
+	assert_int_equal(ring_revoke(ring, SPAN("t"), NOW, why), -1);
+	assert_int_equal(ring_rotate(ring, 600, NOW, kid, why), -1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_non_null(strstr(why, "cannot be written"));
+	assert_int_equal(files_ending(p, "\\.key"), 1);
+	assert_int_equal(files_ending(p, "\\.new"), 0);
+	assert_false(ring_revoked(ring, SPAN("t")));
+	assert_int_equal(ring_reload(ring, NOW, why), 0);
+	assert_int_equal(ring_revoke(ring, SPAN("t"), NOW, why), 0);
+	ring_free(&ring);
+	buf_free(&token);
+}
+
 static void
 test_list(void **state)
 {
@@ -524,6 +568,7 @@ static const struct CMUnitTest others[] = {
 	    rotate_refused, place_make_ring),
 	TEST("what cannot be written down does not count", unwritable,
 	    place_make_ring),
+	TEST("a full disk leaves nothing half", full_disk, place_make_ring),
 	TEST("a list of what is good, and of what was revoked", list,
 	    place_make_ring),
 };
