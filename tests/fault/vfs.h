@@ -127,7 +127,7 @@ fault_real_open(const char *path, int flags)
 	char *below;
 	long fd = strtol(path + 2, &below, 10); /* "/@N/..." */
 
-	return openat((int)fd, below + 1, flags | O_CLOEXEC);
+	return openat((int)fd, below + 1, flags | O_CLOEXEC, 0600);
 }
 
 static inline uint64_t
