@@ -445,7 +445,7 @@ result_of(const struct call *call, const struct reply *r)
 	case 204:
 		return FN_OK;
 	case 304:
-		return call->wait_s > 0 ? FN_UNCHANGED : FN_FAILED;
+		return FN_UNCHANGED;
 	case 401:
 	case 403:
 		return FN_REFUSED;

@@ -129,6 +129,17 @@ def test_only_its_own_names_are_seen(place):
         assert f"{name}(" in header, f"{name} is not in <fn.h>"
 
 
+def test_every_call(place):
+    """sdk.c makes them against a real host, through nginx."""
+    cflags, libs = flags(place)
+    program = place / "sdk"
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", *cflags, "-o",
+                    program, ROOT / "tests/e2e/sdk.c", *libs], check=True)
+    with Host() as host:
+        host.function("rogue", "sdk", program)
+        assert host.get("/fn/rogue/sdk").text == "0 wrong\n"
+
+
 HAMMER = r"""
 #include <fn.h>
 #include <stdio.h>
@@ -190,7 +201,8 @@ def test_counters_count_once_while_state_is_killed(place):
             hammer.join(0.9)
         assert replies[0].status == 200, replies
         done, unknown, other, wrong = map(int, replies[0].text.split())
-        assert number >= kills / 2 and done > 10 * number and wrong == 0, \
+        # Who dies often is started with longer and longer pauses.
+        assert number >= 4 and done > 10 * number and wrong == 0, \
             replies[0].text
         got = eventually(
             lambda: host.ctl("state", "rogue", "get", "number",
