@@ -8,13 +8,15 @@ import http.client
 import json
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import jwt
 import pytest
 
-from host import (FLAVOUR, Broken, Host, eventually, processes, seeded, tree)
+from host import (FLAVOUR, Broken, Host, count, eventually, processes, seeded,
+                  tree)
 
 STATE = "/state/v1"
 TYPE = "fn-access+jwt"
@@ -473,6 +475,49 @@ def test_revoked(own):
     assert rows[reads(token)["jti"]]["revoked"]
     assert rows["of-a-partner"]["revoked"]
     assert token.encode() not in own.ctl("token", "list").stdout
+
+
+def test_what_was_said_stays_said(own):
+    """state is killed again and again while tokens are made, ended and their key
+    replaced: what an operator was told is so afterwards."""
+    rng, good, ended, over = seeded(), {}, {}, threading.Event()
+
+    def kill():     # who dies within a second is started again later
+        while not over.wait(rng.uniform(1.05, 1.5)):
+            for pid in own.named("fcgi-host-state"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        end = time.monotonic() + count(6, 60)
+        while time.monotonic() < end:
+            choice = rng.random()
+            if choice < 0.6 or not good:
+                done = own.ctl("token", "mint", "--tenant", "acme", "--scope",
+                               "read", check=False)
+                if done.returncode == 0:
+                    token = done.stdout.decode().strip()
+                    good[reads(token)["jti"]] = token
+            elif choice < 0.9:
+                name = rng.choice(list(good))
+                done = own.ctl("token", "revoke", name, check=False)
+                # Without an answer it may be so or not.
+                token = good.pop(name)
+                if done.returncode == 0:
+                    ended[name] = token
+            else:
+                own.ctl("token", "rotate", "--overlap", "1h", check=False)
+    finally:
+        over.set()
+        killer.join()
+    own.serves_state()
+    assert good and ended, "nothing was done in between"
+    print(f"{len(good)} good, {len(ended)} ended")
+    for token in good.values():
+        assert own.ask("GET", "/kv/a", token).status == 404
+    for token in ended.values():
+        refused(own.ask("GET", "/kv/a", token))
 
 
 def test_A20_a_run_is_over(state):
