@@ -89,37 +89,6 @@ settle_keep(const struct config *running, struct config *wanted,
 		{ "users.state", &running->state_user, &wanted->state_user },
 	};
 
-	const struct {
-		const char *option;
-		uint64_t old;
-		uint64_t *new;
-	} numbers[] = {
-#define KEEP(member, option) { option, running->member, &wanted->member }
-		KEEP(state_threads, "state.threads"),
-		KEEP(state_quota, "state.quota"),
-		KEEP(state_value, "state.value"),
-		KEEP(state_page_bytes, "state.page_bytes"),
-		KEEP(state_history, "state.history"),
-		KEEP(state_history_time, "state.history_time"),
-		KEEP(state_idempotency, "state.idempotency"),
-		KEEP(state_handles, "state.handles"),
-		KEEP(state_idle, "state.idle"),
-#undef KEEP
-	};
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		if (numbers[i].old == *numbers[i].new)
-			continue;
-		buf_printf(lines,
-		    "%s stays as it was until the host is started again\n",
-		    numbers[i].option);
-		*numbers[i].new = numbers[i].old;
-	}
-	if (running->state_durability != wanted->state_durability)
-		buf_printf(lines,
-		    "state.durability stays as it was until the host is "
-		    "started again\n");
-	wanted->state_durability = running->state_durability;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(*rows[i].old, *rows[i].new) == 0)
 			continue;
@@ -129,6 +98,18 @@ settle_keep(const struct config *running, struct config *wanted,
 		free(*rows[i].new);
 		*rows[i].new = diag_strdup(*rows[i].old);
 	}
+}
+
+bool
+settle_renews_state(const struct config *running, const struct config *wanted)
+{
+#define DIFFERS(member) running->member != wanted->member
+	return DIFFERS(state_threads) || DIFFERS(state_durability) ||
+	    DIFFERS(state_quota) || DIFFERS(state_value) ||
+	    DIFFERS(state_page_bytes) || DIFFERS(state_history) ||
+	    DIFFERS(state_history_time) || DIFFERS(state_idempotency) ||
+	    DIFFERS(state_handles) || DIFFERS(state_idle);
+#undef DIFFERS
 }
 
 const char *

@@ -3,6 +3,7 @@
 does, and what happens when it, nginx or its directory fails. If one of these
 fails, what functions keep is out of reach, or an accident of it takes the
 functions that keep nothing with it."""
+import json
 import os
 import pwd
 import signal
@@ -249,8 +250,27 @@ def test_it_drains(new_host):
     host.nginx.wait()
 
 
-def test_reload_keeps_storage_and_says_so(new_host):
+def test_a_reload_changes_how_it_is_kept(new_host):
+    """Nothing that was answered is lost, and nobody hears of it."""
     host = new_host("state = { quota = \"2 MiB\"; };")
-    host.conf.write_text("state = { quota = \"4 MiB\"; value = \"2 KiB\"; };")
-    said = host.ctl("reload").stdout.decode()
-    assert "state.quota stays" in said
+    with State(host, "acme") as state:
+        assert state.put("before", "1").status == 201
+        assert state.ask("PUT", "/kv/large", b"x" * 3000).status == 201
+        gateway, pid = host.gateway, state_process(host)
+        host.conf.write_text("state = { quota = \"4 MiB\"; "
+                             "value = \"2 KiB\"; };")
+        said = host.ctl("reload").stdout.decode()
+        assert "starts anew" in said
+        eventually(lambda: host.named("fcgi-host-state") not in ([], [pid]),
+                   "another state process")
+        assert state.ask("GET", "/kv/before").status == 200
+        assert state.ask("PUT", "/kv/large", b"x" * 3000).status == 413
+        usage = json.loads(state.ask("GET", "/usage").body)
+        assert usage["quota"] == 4 << 20
+        assert host.gateway == gateway
+        assert "state gone" not in host.errors.read_text()
+        pid = state_process(host)
+        host.conf.write_text("state = { quota = \"4 MiB\"; value = "
+                             "\"2 KiB\"; keys = 3; };")
+        assert "starts anew" not in host.ctl("reload").stdout.decode()
+        assert state_process(host) == pid
