@@ -23,7 +23,7 @@ from state import State, events, mint, problem, quote, version
 
 CONF = """
 drain = "5s";
-state = { watchers = 400; page_bytes = "4 MiB"; };
+state = { watchers = 1024; page_bytes = "4 MiB"; };
 """
 
 
@@ -750,7 +750,7 @@ def test_f10_a_slow_reader_holds_nobody_up(server, state):
 
 def test_f10_many_idle_long_polls(server, state):
     v = version(state.put("k", "1"))
-    number = count(150, 390)
+    number = count(300, 1000)
     whole = direct(server, state, f"/kv/k?since={v}&wait=45", method="GET")
     waiting = [fastcgi.Connection(server.run / "state.sock", timeout=60)
                for _ in range(number)]
@@ -773,7 +773,7 @@ def test_usage_and_limits(state):
     info = state.json("GET", "/")
     assert info["version"] == 0
     assert info["limits"]["value"] == 2**20
-    assert info["limits"]["watchers"] == 400
+    assert info["limits"]["watchers"] == 1024
     assert info["scope"] == "admin"
     state.put("k", "x" * 1000)
     used = state.json("GET", "/usage")
