@@ -10,12 +10,31 @@
 #include "state/store_sqlite.h"
 
 static void sqlite_close(struct store *);
+static void wake_all(void *arg);
 
 static struct thread *
 thread_of(struct store *s, struct span tenant)
 {
 	/* other bits than those that name the directory */
 	return &s->threads[(path_hash(tenant) & 0xffff) % s->thread_count];
+}
+
+/* Whoever sleeps is woken at the end of the loop's batch, once for all that it
+ * was given by then: a wake-up costs more than a read. */
+static void
+give_to(struct thread *t, struct job *job)
+{
+	thread_give(t, job);
+	loop_defer(t->store->desk.loop, &t->store->wake, wake_all, t->store);
+}
+
+static void
+wake_all(void *arg)
+{
+	struct store *s = arg;
+
+	for (unsigned i = 0; i < s->thread_count; i++)
+		thread_wake(&s->threads[i]);
 }
 
 /* To its thread, or at once back when the name is none. */
@@ -31,7 +50,7 @@ give(struct store *s, struct job *job)
 		desk_done(&s->desk, job);
 		return 0;
 	}
-	thread_give(thread_of(s, job->tenant), job);
+	give_to(thread_of(s, job->tenant), job);
 	return 0;
 }
 
@@ -92,6 +111,8 @@ sqlite_close(struct store *s)
 		pthread_cond_wait(&s->copies_end, &s->copies_lock);
 	pthread_mutex_unlock(&s->copies_lock);
 	desk_close(&s->desk);
+	if (s->wake.node.next)
+		list_remove(&s->wake.node);
 	pthread_cond_destroy(&s->copies_end);
 	pthread_mutex_destroy(&s->copies_lock);
 	free(s);
@@ -179,7 +200,7 @@ sqlite_sweep(struct store *s, size_t budget, store_fn *fn, void *arg)
 		return 0;
 	}
 	for (unsigned i = whole->parts; i-- > 0;)
-		thread_give(&s->threads[i], parts[i]);
+		give_to(&s->threads[i], parts[i]);
 	return 0;
 }
 
@@ -215,7 +236,7 @@ sqlite_tenants(struct store *s, struct span after, size_t limit, store_fn *fn,
 	if (!job)
 		return -1;
 	job->count = limit;
-	thread_give(&s->threads[0], job);
+	give_to(&s->threads[0], job);
 	return 0;
 }
 

@@ -188,11 +188,9 @@ struct thread {
 	struct store *store;
 	pthread_t id;
 	bool started;
-	pthread_mutex_t lock; /* of the next four */
-	pthread_cond_t come;
-	struct queue inbox;
-	bool asleep;
-	bool stop;
+	_Atomic(struct job *) inbox; /* the last one given first */
+	atomic_uint asleep;	     /* what it sleeps on: 1, or 0 */
+	atomic_bool stop;
 	/* the thread's own */
 	struct map files;
 	struct list open; /* files, lately used last */
@@ -207,6 +205,7 @@ struct store {
 	struct store_config config;
 	struct thread threads[THREADS_MOST];
 	unsigned thread_count;
+	struct deferred wake; /* of the threads, at the end of a batch */
 	unsigned handles_each;
 	atomic_uint copies_checked; /* threads that look through a copy */
 	pthread_mutex_t copies_lock;
@@ -341,6 +340,7 @@ void tenant_list(struct thread *, struct job *); /* JOB_TENANTS */
 int thread_start(struct thread *);
 void thread_stop(struct thread *); /* what it was given is done first */
 void thread_give(struct thread *, struct job *);
+void thread_wake(struct thread *); /* when it sleeps, after thread_give() */
 void thread_reply(struct thread *, struct job *); /* with the next wake-up */
 
 #endif

@@ -11,13 +11,17 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "state/store_sqlite.h"
 
 enum {
+	YIELDS = 1,		   /* before sleeping */
 	WAL_PAGES_MOST = 1000,	   /* then PASSIVE */
 	WAL_PAGES_TRUNCATE = 1024, /* more than 4 MiB: TRUNCATE */
 	CHECKPOINT_IDLE_MS = 1000, /* nobody wrote for so long: PASSIVE */
@@ -41,8 +45,6 @@ thread_start(struct thread *t)
 	list_init(&t->open);
 	list_init(&t->waiting);
 	list_init(&t->copies);
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->come, NULL);
 	errno = pthread_create(&t->id, NULL, thread_run, t);
 	t->started = errno == 0;
 	return t->started ? 0 : -1;
@@ -52,29 +54,47 @@ void
 thread_stop(struct thread *t)
 {
 	if (t->started) {
-		pthread_mutex_lock(&t->lock);
-		t->stop = true;
-		pthread_cond_signal(&t->come);
-		pthread_mutex_unlock(&t->lock);
+		atomic_store(&t->stop, true);
+		thread_wake(t);
 		pthread_join(t->id, NULL);
 	}
 	map_free(&t->files);
-	pthread_cond_destroy(&t->come);
-	pthread_mutex_destroy(&t->lock);
 }
 
+/* Only the loop's thread gives. One that is at work finds it by itself. */
 void
 thread_give(struct thread *t, struct job *job)
 {
-	bool asleep;
+	job->next = atomic_load_explicit(&t->inbox, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak(&t->inbox, &job->next, job))
+		;
+}
 
-	pthread_mutex_lock(&t->lock);
-	queue_add(&t->inbox, job);
-	asleep = t->asleep;
-	t->asleep = false;
-	pthread_mutex_unlock(&t->lock);
-	if (asleep)
-		pthread_cond_signal(&t->come);
+/* Who falls asleep says so and looks once more; who gives looks for that
+ * afterwards: one of them sees the other. */
+void
+thread_wake(struct thread *t)
+{
+	if (atomic_exchange(&t->asleep, 0))
+		syscall(SYS_futex, &t->asleep, FUTEX_WAKE_PRIVATE, 1, NULL,
+		    NULL, 0);
+}
+
+static void
+thread_sleep(struct thread *t)
+{
+	/* whoever is about to give something may do so first */
+	for (unsigned i = 0; i < YIELDS; i++) {
+		sched_yield();
+		if (atomic_load(&t->inbox))
+			return;
+	}
+	atomic_store(&t->asleep, 1);
+	while (!atomic_load(&t->inbox) && !atomic_load(&t->stop) &&
+	    atomic_load(&t->asleep))
+		syscall(SYS_futex, &t->asleep, FUTEX_WAIT_PRIVATE, 1, NULL,
+		    NULL, 0);
+	atomic_store(&t->asleep, 0);
 }
 
 void
@@ -124,20 +144,27 @@ thread_run(void *arg)
 static bool
 thread_take(struct thread *t, struct queue *come)
 {
-	bool busy = !list_empty(&t->waiting) || copy_first(t);
-	bool more;
+	bool busy = !list_empty(&t->waiting) || copy_first(t), stop;
+	struct job *job, *next, *first = NULL;
 
-	pthread_mutex_lock(&t->lock);
-	while (!busy && !t->inbox.first && !t->stop) {
-		t->asleep = true;
-		pthread_cond_wait(&t->come, &t->lock);
+	*come = (struct queue){ NULL, NULL };
+	for (;;) {
+		stop = atomic_load(&t->stop); /* before the last look */
+		job = atomic_exchange(&t->inbox, NULL);
+		if (job || busy || stop)
+			break;
+		thread_sleep(t);
 	}
-	t->asleep = false;
-	*come = t->inbox;
-	t->inbox = (struct queue){ NULL, NULL };
-	more = busy || come->first || !t->stop;
-	pthread_mutex_unlock(&t->lock);
-	return more;
+	for (; job; job = next) { /* turned round: first come, first served */
+		next = job->next;
+		job->next = first;
+		first = job;
+	}
+	for (job = first; job; job = next) {
+		next = job->next;
+		queue_add(come, job);
+	}
+	return busy || come->first || !stop;
 }
 
 /* ---- whose turn it is ------------------------------------------------------ */
