@@ -96,7 +96,10 @@ def median_of(rounds, name, measure):
 
 
 def ratio_of(rounds, name, to):
-    return statistics.median(r[name]["rate"] / r[to]["rate"] for r in rounds)
+    """Who answered nobody in a round (libfcgi's children can all stand in
+    connections that nobody uses) counts as one answer."""
+    return statistics.median(r[name]["rate"] / max(r[to]["rate"], 1)
+                             for r in rounds)
 
 
 def targets(results):
