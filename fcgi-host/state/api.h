@@ -53,6 +53,9 @@ struct api *api_open(struct loop *, const struct store_engine *, struct store *,
 void api_configure(struct api *, const struct config *, struct serve *);
 /* Ends what waits for changes; the rest is over by itself. */
 void api_drain(struct api *);
+/* ... and goes on with another store, of the same engine; the one before is
+ * closed. */
+void api_renew(struct api *, struct store *);
 /* No connection may be left, and the store closed. */
 void api_close(struct api **);
 void api_report(const struct api *, struct api_figures *);
@@ -245,6 +248,8 @@ void reply_problem_with(struct call *, enum problem, struct span more,
     const char *, ...) __attribute__((format(printf, 4, 5)));
 /* What the store could not do. */
 void reply_failed(struct call *, const struct store_result *);
+/* If-Match or If-None-Match do not hold; 0: there is no such key. */
+void reply_conditions(struct call *, uint64_t current);
 /* What its body could not be read as. */
 void reply_orders(struct call *);
 /* The reply has begun: 0, or -1, and the call is over. */

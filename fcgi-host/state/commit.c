@@ -195,25 +195,16 @@ static void
 check_failed(struct call *c, const struct store_result *result)
 {
 	struct buf more;
-	uint64_t current = result->failed[0].version;
 
-	buf_init(&more, REPLY_MOST);
-	if (c->target.route == ROUTE_ATOMIC) {
-		if (page_failed(&more, result, &c->batch) != 0)
-			buf_clear(&more);
-		reply_problem_with(c, PROBLEM_CHECK_FAILED, buf_span(&more),
-		    "%zu of %zu checks did not hold", result->failed_count,
-		    c->batch.check_count);
-	} else {
-		if (current > 0)
-			buf_printf(&more, ",\"current\":%llu",
-			    (unsigned long long)current);
-		else
-			buf_put_string(&more, ",\"current\":null");
-		reply_problem_with(c, PROBLEM_PRECONDITION_FAILED,
-		    buf_span(&more),
-		    current > 0 ? "the key is at another version" :
-				  "there is no such key");
+	if (c->target.route != ROUTE_ATOMIC) {
+		reply_conditions(c, result->failed[0].version);
+		return;
 	}
+	buf_init(&more, REPLY_MOST);
+	if (page_failed(&more, result, &c->batch) != 0)
+		buf_clear(&more);
+	reply_problem_with(c, PROBLEM_CHECK_FAILED, buf_span(&more),
+	    "%zu of %zu checks did not hold", result->failed_count,
+	    c->batch.check_count);
 	buf_free(&more);
 }

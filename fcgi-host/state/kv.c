@@ -48,8 +48,7 @@ got(struct call *c, const struct store_result *result)
 	item = &result->points[0];
 	switch (preconditions_hold(&c->preconditions, item->version, true)) {
 	case PRECONDITIONS_FAIL:
-		reply_problem(c, PROBLEM_PRECONDITION_FAILED,
-		    "the key is at another version");
+		reply_conditions(c, item->version);
 		return;
 	case PRECONDITIONS_UNMADE:
 		reply_unmodified(c, item->version, result->version);

@@ -239,6 +239,19 @@ reply_failed(struct call *c, const struct store_result *result)
 }
 
 void
+reply_conditions(struct call *c, uint64_t current)
+{
+	char more[48] = ",\"current\":null";
+
+	if (current > 0)
+		snprintf(more, sizeof(more), ",\"current\":%llu",
+		    (unsigned long long)current);
+	reply_problem_with(c, PROBLEM_PRECONDITION_FAILED, span_of(more), "%s",
+	    current > 0 ? "the key is at another version" :
+			  "there is no such key");
+}
+
+void
 reply_orders(struct call *c)
 {
 	const struct orders *o = &c->orders;

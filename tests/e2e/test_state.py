@@ -268,7 +268,9 @@ def test_conditions(state):
     assert state.get("k", If_None_Match=f'"{now}"').status == 304
     assert state.get("k", If_None_Match=f'W/"{now}"').status == 304
     assert state.get("k", If_None_Match=f'"{first}"').status == 200
-    assert state.get("k", If_Match=f'"{first}"').status == 412
+    found = problem(state.get("k", If_Match=f'"{first}"'), 412,
+                    "precondition-failed")
+    assert found["current"] == now
     problem(state.put("k", "x", If_Match="57"), 400, "bad-header")
     problem(state.delete("k", If_Match=f'"{first}"'), 412,
             "precondition-failed")
@@ -388,6 +390,39 @@ def test_a_page_is_of_one_moment(server, state):
     finally:
         stop.set()
         writer.join()
+
+
+def test_the_largest_pages(state):
+    """Keys as long as may be, of what JSON makes twice as long."""
+    keys = [f"{i:04}" + '"' * 1020 for i in range(1000)]
+    for at in range(0, 1000, 500):
+        got = state.atomic(ops=[{"op": "set", "key": key, "value": '\\' * 2000}
+                                for key in keys[at:at + 500]])
+        assert got.status == 200
+    page = state.list(limit=1000)
+    assert [item["key"] for item in page["items"]] == keys
+    found, query = [], {"values": 1, "limit": 1000}
+    while True:         # by bytes now, not by number
+        page = state.list(**query)
+        found += [item["key"] for item in page["items"]]
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    assert found == keys
+    before = page["version"]
+    got = state.json("DELETE", "/kv?prefix=0&limit=1000")
+    assert (got["deleted"], got["more"]) == (1000, False)
+    # A page of changes goes on to the end of a commit.
+    page = state.json("GET", f"/watch?since={before}&limit=1")
+    assert [change["key"] for change in page["changes"]] == keys
+    page = state.json("GET", "/watch?since=0&limit=1000")
+    assert len(page["changes"]) == 1000
+    stream = state.open("GET", "/watch?since=0",
+                        headers={"Accept": "text/event-stream"})
+    found = events(stream)
+    assert next(found)[0] == "comment"
+    assert [next(found)[2]["key"] for _ in range(2000)] == keys * 2
+    stream.close()
 
 
 def test_bulk_deletion(state):
