@@ -388,8 +388,7 @@ child_tell_died(struct child *c, pid_t pid, const char *how)
 	    (double)(loop_now_ms(c->master->loop) - s->since_ms) / 1000;
 	enum child_state before = s->state;
 
-	if (before == CHILD_RENEWING || before == CHILD_DRAINING ||
-	    before == CHILD_ENDING)
+	if (before == CHILD_DRAINING || before == CHILD_ENDING)
 		diag_debug("%s ended: pid=%d %s", name, (int)pid, how);
 	else if (pid < 0)
 		diag_error("%s: %s", name, how);
@@ -414,8 +413,7 @@ child_timer(void *arg)
 		diag_error("%s: not ready after %d s; killing pid=%d",
 		    child_name(c->kind), SUPERVISE_READY_MS / 1000,
 		    (int)c->pid);
-	else if (c->supervise.state == CHILD_DRAINING ||
-	    c->supervise.state == CHILD_RENEWING)
+	else if (c->supervise.state == CHILD_DRAINING)
 		diag_warn("%s: not finished after %llu ms; killing pid=%d",
 		    child_name(c->kind),
 		    (unsigned long long)c->supervise.drain_ms, (int)c->pid);

@@ -72,11 +72,6 @@ char *settle_path(const struct arguments *, const char *path);
 void settle_keep(const struct config *running, struct config *wanted,
     struct buf *lines);
 
-/* The state process reads these when it opens its storage: it has to start
- * anew. */
-bool settle_renews_state(const struct config *running,
-    const struct config *wanted);
-
 /* NULL, or one sentence: the directory of functions is not there now. */
 const char *settle_missing(const struct config *, char *text, size_t room);
 

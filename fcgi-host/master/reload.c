@@ -40,11 +40,6 @@ reload(struct master *m, struct buf *text)
 	buf_free(&m->options);
 	m->options = options;
 	children_configure(m);
-	if (settle_renews_state(old, next)) {
-		children_tell(&m->children[CHILD_STATE], CHILD_RENEW);
-		buf_put_string(text,
-		    "the state process starts anew with its new options\n");
-	}
 	config_release(&old);
 	buf_printf(text, "configuration read again: generation %llu\n",
 	    (unsigned long long)next->generation);

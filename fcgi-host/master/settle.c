@@ -100,18 +100,6 @@ settle_keep(const struct config *running, struct config *wanted,
 	}
 }
 
-bool
-settle_renews_state(const struct config *running, const struct config *wanted)
-{
-#define DIFFERS(member) running->member != wanted->member
-	return DIFFERS(state_threads) || DIFFERS(state_durability) ||
-	    DIFFERS(state_quota) || DIFFERS(state_value) ||
-	    DIFFERS(state_page_bytes) || DIFFERS(state_history) ||
-	    DIFFERS(state_history_time) || DIFFERS(state_idempotency) ||
-	    DIFFERS(state_handles) || DIFFERS(state_idle);
-#undef DIFFERS
-}
-
 const char *
 settle_missing(const struct config *c, char *text, size_t room)
 {

@@ -11,8 +11,8 @@ typedef enum child_order cell_fn(struct supervise *, uint64_t now_ms);
 static void move(struct supervise *, enum child_state, uint64_t now_ms,
     uint64_t timer_in_ms);
 static uint64_t pause_ms(unsigned early_deaths);
-static cell_fn start, ready, hung, broken, died_early, died_up, died_renewing,
-    ended, renew, drain, kill_now, drop, stuck;
+static cell_fn start, ready, hung, broken, died_early, died_up, ended, drain,
+    kill_now, drop, stuck;
 
 /* clang-format off */
 static cell_fn *const table[CHILD_STATES][CHILD_EVENTS] = {
@@ -24,14 +24,12 @@ static cell_fn *const table[CHILD_STATES][CHILD_EVENTS] = {
 		[CHILD_DIED] = died_early,
 		[CHILD_BROKEN] = broken,
 		[CHILD_TIMER] = hung,
-		[CHILD_RENEW] = hung,
 		[CHILD_DRAIN] = drain,
 		[CHILD_STOP] = kill_now,
 	},
 	[CHILD_UP] = {
 		[CHILD_DIED] = died_up,
 		[CHILD_BROKEN] = broken,
-		[CHILD_RENEW] = renew,
 		[CHILD_DRAIN] = drain,
 		[CHILD_STOP] = kill_now,
 	},
@@ -45,12 +43,6 @@ static cell_fn *const table[CHILD_STATES][CHILD_EVENTS] = {
 		[CHILD_TIMER] = stuck,
 		[CHILD_DRAIN] = drop,
 		[CHILD_STOP] = drop,
-	},
-	[CHILD_RENEWING] = {
-		[CHILD_DIED] = died_renewing, /* BROKEN: so is its end */
-		[CHILD_TIMER] = hung,
-		[CHILD_DRAIN] = drain,
-		[CHILD_STOP] = kill_now,
 	},
 	[CHILD_DRAINING] = {
 		[CHILD_DIED] = ended,
@@ -104,7 +96,6 @@ child_state_name(enum child_state state)
 		[CHILD_UP] = "up",
 		[CHILD_PAUSED] = "paused",
 		[CHILD_KILLED] = "killed",
-		[CHILD_RENEWING] = "renewing",
 		[CHILD_DRAINING] = "draining",
 		[CHILD_ENDING] = "ending",
 	};
@@ -182,13 +173,6 @@ died_up(struct supervise *s, uint64_t now_ms)
 }
 
 static enum child_order
-died_renewing(struct supervise *s, uint64_t now_ms)
-{
-	s->early_deaths = 0;
-	return start(s, now_ms);
-}
-
-static enum child_order
 ended(struct supervise *s, uint64_t now_ms)
 {
 	move(s, CHILD_DOWN, now_ms, 0);
@@ -196,13 +180,6 @@ ended(struct supervise *s, uint64_t now_ms)
 }
 
 /* One more millisecond, so that a drain of 0 is a timer as well. */
-static enum child_order
-renew(struct supervise *s, uint64_t now_ms)
-{
-	move(s, CHILD_RENEWING, now_ms, s->drain_ms + 1);
-	return CHILD_SEND_DRAIN;
-}
-
 static enum child_order
 drain(struct supervise *s, uint64_t now_ms)
 {

@@ -27,7 +27,6 @@ enum child_state {
 	CHILD_PAUSED,	/* died early: not there until the timer */
 	CHILD_KILLED,	/* hung: SIGKILL is sent, it will be replaced */
 	CHILD_DRAINING, /* finishes what it has, then ends */
-	CHILD_RENEWING, /* finishes what it has, then is replaced */
 	CHILD_ENDING,	/* SIGKILL is sent, it will not be replaced */
 	CHILD_STATES
 };
@@ -39,7 +38,6 @@ enum child_event {
 	CHILD_DIED,   /* reaped, or could not be started */
 	CHILD_BROKEN, /* it closed its channel or broke its rules */
 	CHILD_TIMER,  /* timer_ms has come */
-	CHILD_RENEW,  /* what it read at its start has changed */
 	CHILD_DRAIN,  /* the host stops */
 	CHILD_STOP,   /* the host stops at once */
 	CHILD_EVENTS
@@ -68,17 +66,13 @@ enum child_order { /* what the caller does now */
  *    |            |TIMER
  *    +--DIED--  ENDING  <--STOP--- any with a process
  *
- * and RENEWING, between UP (RENEW) and STARTING (DIED), which otherwise is like
- * UP; with TIMER it is KILLED.
- *
- * In STARTING, KILLED, PAUSED, RENEWING, DRAINING and ENDING a timer runs; in
- * DOWN and UP none does. */
+ * In STARTING, KILLED, PAUSED, DRAINING and ENDING a timer runs; in DOWN and
+ * UP none does. */
 struct supervise {
 	enum child_state state;
 	uint64_t since_ms; /* in this state */
 	uint64_t timer_ms; /* when CHILD_TIMER is due; 0: none */
-	uint64_t drain_ms; /* how long DRAINING and RENEWING may last; set by
-			    * the owner */
+	uint64_t drain_ms; /* how long DRAINING may last; set by the owner */
 	unsigned early_deaths; /* in a row */
 	unsigned restarts;     /* processes made after the first */
 	bool started_once;

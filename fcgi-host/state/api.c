@@ -75,6 +75,13 @@ api_configure(struct api *api, const struct config *config, struct serve *serve)
 }
 
 void
+api_renew(struct api *api, struct store *store)
+{
+	api->store = store;
+	api->draining = false;
+}
+
+void
 api_drain(struct api *api)
 {
 	api->draining = true;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,9 +18,7 @@
 
 static int exports_open(void);
 static void exports_clear(int fd);
-static size_t files_afforded(uint64_t wanted);
 static void state_serve(struct state *);
-static void state_refuse(struct state *);
 static void state_retry(void *arg);
 static void state_settle(void *arg);
 static void state_drain_over(void *arg);
@@ -50,17 +47,17 @@ state_init(struct state *s)
 void
 state_configure(struct state *s, struct span options)
 {
-	struct config *config = config_decode(options);
+	struct config *config = config_decode(options), *before = s->config;
 
 	if (!config)
 		diag_panic("master sent a configuration that is none");
-	config_release(&s->config);
 	s->config = config;
 	if (s->phase == STATE_STARTING)
 		state_serve(s);
 	serve_users(&s->serve, config->front_users.items,
 	    config->front_users.count, "front.users");
-	storage_configure(s);
+	storage_configure(s, before);
+	config_release(&before);
 }
 
 void
@@ -79,8 +76,6 @@ state_serve(struct state *s)
 	serve_init(&s->serve, s->loop, &refuse_hooks, s, "state");
 	serve_open(&s->serve, STATE_LISTEN_FD);
 	s->exports_fd = exports_open();
-	s->files_most = files_afforded(s->config->state_handles);
-	s->serve.reserve += s->files_most * STATE_FILE_FDS;
 	if (storage_open(s) != 0)
 		state_refuse(s);
 	if (peer_send(s->master, MESSAGE_READY, NULL, NULL, 0) != 0)
@@ -124,27 +119,9 @@ exports_clear(int fd)
 	closedir(directory);
 }
 
-/* A quarter of what we may open is for connections, whatever is wanted. */
-static size_t
-files_afforded(uint64_t wanted)
-{
-	struct rlimit limit = { 1024, 1024 };
-	uint64_t most;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	most = limit.rlim_cur / 4 * 3 / STATE_FILE_FDS;
-	if (wanted <= most)
-		return (size_t)wanted;
-	diag_warn("state.handles = %llu: the limit of open files, %llu, allows "
-		  "%llu",
-	    (unsigned long long)wanted, (unsigned long long)limit.rlim_cur,
-	    (unsigned long long)most);
-	return (size_t)most;
-}
-
 /* ---- while there is no storage -------------------------------------------------- */
 
-static void
+void
 state_refuse(struct state *s)
 {
 	if (s->phase != STATE_REFUSING)

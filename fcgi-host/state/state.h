@@ -75,13 +75,15 @@ void state_init(struct state *);
 void state_configure(struct state *, struct span options);
 void state_key(struct state *, struct span key);
 void state_drain(struct state *, uint64_t limit_ms);
-void state_close(struct state *); /* when the loop has ended */
+void state_refuse(struct state *); /* with s->refusal, and tries again */
+void state_close(struct state *);  /* when the loop has ended */
 
 /* ---- storage.c: keys, storage and API ---------------------------------------------- */
 
 int storage_open(struct state *);   /* all, or -1 with s->refusal */
 void storage_close(struct state *); /* no connection may be left */
-void storage_configure(struct state *);
+/* before: NULL at the first. */
+void storage_configure(struct state *, const struct config *before);
 void storage_key(struct state *);
 void storage_drain(struct state *); /* what waits for changes ends */
 void storage_used(struct state *);  /* by somebody, just now */

@@ -2,6 +2,7 @@
 /* storage.c - keys, storage and API, which come and go together. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -10,6 +11,10 @@
 #include "state/ring.h"
 #include "state/state.h"
 
+static bool differs(const struct config *, const struct config *);
+static void storage_renew(struct state *);
+static void storage_limits(struct state *);
+static size_t files_afforded(uint64_t wanted);
 static int storage_store(struct state *);
 static void storage_sweep(void *arg);
 static void storage_swept(void *arg, const struct store_result *);
@@ -46,6 +51,13 @@ storage_open(struct state *s)
 	return 0;
 }
 
+static void
+storage_limits(struct state *s)
+{
+	s->files_most = files_afforded(s->config->state_handles);
+	s->serve.reserve = SERVE_RESERVE + s->files_most * STATE_FILE_FDS;
+}
+
 static int
 storage_store(struct state *s)
 {
@@ -69,6 +81,24 @@ storage_store(struct state *s)
 	s->engine = &store_sqlite;
 	s->store = s->engine->open(&config, s->loop, s->refusal);
 	return s->store ? 0 : -1;
+}
+
+/* A quarter of what we may open is for connections, whatever is wanted. */
+static size_t
+files_afforded(uint64_t wanted)
+{
+	struct rlimit limit = { 1024, 1024 };
+	uint64_t most;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	most = limit.rlim_cur / 4 * 3 / STATE_FILE_FDS;
+	if (wanted <= most)
+		return (size_t)wanted;
+	diag_warn("state.handles = %llu: the limit of open files, %llu, allows "
+		  "%llu",
+	    (unsigned long long)wanted, (unsigned long long)limit.rlim_cur,
+	    (unsigned long long)most);
+	return (size_t)most;
 }
 
 /* In the order that api.h and store.h say. */
@@ -123,15 +153,51 @@ storage_swept(void *arg, const struct store_result *result)
 
 /* A key file that is broken now changes nothing. */
 void
-storage_configure(struct state *s)
+storage_configure(struct state *s, const struct config *before)
 {
 	char why[RING_WHY];
 
+	if (s->api && before && s->phase == STATE_SERVING &&
+	    differs(before, s->config))
+		storage_renew(s);
 	if (!s->api)
 		return;
 	api_configure(s->api, s->config, &s->serve);
 	if (ring_reload(s->ring, clock_unix_ms() / 1000, why) != 0)
 		diag_error("keys of access tokens stay as they were: %s", why);
+}
+
+/* What the storage reads when it is opened. */
+static bool
+differs(const struct config *a, const struct config *b)
+{
+#define DIFFERS(member) a->member != b->member
+	return DIFFERS(state_threads) || DIFFERS(state_durability) ||
+	    DIFFERS(state_quota) || DIFFERS(state_value) ||
+	    DIFFERS(state_page_bytes) || DIFFERS(state_history) ||
+	    DIFFERS(state_history_time) || DIFFERS(state_idempotency) ||
+	    DIFFERS(state_handles) || DIFFERS(state_idle);
+#undef DIFFERS
+}
+
+/* Everything that was asked is answered before it is closed; what is asked next
+ * meets the new one. Connections need not know. */
+static void
+storage_renew(struct state *s)
+{
+	api_drain(s->api);
+	s->engine->close(s->store);
+	s->store = NULL;
+	s->sweeping = false;
+	storage_limits(s);
+	if (storage_store(s) == 0) {
+		api_renew(s->api, s->store);
+		diag_info("storage opened anew with its new options");
+		return;
+	}
+	serve_change(&s->serve, &refuse_hooks, s);
+	storage_close(s);
+	state_refuse(s);
 }
 
 void
