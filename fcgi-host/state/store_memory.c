@@ -139,9 +139,9 @@ alive(const struct entry *entry, uint64_t now)
 static struct entry *
 find(const struct entries *e, struct span key, uint64_t now)
 {
-	size_t place = place_of(e, key);
+	size_t place = e->count ? place_of(e, key) : 0;
 
-	if (place == e->count || !span_equal(e->at[place].key, key) ||
+	if (!e->at || place == e->count || !span_equal(e->at[place].key, key) ||
 	    !alive(&e->at[place], now))
 		return NULL;
 	return &e->at[place];

@@ -353,8 +353,9 @@ read_step(struct walk *w, sqlite3_stmt *s, struct span *skip)
 		size = (uint64_t)sqlite3_column_int64(s, LIST_SIZE);
 		cost = key.bytes + type.bytes + (range->values ? size : 0);
 	}
-	if (page->item_count == range->limit ||
-	    (page->item_count > 0 && *w->used + cost > w->bytes_most)) {
+	if (page->items &&
+	    (page->item_count >= range->limit ||
+		*w->used + cost > w->bytes_most)) {
 		page->more = true;
 		page->next = page->items[page->item_count - 1].key;
 		w->full = true;
@@ -412,7 +413,7 @@ changes_walk(struct file *f, struct job *job, sqlite3_stmt *s)
 		if (ask->exact ? !span_equal(key, ask->prefix) :
 				 !span_starts(key, ask->prefix))
 			continue;
-		if (r->change_count == room) {
+		if (!changes || r->change_count == room) {
 			room = room ? room * 2 : ITEMS_FIRST;
 			more = job_alloc(job, room * sizeof(*more));
 			if (!more)

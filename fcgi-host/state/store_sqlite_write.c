@@ -546,13 +546,10 @@ sweep_next(struct file *f, uint64_t now, uint64_t *when)
 static int
 sweep_keys(struct file *f, uint64_t now, size_t budget, uint64_t *swept)
 {
-	struct {
-		int64_t id;
-		char key[STORE_KEY_MOST];
-		size_t bytes;
-	} row;
 	sqlite3_stmt *s, *delete = file_statement(f, STATEMENT_DELETE);
 	uint64_t version = f->version + 1;
+	char text[STORE_KEY_MOST];
+	struct span key;
 	int code;
 
 	/* one at a time, as what a statement walks over must not change */
@@ -561,27 +558,21 @@ sweep_keys(struct file *f, uint64_t now, size_t budget, uint64_t *swept)
 			return sqlite3_extended_errcode(f->db);
 		sqlite3_bind_int64(s, 1, (int64_t)now);
 		sqlite3_bind_int64(s, 2, 1);
-		if ((code = sqlite3_step(s)) == SQLITE_ROW) {
-			struct span key = file_column(s, 1);
-
-			row.id = sqlite3_column_int64(s, 0);
-			row.bytes = key.bytes < sizeof(row.key) ?
-			    key.bytes :
-			    sizeof(row.key);
-			memcpy(row.key, key.data, row.bytes);
-		}
-		if (code == SQLITE_DONE) {
-			code = file_done(s, code);
+		if ((code = sqlite3_step(s)) != SQLITE_ROW) {
+			if ((code = file_done(s, code)) != SQLITE_OK)
+				return code;
 			break;
 		}
-		if ((code = file_done(s, code)) != SQLITE_OK)
-			return code;
-		sqlite3_bind_int64(delete, 1, row.id);
-		code = file_done(delete, sqlite3_step(delete));
+		sqlite3_bind_int64(delete, 1, sqlite3_column_int64(s, 0));
+		key = span_take(file_column(s, 1), sizeof(text));
+		if (key.data)
+			memcpy(text, key.data, key.bytes);
+		key.data = text;
+		if ((code = file_done(s, code)) == SQLITE_OK)
+			code = file_done(delete, sqlite3_step(delete));
 		if (code == SQLITE_OK)
 			code = note(f, version, (int64_t)*swept,
-			    STORE_CHANGE_EXPIRE, now,
-			    span_make(row.key, row.bytes));
+			    STORE_CHANGE_EXPIRE, now, key);
 		if (code != SQLITE_OK)
 			return code;
 	}
