@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* token.c - access tokens of the state endpoint: the state process, which has the
- * keys, makes and ends them. What mint prints is a secret, and printed once. */
+/* token.c - access tokens of the state endpoint: the state process, which has
+ * the keys, makes and ends them. What mint prints is a secret, and printed
+ * once. */
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* state.c - what the gateway has to do with state: it signs for each run what the
- * function may do there, and passes on what operators ask of the state process.
- * It reads no token and keeps none. */
+/* state.c - what the gateway has to do with state: it signs for each run what
+ * the function may do there, and passes on what operators ask of the state
+ * process. It reads no token and keeps none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,8 +77,9 @@ state_key(struct gateway *g, struct span secret)
 		diag_panic("master sent a key that is none");
 }
 
-/* Good until the deadline, which a run cannot outlive by more than grace; a second
- * that has begun counts. Without a time limit it is good for as long as any may be. */
+/* Good until the deadline, which a run cannot outlive by more than grace; a
+ * second that has begun counts. Without a time limit it is good for as long as
+ * any may be. */
 int
 state_token(struct request *r, uint64_t now_ms, uint64_t deadline_ms,
     struct buf *out)
@@ -105,7 +106,8 @@ state_token(struct request *r, uint64_t now_ms, uint64_t deadline_ms,
 	return jwt_mint(out, g->state_key, &claims);
 }
 
-/* Names of tenants and functions have the form and length of those in tokens. */
+/* Names of tenants and functions have the form and length of those in
+ * tokens. */
 static void
 copy_name(char *to, size_t room, struct span name)
 {

@@ -2,8 +2,8 @@
 /* auth.c - who asks, from one header; and what he may, from what his token
  * says. Tokens that were found good are known for a while: who comes again is
  * found by all the bytes of his token, a tenth of the work of judging it. The
- * table's hash has a key of its own, so nothing is learned from how long a guess
- * takes. */
+ * table's hash has a key of its own, so nothing is learned from how long a
+ * guess takes. */
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -179,7 +179,7 @@ bearer_token(struct span header, struct span *token)
 	return token->bytes > 0 ? 0 : -1;
 }
 
-/* ---- tokens that were good ---------------------------------------------------- */
+/* ---- tokens that were good ----------------------------------------------- */
 
 static const struct known *
 known_find(struct auth *auth, struct span token, uint64_t now_s)
@@ -236,7 +236,7 @@ known_forget(struct auth *auth)
 	}
 }
 
-/* ---- what lasts ---------------------------------------------------------------- */
+/* ---- what lasts ---------------------------------------------------------- */
 
 bool
 auth_stands(const struct auth *auth, const struct access *access,
@@ -251,7 +251,7 @@ auth_stands(const struct auth *auth, const struct access *access,
 		ring_has(auth->ring, span_of(claims->kid), now_s));
 }
 
-/* ---- what may be done -------------------------------------------------------- */
+/* ---- what may be done ---------------------------------------------------- */
 
 bool
 access_may_read(const struct access *access, struct span key)
@@ -285,8 +285,8 @@ access_may_admin(const struct access *access)
 	    access->claims.prefix[0] == '\0';
 }
 
-/* Of a key, or of the beginning that many keys have in common: what is wider than
- * the token's prefix does not begin with it. */
+/* Of a key, or of the beginning that many keys have in common: what is wider
+ * than the token's prefix does not begin with it. */
 static bool
 in_prefix(const struct access *access, struct span key)
 {

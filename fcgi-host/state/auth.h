@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* auth.h - from the Authorization header of a request to what it may do, or to
- * the reason why nothing. Knows tokens, keys and revocations; knows no route: the
- * API asks the functions at the end, which are pure.
+ * the reason why nothing. Knows tokens, keys and revocations; knows no route:
+ * the API asks the functions at the end, which are pure.
  *
  * Outside every refusal is one and the same 401; reason and token never go out
- * together, and a token goes nowhere at all: not into a log, a metric or an error
- * body. */
+ * together, and a token goes nowhere at all: not into a log, a metric or an
+ * error body. */
 #ifndef STATE_AUTH_H
 #define STATE_AUTH_H
 
@@ -52,13 +52,13 @@ bool auth_stands(const struct auth *, const struct access *, uint64_t now_s);
 /* How often each was the answer, AUTH_OK too. */
 uint64_t auth_count(const struct auth *, enum auth_refusal);
 
-/* ---- what may be done: pure, false is 403 --------------------------------- */
+/* ---- what may be done: pure, false is 403 -------------------------------- */
 
 bool access_may_read(const struct access *, struct span key);
 bool access_may_write(const struct access *, struct span key);
-/* All keys that begin with `prefix` (absent is empty): for listing, watching and
- * deleting many. A range (start, end) needs a prefix beside it when the token
- * has one. */
+/* All keys that begin with `prefix` (absent is empty): for listing, watching
+ * and deleting many. A range (start, end) needs a prefix beside it when the
+ * token has one. */
 bool access_may_read_all(const struct access *, struct span prefix);
 bool access_may_write_all(const struct access *, struct span prefix);
 /* What concerns the tenant as a whole: export, import. Never an invocation. */

@@ -68,7 +68,7 @@ book_free(json_t **taken)
 	*taken = NULL;
 }
 
-/* ---- the file ------------------------------------------------------------------ */
+/* ---- the file ------------------------------------------------------------ */
 
 int
 book_read(int vault, json_t **book, char why[VAULT_WHY])
@@ -175,7 +175,7 @@ book_write(int vault, const json_t *book, char why[VAULT_WHY])
 	return result;
 }
 
-/* ---- what is in it --------------------------------------------------------------- */
+/* ---- what is in it ------------------------------------------------------- */
 
 const char *
 book_current(const json_t *book)
@@ -253,7 +253,7 @@ book_replace(json_t *book, const char *kid, uint64_t until_s,
 	return 0;
 }
 
-/* ---- listing ---------------------------------------------------------------------- */
+/* ---- listing ------------------------------------------------------------- */
 
 int
 book_list(const json_t *book, struct buf *out, struct span tenant,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* book.h - what is known of access tokens: which key signs and when others end,
- * what was minted (not the tokens themselves), and what was revoked. A JSON object
- * in memory as in its file:
+/* book.h - what is known of access tokens: which key signs and when others
+ * end, what was minted (not the tokens themselves), and what was revoked. A
+ * JSON object in memory as in its file:
  *
- *   {"version": 1, "current": KID, "keys": {KID: until}, "revoked": {ID: until},
- *    "tokens": [{"id", "tenant", "scope", "prefix", "kid", "made", "expires"}]}
+ *   {"version": 1, "current": KID, "keys": {KID: until},
+ *    "revoked": {ID: until}, "tokens": [{"id", "tenant", "scope", "prefix",
+ *    "kid", "made", "expires"}]}
  *
- * A book that counts is not changed: a copy is, and takes its place when it is on
- * the disk. Times are Unix seconds. */
+ * A book that counts is not changed: a copy is, and takes its place when it is
+ * on the disk. Times are Unix seconds. */
 #ifndef STATE_BOOK_H
 #define STATE_BOOK_H
 
@@ -28,8 +29,8 @@ struct json_t *book_new(const char *kid);
 struct json_t *book_copy(const struct json_t *, uint64_t now_s);
 void book_free(struct json_t **); /* NULL is harmless */
 
-/* 0, and *book is NULL when there is no file; -1 with the sentence: it is not what
- * book_write() writes. */
+/* 0, and *book is NULL when there is no file; -1 with the sentence: it is not
+ * what book_write() writes. */
 int book_read(int vault, struct json_t **book, char why[VAULT_WHY]);
 int book_write(int vault, const struct json_t *, char why[VAULT_WHY]);
 

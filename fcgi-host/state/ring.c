@@ -143,7 +143,7 @@ ring_find(const struct ring *ring, struct span kid)
 	return NULL;
 }
 
-/* ---- changes ---------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------- */
 
 int
 ring_mint(struct ring *ring, struct buf *out, struct span tenant,
@@ -270,7 +270,7 @@ ring_take(struct ring *ring, struct json_t *book, char why[RING_WHY])
 	return 0;
 }
 
-/* ---- reading it all ------------------------------------------------------------ */
+/* ---- reading it all ------------------------------------------------------ */
 
 /* The book first: it says which key signs, and when others end. */
 static int

@@ -4,12 +4,12 @@
  *
  *   keys/           0700
  *   keys/KID.key    a secret: 0400, every byte of it counts
- *   keys/book.json  which key signs; when replaced ones end; what was minted (not
- *                   the tokens themselves); what was revoked
+ *   keys/book.json  which key signs; when replaced ones end; what was minted
+ *                   (not the tokens themselves); what was revoked
  *
- * A file that is not exactly like that is refused with a sentence that names it
- * and the rule: at the start there is no ring then, later the ring is what it was.
- * A change is on the disk before it counts. */
+ * A file that is not exactly like that is refused with a sentence that names
+ * it and the rule: at the start there is no ring then, later the ring is what
+ * it was. A change is on the disk before it counts. */
 #ifndef STATE_RING_H
 #define STATE_RING_H
 
@@ -44,22 +44,23 @@ bool ring_knows(const struct ring *, struct span id); /* it is in the book */
 
 /* What follows: 0, or -1 with the sentence and nothing changed. */
 
-/* Appends a token of that tenant, scope and prefix to `out`; its id is in `id`. */
+/* Appends a token of that tenant, scope and prefix to `out`; its id is in
+ * `id`. */
 int ring_mint(struct ring *, struct buf *out, struct span tenant,
     enum jwt_scope, struct span prefix, uint64_t ttl_s, uint64_t now_s,
     char id[JWT_ID_MOST + 1], char why[RING_WHY]);
 /* Of a token minted here or by who else has a key. */
 int ring_revoke(struct ring *, struct span id, uint64_t now_s,
     char why[RING_WHY]);
-/* A new key signs from now on; tokens of the one before end with their own time,
- * or after overlap_s, whichever is first. */
+/* A new key signs from now on; tokens of the one before end with their own
+ * time, or after overlap_s, whichever is first. */
 int ring_rotate(struct ring *, uint64_t overlap_s, uint64_t now_s,
     char kid[JWT_KID_MOST + 1], char why[RING_WHY]);
 
 /* Appends one JSON object a line: {"id", "tenant", "scope", "prefix", "kid",
- * "made", "expires", "revoked"} of each token that has not expired (and of that
- * tenant, unless SPAN_NONE); a revoked one that is not in the book has no more than
- * id, expires and revoked. 0, or -1 when memory is out. */
+ * "made", "expires", "revoked"} of each token that has not expired (and of
+ * that tenant, unless SPAN_NONE); a revoked one that is not in the book has no
+ * more than id, expires and revoked. 0, or -1 when memory is out. */
 int ring_list(const struct ring *, struct buf *out, struct span tenant,
     uint64_t now_s);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* token.c - the four things an operator does with access tokens. Each is said in
- * the log, with who it was and the token's id; the token itself goes to him and
- * nowhere else. */
+/* token.c - the four things an operator does with access tokens. Each is said
+ * in the log, with who it was and the token's id; the token itself goes to him
+ * and nowhere else. */
 #include <stdio.h>
 #include <string.h>
 

@@ -9,7 +9,8 @@
 struct ring;
 
 /* Answers VERB_TOKEN on *fd, a control connection of somebody the gateway has
- * found to be an operator; takes *fd. ring is NULL while keys cannot be read. */
+ * found to be an operator; takes *fd. ring is NULL while keys cannot be
+ * read. */
 void token_control(struct loop *, struct ring *,
     const struct message_control_state *, int *fd);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* vault.h - the directory keys/ below the state directory, and files in it that
- * are exactly as they must be. What is not is refused with a sentence that names
- * it and the rule. */
+/* vault.h - the directory keys/ below the state directory, and files in it
+ * that are exactly as they must be. What is not is refused with a sentence
+ * that names it and the rule. */
 #ifndef STATE_VAULT_H
 #define STATE_VAULT_H
 
@@ -15,7 +15,8 @@ enum { VAULT_WHY = 512 }; /* room for a sentence */
 int vault_why(char why[VAULT_WHY], const char *, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A descriptor of keys/, which is made if there is none; -1 with the sentence. */
+/* A descriptor of keys/, which is made if there is none; -1 with the
+ * sentence. */
 int vault_open(int directory_fd, char why[VAULT_WHY]);
 
 /* Opens for reading what is a plain file, our own, and of this mode: the

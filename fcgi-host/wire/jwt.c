@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jwt.c - tokens written and judged. A token is judged from the outside in, so
- * that each step looks only at what the one before left no doubt about: size, two
- * dots, header, base 64, signature, and only then the JSON a holder of the key
- * wrote. The one place in the host that computes a MAC. */
+ * that each step looks only at what the one before left no doubt about: size,
+ * two dots, header, base 64, signature, and only then the JSON a holder of the
+ * key wrote. The one place in the host that computes a MAC. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +102,7 @@ jwt_id_good(struct span id)
 	return name_good(id, JWT_ID_MOST, "._-");
 }
 
-/* ---- keys ------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 struct jwt_key *
 jwt_key_new(enum jwt_kind kind, struct span kid, struct span secret,
@@ -211,7 +211,7 @@ header_write(struct jwt_key *key)
 	    span_make(text, (size_t)bytes));
 }
 
-/* ---- minting ------------------------------------------------------------------ */
+/* ---- minting ------------------------------------------------------------- */
 
 int
 jwt_mint(struct buf *out, struct jwt_key *key, const struct jwt_claims *claims)
@@ -306,7 +306,7 @@ prefix_write(char *to, size_t room, const char *prefix)
 	return bytes;
 }
 
-/* ---- judging -------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------- */
 
 enum jwt_refusal
 jwt_verify(struct span token, struct jwt_key *const *keys, size_t key_count,
@@ -459,7 +459,7 @@ header_string(struct span *rest)
 	return value;
 }
 
-/* ---- payload ---------------------------------------------------------------------- */
+/* ---- payload ------------------------------------------------------------- */
 
 static enum jwt_refusal
 payload_read(struct span text, enum jwt_kind kind, uint64_t now_s,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* jwt.h - signed tokens: JWT in compact form, HS256 (RFC 7515, 7518, 7519; the
- * rules of RFC 8725). Two kinds that are told apart by `typ` and never stand in
- * for each other. Pure: time and keys are parameters. Not for several threads at
- * once with the same key.
+ * rules of RFC 8725). Two kinds that are told apart by `typ` and never stand
+ * in for each other. Pure: time and keys are parameters. Not for several
+ * threads at once with the same key.
  *
  * What is signed, in JSON:
- *   header   alg "HS256", typ "fn-inv+jwt" or "fn-access+jwt", kid (access only)
- *   payload  iss "fcgi-host", aud "fn-state", sub "tenant/function" (invocation)
- *            or "tenant" (access), jti, iat, exp, scope "read", "write" or
- *            "admin" (access only), depth (invocation only), pfx and nbf (may be
- *            absent). Other claims are not looked at. */
+ *   header   alg "HS256", typ "fn-inv+jwt" or "fn-access+jwt", kid (access)
+ *   payload  iss "fcgi-host", aud "fn-state", sub "tenant/function" (run) or
+ *            "tenant" (access), jti, iat, exp, scope "read", "write" or
+ *            "admin" (access), depth (run), pfx and nbf (may be absent).
+ *            Other claims are not looked at. */
 #ifndef WIRE_JWT_H
 #define WIRE_JWT_H
 
@@ -62,8 +62,8 @@ struct jwt_claims {
 struct jwt_key; /* opaque; what it was made from is not kept readable */
 
 /* kid: [A-Za-z0-9_-], up to JWT_KID_MOST; absent for JWT_INVOCATION. until_s:
- * nothing is good after that time; 0: no end. NULL when kid or secret are not of
- * that form, or memory is out. */
+ * nothing is good after that time; 0: no end. NULL when kid or secret are not
+ * of that form, or memory is out. */
 struct jwt_key *jwt_key_new(enum jwt_kind, struct span kid, struct span secret,
     uint64_t until_s);
 void jwt_key_free(struct jwt_key **); /* NULL is harmless */

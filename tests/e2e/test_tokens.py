@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""If this fails, somebody gets at a tenant's state who must not, or the programs
-of others can neither read our access tokens nor make them. The names A1 to A21
-are the attack list; PyJWT is the program of others."""
+"""If this fails, somebody gets at a tenant's state who must not, or the
+programs of others can neither read our access tokens nor make them. The names
+A1 to A21 are the attack list; PyJWT is the program of others."""
 import base64
 import contextlib
 import http.client
@@ -478,8 +478,8 @@ def test_revoked(own):
 
 
 def test_what_was_said_stays_said(own):
-    """state is killed again and again while tokens are made, ended and their key
-    replaced: what an operator was told is so afterwards."""
+    """state is killed again and again while tokens are made, ended and their
+    key replaced: what an operator was told is so afterwards."""
     rng, good, ended, over = seeded(), {}, {}, threading.Event()
 
     def kill():     # who dies within a second is started again later

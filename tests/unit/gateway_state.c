@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* If this fails, a function gets a token for another tenant's state, for more than
- * its settings allow, or for longer than it runs. */
+/* If this fails, a function gets a token for another tenant's state, for more
+ * than its settings allow, or for longer than it runs. */
 #include "rows.h"
 
 #include <string.h>

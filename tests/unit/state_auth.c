@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* If this fails, a request gets at state without a token, with a token that says
- * otherwise, or a good one is turned away. The names A14 to A20 are the attack
- * list. */
+/* If this fails, a request gets at state without a token, with a token that
+ * says otherwise, or a good one is turned away. The names A14 to A20 are the
+ * attack list. */
 #include "place.h"
 
 #include "base/buf.h"
@@ -92,7 +92,7 @@ run_token(uint64_t expires_s)
 	return text;
 }
 
-/* ---- A16: headers ------------------------------------------------------------- */
+/* ---- A16: headers -------------------------------------------------------- */
 
 struct header {
 	const char *sentence;
@@ -156,7 +156,7 @@ test_how_many(void **state)
 	assert_int_equal(auth_check(auth, lines, 1, NOW, &access), AUTH_SCHEME);
 }
 
-/* ---- tokens ----------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------- */
 
 static void
 test_what_it_says(void **state)
@@ -342,7 +342,7 @@ test_words(void **state)
 	assert_string_equal(auth_refusal_name(AUTH_REVOKED), "revoked");
 }
 
-/* ---- A15: what may be done --------------------------------------------------------- */
+/* ---- A15: what may be done ----------------------------------------------- */
 
 struct may {
 	const char *sentence;

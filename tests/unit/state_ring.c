@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* If this fails, access tokens are signed with a key that others know, stay good
- * after they were revoked, or end when the state process restarts. */
+/* If this fails, access tokens are signed with a key that others know, stay
+ * good after they were revoked, or end when the state process restarts. */
 #include "place.h"
 
 #include <signal.h>
@@ -81,7 +81,7 @@ files_ending(const struct place *p, const char *end)
 	return strtoul(line, NULL, 10);
 }
 
-/* ---- A18: files that are refused ------------------------------------------- */
+/* ---- A18: files that are refused ----------------------------------------- */
 
 struct damage {
 	const char *sentence;
@@ -238,7 +238,7 @@ test_foreign_owner(void **state)
 	assert_non_null(strstr(why, "keys/ belongs to user 65534"));
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void
 test_first_start(void **state)

@@ -84,7 +84,7 @@ judge(struct span token)
 	return result;
 }
 
-/* ---- headers --------------------------------------------------------------- */
+/* ---- headers ------------------------------------------------------------- */
 
 struct head {
 	const char *sentence;
@@ -206,7 +206,7 @@ test_head(void **state)
 	    row->result);
 }
 
-/* ---- payloads -------------------------------------------------------------- */
+/* ---- payloads ------------------------------------------------------------ */
 
 struct payload {
 	const char *sentence;
@@ -419,7 +419,7 @@ test_payload(void **state)
 	    row->result);
 }
 
-/* ---- texts ------------------------------------------------------------------ */
+/* ---- texts --------------------------------------------------------------- */
 
 static enum jwt_refusal
 judge_text(const char *format, ...)
@@ -733,7 +733,7 @@ test_A19_rotation(void **state)
 	    JWT_EXPIRED);
 }
 
-/* ---- what we write --------------------------------------------------------- */
+/* ---- what we write ------------------------------------------------------- */
 
 static const struct jwt_claims model = {
 	.kind = JWT_ACCESS,
