@@ -734,6 +734,20 @@ def test_watchers_are_counted(new_host):
         streams[1].close()
 
 
+def test_a_header_that_is_too_long(server, state):
+    for more in ({"HTTP_X": "x" * 200_000},
+                 {f"HTTP_X{i}": "y" * 1000 for i in range(200)}):
+        with fastcgi.Connection(server.run / "state.sock") as connection:
+            connection.send(
+                fastcgi.begin(flags=fastcgi.KEEP_CONN) +
+                fastcgi.stream(fastcgi.PARAMS, 1, fastcgi.pairs(
+                    fastcgi.target("/state/v1/kv/a", **more))) +
+                fastcgi.stream(fastcgi.STDIN, 1, b""))
+            assert connection.reply().status == 400
+            connection.send(direct(server, state, "/", method="GET"))
+            assert connection.reply().status == 200
+
+
 # ---- F10: clients that do not behave ---------------------------------------------
 
 def direct(server, state, uri, body=b"", method="PUT", **more):

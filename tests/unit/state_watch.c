@@ -134,6 +134,63 @@ test_watchers_most(void **state)
 	client_close(&c[1]);
 }
 
+static void
+note(void *arg, const struct store_result *result)
+{
+	*(int *)arg = (int)result->status;
+}
+
+static void
+wait_for(const int *status)
+{
+	uint64_t begun_ms = clock_ms();
+
+	while (*status < 0) {
+		assert_true(clock_ms() - begun_ms < DEADLINE_MS);
+		loop_once(loop, 20);
+	}
+	assert_int_equal(*status, STORE_OK);
+}
+
+/* What was there before a restore is no longer known: a stream says so and ends, a
+ * poll looks again. */
+static void
+test_compacted(void **state)
+{
+	struct client stream, poll;
+	int status = -1;
+
+	(void)state;
+	if (!(engine->can & STORE_CAN_BACKUP))
+		skip();
+	ask("PUT /state/v1/kv/a", "", "1");
+	assert_int_equal(engine->backup(store, SPAN("acme"), exports_fd,
+			     SPAN("copy"), note, &status),
+	    0);
+	wait_for(&status);
+	ask("PUT /state/v1/kv/a", "", "2");
+	client_open(&stream, "GET /state/v1/watch?since=2",
+	    "Accept: text/event-stream", &all_of_acme);
+	client_send(&stream, SPAN(""), true);
+	client_wait(&stream, ": changes");
+	client_open(&poll, "GET /state/v1/kv/a?since=2&wait=20", "",
+	    &all_of_acme);
+	client_send(&poll, SPAN(""), true);
+	loop_once(loop, 20);
+	status = -1;
+	assert_int_equal(engine->restore(store, SPAN("acme"), exports_fd,
+			     SPAN("copy"), note, &status),
+	    0);
+	wait_for(&status);
+	client_wait(&stream, NULL);
+	expect(buf_string(&stream.answer), "a stream",
+	    "event: compacted\ndata: {\"oldest\":");
+	client_wait(&poll, NULL);
+	expect(buf_string(&poll.answer), "a poll", "\r\n\r\n1");
+	client_close(&stream);
+	client_close(&poll);
+}
+
 int
 main(void)
 {
@@ -142,6 +199,7 @@ main(void)
 		API_TEST(test_events),
 		API_TEST(test_resume),
 		API_TEST(test_watchers_most),
+		API_TEST(test_compacted),
 	};
 
 	return run_over_engines(tests, COUNT(tests));
