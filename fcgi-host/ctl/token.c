@@ -167,6 +167,10 @@ token_list(const struct ctl *ctl, const char *unused)
 			result = CTL_FAILED;
 		}
 	}
+	if (result == 0 && json_array_size(rows) == 0)
+		diag_info("no access tokens%s%s; fcgi-hostctl token mint makes "
+			  "one",
+		    tenant ? " of " : "", tenant ? tenant : "");
 	if (result == 0 && ctl->json)
 		result = words_json(json_incref(rows));
 	else if (result == 0)

@@ -214,6 +214,9 @@ ring_revoke(struct ring *ring, struct span id, uint64_t now_s,
 {
 	struct json_t *book;
 
+	if (span_starts(id, SPAN("eyJ")) && span_find(id, '.') > 0)
+		return vault_why(why,
+		    "that is a token, and not its id; `token list` shows ids");
 	if (!jwt_id_good(id))
 		return vault_why(why,
 		    "\"%.*s\" is no id of a token; `token list` shows them",

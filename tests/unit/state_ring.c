@@ -354,6 +354,9 @@ test_revoke(void **state)
 	assert_int_equal(ring_revoke(ring, SPAN("of-a-library"), NOW, why), 0);
 	assert_int_equal(ring_revoke(ring, SPAN("a b"), NOW, why), -1);
 	assert_int_equal(ring_revoke(ring, SPAN(""), NOW, why), -1);
+	assert_int_equal(ring_revoke(ring, buf_span(&token), NOW, why), -1);
+	assert_string_equal(why,
+	    "that is a token, and not its id; `token list` shows ids");
 	for (int start = 0; start < 2; start++) {
 		assert_true(ring_revoked(ring, span_of(claims.id)));
 		assert_true(ring_revoked(ring, SPAN("of-a-library")));
