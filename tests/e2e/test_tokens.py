@@ -569,6 +569,25 @@ def test_A21_a_token_is_nowhere(state):
             assert not any(signature in line for signature in signatures)
 
 
+def test_A21_no_function_sees_keys_or_who_has_them(state):
+    if any("files" in line for line in
+           state.status()["host"].get("not_enforced", [])):
+        pytest.skip("this machine does not let us shut functions in")
+    pids = [state.master.pid, *state.named("fcgi-host-gateway"),
+            *state.named("fcgi-host-state")]
+    places = [state.keys, state.keys / "book.json",
+              state.keys / f"{state.kid()}.key",
+              *(f"/proc/{pid}/{name}" for pid in pids
+                for name in ("environ", "mem", "root", "fd"))]
+    state.function("acme", "peek", "#!/bin/sh\nexec 2>&1\n"
+                   "printf 'Content-Type: text/plain\\n\\n'\n" + "".join(
+                       f"cat {place} || ls {place}/ || echo no\n"
+                       for place in places))
+    got = state.get("/fn/acme/peek")
+    assert got.status == 200
+    assert got.text.splitlines().count("no") == len(places), got.text
+
+
 @pytest.mark.skipif(FLAVOUR == "asan", reason="its leak check looks into us")
 def test_A21_no_core(state):
     """What cannot be looked into has no core either; the kernel shows its files
