@@ -457,6 +457,8 @@ connection_begin(struct connection *c, struct span content)
 		connection_break(c, "BEGIN_REQUEST of another size");
 		return;
 	}
+	if (c->state == CONNECTION_CLOSING) /* since its record began */
+		return;
 	if (c->request) { /* another id: the first goes on (F5) */
 		connection_say(c,
 		    fcgi_put_end(&c->out, id, 0, FCGI_CANT_MPX_CONN));

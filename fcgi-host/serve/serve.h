@@ -40,7 +40,8 @@ struct serve_hooks {
 	void (*params)(void *request, struct span);
 	void (*params_end)(void *request);
 	/* May body be called? Otherwise its bytes wait, mostly in the socket,
-	 * until connection_touch(). NULL: always. */
+	 * until connection_touch(). Turns false within hooks of the request
+	 * only. NULL: always. */
 	bool (*takes_body)(const void *request);
 	void (*body)(void *request, struct span);
 	void (*body_end)(void *request);

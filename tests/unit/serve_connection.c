@@ -446,6 +446,31 @@ the_web_server_goes_and_the_request_hears_it(void **state)
 	close_all();
 }
 
+/* The first is answered while the BEGIN_REQUEST of the next is on its way. */
+static void
+a_begin_in_pieces_may_be_too_late(void **state)
+{
+	struct buf in;
+
+	(void)state;
+	answers = NEVER;
+	open_all(false);
+	write_records("bPp");
+	buf_init(&in, OUT_MOST);
+	put_records(&in, "2");
+	assert_int_equal(fd_write_all(web, span_take(buf_span(&in), 12)), 0);
+	read_all();
+	answer(current);
+	read_all();
+	assert_false(closed); /* the body goes on */
+	assert_int_equal(fd_write_all(web, span_skip(buf_span(&in), 12)), 0);
+	write_records("s");
+	assert_true(closed);
+	assert_string_equal(heard, "begin1 PQ params_end closed");
+	buf_free(&in);
+	close_all();
+}
+
 /* F16: that was the last one. */
 static void
 half_closed_behind_a_request_is_served(void **state)
@@ -596,6 +621,7 @@ main(void)
 		cmocka_unit_test(no_memory_for_a_request_closes),
 		cmocka_unit_test(a_body_waits_until_it_is_wanted),
 		cmocka_unit_test(the_web_server_goes_and_the_request_hears_it),
+		cmocka_unit_test(a_begin_in_pieces_may_be_too_late),
 		cmocka_unit_test(half_closed_behind_a_request_is_served),
 		cmocka_unit_test(once_is_once),
 		cmocka_unit_test(when_draining_nothing_is_kept),
