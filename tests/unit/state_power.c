@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* If this fails, the SQLite storage loses what it acknowledged when the power
+ * goes or the process is killed, or keeps half of a commit. */
+#include "../fault/sqlite.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* ---- F1: the power goes ------------------------------------------------------ */
+
+enum { LIVES = 3, LIFE_COMMITS = 8, AT_ONCE = 4 };
+
+struct pair { /* a commit of two keys, which are there both or not at all */
+	struct store_op ops[2];
+	struct store_batch batch;
+	char keys[2][16];
+	char value[64];
+	unsigned number;
+	int acked; /* pipe */
+};
+
+static unsigned pairs_done;
+
+static void
+pair_done(void *arg, const struct store_result *r)
+{
+	struct pair *p = arg;
+
+	pairs_done++;
+	if (r->status == STORE_OK &&
+	    write(p->acked, &p->number, sizeof(p->number)) < 0)
+		_exit(1);
+}
+
+static void
+pair_commit(struct pair *p, unsigned number, int acked)
+{
+	memset(p, 0, sizeof(*p));
+	p->number = number;
+	p->acked = acked;
+	snprintf(p->value, sizeof(p->value), "value %u %*s", number,
+	    (int)(number % 40), "");
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(p->keys[i], sizeof(p->keys[i]), "%c%u", "ab"[i],
+		    number);
+		p->ops[i] = (struct store_op){ .kind = STORE_SET,
+			.key = span_of(p->keys[i]),
+			.value = span_of(p->value) };
+	}
+	p->batch = (struct store_batch){ .ops = p->ops, .op_count = 2 };
+	if (bed.engine->commit(bed.store, SPAN("acme"), &p->batch, pair_done,
+		p) < 0)
+		_exit(1);
+}
+
+/* The process that the power is cut for. It opens, writes and closes three
+ * times, so that every kind of moment comes by: making a file, migrating one,
+ * commits alone and in groups, checkpoints, recovering. */
+static void
+live(long power_at, uint64_t seed, bool lying, int acked)
+{
+	static struct pair pairs[AT_ONCE];
+	unsigned number = 0;
+
+	fault_disk.seed = seed;
+	atomic_store(&fault_disk.lying, lying);
+	atomic_store(&fault_disk.power_at, power_at);
+	bed.loop = NULL;
+	for (unsigned life = 0; life < LIVES; life++) {
+		bed_open(&bed);
+		for (unsigned i = 0; i < LIFE_COMMITS; i++) {
+			unsigned count = i % 2 ? AT_ONCE : 1;
+
+			pairs_done = 0;
+			for (unsigned j = 0; j < count; j++)
+				pair_commit(&pairs[j], number++, acked);
+			while (pairs_done < count)
+				loop_once(bed.loop, 1000);
+		}
+		bed_close(&bed);
+	}
+	_exit(0);
+}
+
+struct loss {
+	unsigned lost;	  /* acknowledged and not there */
+	unsigned partial; /* half a commit */
+	unsigned damaged; /* files in quarantine */
+};
+
+/* What is there afterwards, against what was acknowledged. */
+static void
+judge(int acked, struct loss *loss)
+{
+	unsigned count = LIVES * LIFE_COMMITS * AT_ONCE, number;
+	bool *told = calloc(count, sizeof(*told));
+	char key[2][16];
+	uint64_t version[2];
+	bool there[2];
+
+	while (read(acked, &number, sizeof(number)) == sizeof(number))
+		told[number] = true;
+	bed.loop = NULL;
+	bed.config.vfs = NULL;
+	bed_open(&bed);
+	switch (bed_check(&bed, "acme", true)->r.status) {
+	case STORE_OK:
+	case STORE_NO_TENANT:
+		break;
+	default:
+		loss->damaged++;
+		goto out;
+	}
+	for (number = 0; number < count; number++) {
+		for (unsigned i = 0; i < 2; i++) {
+			snprintf(key[i], sizeof(key[i]), "%c%u", "ab"[i],
+			    number);
+			there[i] = has(key[i], &version[i]);
+		}
+		loss->lost += told[number] && !(there[0] && there[1]);
+		loss->partial +=
+		    there[0] != there[1] || version[0] != version[1];
+	}
+	/* and it goes on from there */
+	if (bed_set(&bed, "acme", "after", "1")->r.status != STORE_OK)
+		loss->damaged++;
+out:
+	free(told);
+	bed_close(&bed);
+	loop_free(bed.loop);
+	bed.loop = NULL;
+}
+
+/* One life with the power cut at the N-th write: false when it never came to
+ * that. */
+static bool
+cut(long power_at, uint64_t seed, bool lying, bool old,
+    enum store_durability durability, struct loss *loss)
+{
+	int acked[2], status;
+	pid_t pid;
+
+	bed_make(&bed, "sqlite");
+	if (old)
+		make_old_file();
+	bed.config.vfs = "fault";
+	bed.config.threads = 1;
+	bed.config.durability = durability;
+	assert_int_equal(pipe(acked), 0);
+	fflush(NULL);
+	if ((pid = fork()) == 0) {
+		close(acked[0]);
+		live(power_at, seed, lying, acked[1]);
+	}
+	close(acked[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) != 0 &&
+	    WEXITSTATUS(status) != FAULT_POWER_STATUS)
+		fail_msg("the process ended with %d", WEXITSTATUS(status));
+	judge(acked[0], loss);
+	close(acked[0]);
+	bed_free(&bed);
+	return WEXITSTATUS(status) == FAULT_POWER_STATUS;
+}
+
+static void
+F1_power_loss_takes_nothing_acknowledged(void **state)
+{
+	uint64_t seed = rows_seed();
+	struct loss loss = { 0 };
+	unsigned cuts = 0;
+
+	(void)state;
+	for (unsigned how = 0; how < 4; how++) {
+		/* all points in all ways together, when it is not torture */
+		long step = torture ? 1 : 4;
+
+		for (long at = 1 + (torture ? 0 : (long)how); at < 100000;
+		     at += step) {
+			bool more = cut(at, how & 1 ? seed + (uint64_t)at : 0,
+			    false, how & 2, STORE_FULL, &loss);
+
+			cuts += more;
+			if (loss.lost || loss.partial || loss.damaged)
+				fail_msg("power cut at %ld (way %u): "
+					 "%u lost, %u partial, %u damaged",
+				    at, how, loss.lost, loss.partial,
+				    loss.damaged);
+			if (!more)
+				break;
+		}
+	}
+	print_message("%u power cuts\n", cuts);
+	assert_true(cuts > 100);
+}
+
+static void
+F1_relaxed_may_lose_but_stays_whole(void **state)
+{
+	uint64_t seed = rows_seed();
+	struct loss loss = { 0 };
+
+	(void)state;
+	for (long at = 5;
+	     cut(at, seed + (uint64_t)at, false, false, STORE_RELAXED, &loss);
+	     at += torture ? 1 : 9)
+		;
+	print_message("relaxed: %u lost\n", loss.lost);
+	assert_int_equal(loss.damaged, 0);
+	assert_int_equal(loss.partial, 0);
+}
+
+/* The test that tests the test. */
+static void
+F1_a_disk_that_lies_about_syncs_is_found_out(void **state)
+{
+	uint64_t seed = rows_seed();
+	struct loss loss = { 0 };
+
+	(void)state;
+	for (long at = 40;
+	     cut(at, seed + (uint64_t)at, true, false, STORE_FULL, &loss);
+	     at += 23)
+		;
+	print_message("without syncs: %u lost, %u partial, %u damaged\n",
+	    loss.lost, loss.partial, loss.damaged);
+	assert_true(loss.lost + loss.damaged > 0);
+}
+
+/* F5 at this level: the process is killed, not the machine. */
+static void
+F5_a_killed_process_loses_nothing_acknowledged(void **state)
+{
+	unsigned rounds = torture ? 200 : 10;
+	uint64_t random = rows_seed();
+
+	(void)state;
+	for (unsigned round = 0; round < rounds; round++) {
+		struct loss loss = { 0 };
+		int acked[2], copy[2];
+		unsigned number, until = (unsigned)rows_random(&random, 50);
+		pid_t pid;
+
+		bed_make(&bed, "sqlite");
+		assert_int_equal(pipe(acked), 0);
+		assert_int_equal(pipe(copy), 0);
+		fflush(NULL);
+		if ((pid = fork()) == 0)
+			live(0, 0, false, acked[1]);
+		close(acked[1]);
+		for (unsigned i = 0; i <= until; i++)
+			if (read(acked[0], &number, sizeof(number)) ==
+			    sizeof(number))
+				assert_true(write(copy[1], &number,
+						sizeof(number)) > 0);
+		kill(pid, SIGKILL);
+		while (read(acked[0], &number, sizeof(number)) ==
+		    sizeof(number))
+			assert_true(write(copy[1], &number, sizeof(number)) >
+			    0);
+		waitpid(pid, NULL, 0);
+		close(copy[1]);
+		judge(copy[0], &loss);
+		close(copy[0]);
+		close(acked[0]);
+		bed_free(&bed);
+		assert_int_equal(loss.lost + loss.partial + loss.damaged, 0);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(F1_power_loss_takes_nothing_acknowledged),
+		cmocka_unit_test(F1_relaxed_may_lose_but_stays_whole),
+		cmocka_unit_test(F1_a_disk_that_lies_about_syncs_is_found_out),
+		cmocka_unit_test(
+		    F5_a_killed_process_loses_nothing_acknowledged),
+	};
+
+	sqlite_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
