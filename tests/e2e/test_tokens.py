@@ -248,6 +248,15 @@ def test_A1_to_A14_all_are_one_401(state):
     assert refused(state.ask("GET", "/kv/a")) == json.loads(bodies.pop())
 
 
+def test_the_operator_is_told_why(own):
+    got = own.ask("GET", "/kv/a", own.sign(secret=b"x" * 32))
+    refused(got, ["signature"])
+    eventually(lambda: f"reason=signature request={got.request_id}"
+               in own.errors.read_text(), "the log to say why")
+    eventually(lambda: own.status()["state"].get("tokens_signature") == 1,
+               "status to count it")
+
+
 def test_A8_a_token_of_a_megabyte(state):
     """nginx turns it away, or we do; the process lives on."""
     before = state.named("fcgi-host-state")
