@@ -178,14 +178,19 @@ main(void)
 """
 
 
+def hammer_built(place, seconds):
+    (place / "hammer.c").write_text(HAMMER)
+    cflags, libs = flags(place)
+    subprocess.run(["gcc", f"-DSECONDS={seconds}", *cflags, "-o",
+                    place / "hammer", place / "hammer.c", *libs], check=True)
+    return place / "hammer"
+
+
 def test_counters_count_once_while_state_is_killed(place):
     """What returned FN_OK counted exactly once, however often the state process
     died in between; nobody else counts here."""
     kills = count(5, 40)
-    (place / "hammer.c").write_text(HAMMER)
-    cflags, libs = flags(place)
-    subprocess.run(["gcc", f"-DSECONDS={kills}", *cflags, "-o",
-                    place / "hammer", place / "hammer.c", *libs], check=True)
+    hammer_built(place, kills)
     with Host('maximum = { time = "5m"; };') as host:
         host.function("rogue", "hammer", place / "hammer",
                       'limits = { time = "2m"; };\n')
@@ -209,3 +214,24 @@ def test_counters_count_once_while_state_is_killed(place):
                              check=False).stdout, "the number")
         assert done <= int(got) <= done + unknown, (got, replies[0].text)
         print(f"{number} kills: {done} done, {unknown} unknown, {other} not")
+
+
+def test_counters_count_once_while_nginx_is_restarted(place):
+    """It closes kept connections as it likes, and takes its socket away."""
+    with Host() as host:
+        host.function("rogue", "hammer", hammer_built(place, 4))
+        replies = []
+        hammer = threading.Thread(target=lambda: replies.append(
+            host.ctl("invoke", "rogue/hammer")))
+        hammer.start()
+        number = 0
+        while hammer.is_alive():
+            hammer.join(0.5)
+            host.nginx.terminate()
+            host.nginx.wait(15)
+            host.start_nginx()
+            number += 1
+        done, unknown, other, wrong = map(int, replies[0].stdout.split())
+        assert number >= 4 and done > 10 * number, replies[0]
+        assert (unknown, other, wrong) == (0, 0, 0), replies[0]
+        assert int(host.ctl("state", "rogue", "get", "number").stdout) == done

@@ -315,3 +315,41 @@ def test_a_copy_is_the_callers(host, ctl, tmp_path):
         for each in [tenant, *tenant.iterdir()]:
             os.chown(each, owner, owner)
         host.ctl("state", "rogue", "delete", "--yes", check=False)
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["quick", "deep"])
+def test_damage_is_found_and_mended(tmp_path, deep):
+    """A file that the disk spoilt: said, kept from harm, brought back by its
+    backup; nobody else notices."""
+    with Host() as host:
+        def state(*args, status=0):
+            done = host.ctl("state", *args, check=False)
+            assert done.returncode == status, done
+            return done.stdout.decode() + done.stderr.decode()
+        value = tmp_path / "value"
+        value.write_bytes(os.urandom(60000))
+        for number in range(20):
+            state("acme", "put", f"key/{number}", "--data", f"@{value}")
+        state("other", "put", "a", "--data", "x")
+        state("acme", "backup", tmp_path / "copy")
+        host.master.terminate()
+        host.master.wait(60)
+        spoilt, = (host.run / "state").glob("*/acme.db")
+        with open(spoilt, "r+b") as file:
+            for page in range(2, spoilt.stat().st_size // 4096, 3):
+                file.seek(page * 4096)
+                file.write(b"\xde\xad" * 2048)
+        host.start_master()
+        options = ["--deep"] if deep else []
+        assert state("acme", "check", *options, status=1) \
+            .startswith("acme: damaged: ")
+        state("acme", "get", "key/1", status=1)
+        state("acme", "put", "key/1", "--data", "x", status=1)
+        assert state("other", "get", "a") == "x"
+        assert state("--all", "check", status=1).splitlines()[1] == \
+            "other: sound"
+        state("acme", "restore", tmp_path / "copy", "--yes")
+        assert state("acme", "check", "--deep") == "acme: sound\n"
+        assert host.ctl("state", "acme", "get", "key/19").stdout == \
+            value.read_bytes()
+        state("acme", "put", "key/1", "--data", "x")
