@@ -144,6 +144,7 @@ struct call {
 	struct span type;
 	struct span length;
 	struct span range_of;
+	struct span encoding;
 	struct span accept;
 	struct span if_match;
 	struct span if_none_match;

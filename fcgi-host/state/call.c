@@ -25,6 +25,7 @@ static const struct {
 	{ SPAN("REQUEST_URI"), offsetof(struct call, uri) },
 	{ SPAN("CONTENT_TYPE"), offsetof(struct call, type) },
 	{ SPAN("CONTENT_LENGTH"), offsetof(struct call, length) },
+	{ SPAN("HTTP_CONTENT_ENCODING"), offsetof(struct call, encoding) },
 	{ SPAN("HTTP_CONTENT_RANGE"), offsetof(struct call, range_of) },
 	{ SPAN("HTTP_ACCEPT"), offsetof(struct call, accept) },
 	{ SPAN("HTTP_IF_MATCH"), offsetof(struct call, if_match) },
@@ -367,6 +368,12 @@ asked_well(struct call *c)
 	if (c->range_of.data != NULL) {
 		reply_problem(c, PROBLEM_BAD_HEADER,
 		    "a value is written whole, without Content-Range");
+		return false;
+	}
+	/* It would come back without the field that says how to read it. */
+	if (row->body != BODY_NONE && c->encoding.bytes > 0 &&
+	    !span_equal_nocase(c->encoding, SPAN("identity"))) {
+		reply_problem(c, PROBLEM_UNSUPPORTED_ENCODING, "%s", "");
 		return false;
 	}
 	bad = preconditions_read(&c->preconditions, c->if_match,

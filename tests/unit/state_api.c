@@ -58,6 +58,8 @@ static const struct step {
 	    "400", "Content-Length is no number" },
 	{ "no content type", "PUT /state/v1/kv/a", "Content-Type: \xff", "x",
 	    "400", ":bad-header\"" },
+	{ "bodies are as they are", "PUT /state/v1/kv/a",
+	    "Content-Encoding: gzip", "x", "415", ":unsupported-encoding\"" },
 	{ "a part is not the whole", "PUT /state/v1/kv/a",
 	    "Content-Range: bytes 0-1/5", "xx", "400", ":bad-header\"" },
 	{ "conditions are for one key", "DELETE /state/v1/kv?prefix=a",
