@@ -167,8 +167,9 @@ struct file {
 	/* while OPEN */
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
-	struct list used; /* in the thread's, lately used last */
-	uint64_t used_ms; /* steady */
+	struct list used;  /* in the thread's, lately used last */
+	struct list chore; /* in the thread's, to be swept and tidied */
+	uint64_t used_ms;  /* steady */
 	uint64_t version;
 	uint64_t oldest;
 	uint64_t floor;	    /* versions up to it may be given out */
@@ -196,6 +197,10 @@ struct thread {
 	struct list open; /* files, lately used last */
 	unsigned open_count;
 	struct list waiting; /* files with jobs */
+	struct list chores;  /* files that the sweep has yet to visit */
+	struct job *sweep;   /* ours, while it goes on */
+	size_t moved_most;   /* room in its list */
+	unsigned chore_waits;
 	struct list copies;
 	struct queue replies; /* to be told with the next wake-up */
 };

@@ -512,6 +512,7 @@ file_disconnect(struct file *f)
 		diag_panic("a statement of %s was kept open", f->path);
 	f->db = NULL;
 	list_remove(&f->used);
+	list_remove(&f->chore);
 	if (f->state != FILE_OPEN)
 		return;
 	f->state = FILE_CLOSED;

@@ -7,7 +7,7 @@
  *   2. all reads are answered, so that no read waits for more than one commit,
  *   3. one file has one group of batches committed, replies go out behind the
  *      COMMIT, and only then its WAL is brought into the file, if it is time,
- *   4. one backup goes on by some pages.
+ *   4. one backup goes on by some pages, and one file is swept, if it is time.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "state/store_sqlite.h"
 
 enum {
+	CHORE_WAITS_MOST = 16,	   /* rounds of work before one of them */
 	YIELDS = 1,		   /* before sleeping */
 	WAL_PAGES_MOST = 1000,	   /* then PASSIVE */
 	WAL_PAGES_TRUNCATE = 1024, /* more than 4 MiB: TRUNCATE */
@@ -35,6 +36,7 @@ static void thread_reads(struct thread *);
 static void thread_writes(struct thread *);
 static void thread_flush(struct thread *);
 static void thread_sweep(struct thread *, struct job *);
+static void thread_chore(struct thread *);
 static void group_run(struct file *);
 static void group_alone(struct file *, struct job *);
 
@@ -45,6 +47,7 @@ thread_start(struct thread *t)
 	list_init(&t->open);
 	list_init(&t->waiting);
 	list_init(&t->copies);
+	list_init(&t->chores);
 	errno = pthread_create(&t->id, NULL, thread_run, t);
 	t->started = errno == 0;
 	return t->started ? 0 : -1;
@@ -127,6 +130,7 @@ thread_run(void *arg)
 		thread_flush(t);
 		if (copy_first(t))
 			copy_step(copy_first(t));
+		thread_chore(t);
 		thread_flush(t);
 	}
 	while ((node = map_next(&t->files, NULL))) {
@@ -144,7 +148,8 @@ thread_run(void *arg)
 static bool
 thread_take(struct thread *t, struct queue *come)
 {
-	bool busy = !list_empty(&t->waiting) || copy_first(t), stop;
+	bool busy = !list_empty(&t->waiting) || copy_first(t) || t->sweep;
+	bool stop;
 	struct job *job, *next, *first = NULL;
 
 	*come = (struct queue){ NULL, NULL };
@@ -184,6 +189,7 @@ file_of(struct thread *t, struct span tenant)
 	path_tenant(f->path, tenant, ".db");
 	list_init(&f->waiting);
 	list_init(&f->used);
+	list_init(&f->chore);
 	if (map_add(&t->files, &f->node, span_make(f->name, tenant.bytes)) <
 	    0) {
 		free(f);
@@ -207,7 +213,6 @@ thread_sort(struct thread *t, struct queue *come)
 	while ((job = queue_take(come))) {
 		if (job->kind == JOB_SWEEP) {
 			thread_sweep(t, job);
-			thread_reply(t, job);
 			continue;
 		}
 		if (job->kind == JOB_TENANTS) {
@@ -596,38 +601,75 @@ tidy(struct file *f, uint64_t now)
 		vacuum(f);
 }
 
+/* All files that are open now are to be visited, one between two rounds of
+ * work: to write one is a sync or two, and hundreds in a row would hold up
+ * every read. */
 static void
 thread_sweep(struct thread *t, struct job *job)
 {
-	struct store_result *r = &job->result;
-	uint64_t now = t->store->config.steady_ms(), swept;
-	size_t moved_most = t->open_count;
-	bool moved;
-
-	job->moved = job_alloc(job, (moved_most + 1) * sizeof(*job->moved));
-	if (!job->moved) {
-		job_fail(job, STORE_NO_MEMORY, "no memory to sweep");
+	if (t->sweep) { /* the one before is not ready */
+		thread_reply(t, job);
 		return;
 	}
-	LIST_EACH(node, &t->open) {
-		struct file *f = LIST_OWNER(node, struct file, used);
+	t->moved_most = t->open_count;
+	job->moved = job_alloc(job, t->moved_most * sizeof(*job->moved));
+	if (!job->moved) {
+		job_fail(job, STORE_NO_MEMORY, "no memory to sweep");
+		thread_reply(t, job);
+		return;
+	}
+	LIST_EACH(node, &t->open)
+		list_add_last(&t->chores,
+		    &LIST_OWNER(node, struct file, used)->chore);
+	t->sweep = job;
+}
 
-		if (r->swept >= job->count) {
-			r->more = true;
-			break;
-		}
-		if (!write_sweep(f, job->count - r->swept, &swept, &moved))
-			r->more = true;
-		r->swept += swept;
-		if (moved && job->moved_count < moved_most) {
-			struct job_moved *m = &job->moved[job->moved_count];
+/* Whether it wrote. */
+static bool
+sweep_file(struct thread *t, struct file *f, struct job *job)
+{
+	struct store_result *r = &job->result;
+	struct job_moved *m = &job->moved[job->moved_count];
+	uint64_t swept;
+	bool moved;
 
-			m->tenant = job_copy(job, f->node.key);
-			m->version = f->version;
-			job->moved_count += m->tenant.data != NULL;
-		}
-		if (f->state == FILE_OPEN)
-			tidy(f, now);
+	if (r->swept >= job->count) {
+		r->more = true;
+		return false;
+	}
+	if (!write_sweep(f, job->count - r->swept, &swept, &moved))
+		r->more = true;
+	r->swept += swept;
+	if (moved && job->moved_count < t->moved_most) {
+		m->tenant = job_copy(job, f->node.key);
+		m->version = f->version;
+		job->moved_count += m->tenant.data != NULL;
+	}
+	return swept > 0;
+}
+
+/* The next file of the sweep. */
+static void
+thread_chore(struct thread *t)
+{
+	struct list *node = list_first(&t->chores);
+	struct file *f;
+
+	if (!t->sweep)
+		return;
+	/* those who wait go first, but not for ever */
+	if (atomic_load(&t->inbox) && t->chore_waits++ < CHORE_WAITS_MOST)
+		return;
+	t->chore_waits = 0;
+	if (node) {
+		f = LIST_OWNER(node, struct file, chore);
+		list_remove(node);
+		if (!sweep_file(t, f, t->sweep) && f->state == FILE_OPEN)
+			tidy(f, t->store->config.steady_ms());
 		file_forget(f);
+	}
+	if (list_empty(&t->chores)) {
+		thread_reply(t, t->sweep);
+		t->sweep = NULL;
 	}
 }
