@@ -1157,3 +1157,59 @@ def test_the_host_stops_while_many_wait(new_host):
         for stream in streams:
             assert not [e for e in events(stream) if e[0] != "comment"]
             stream.close()
+
+
+# ---- nonsense ----------------------------------------------------------------------
+
+ALLOWED = {200, 201, 204, 301, 304, 400, 401, 403, 404, 405, 409, 410, 411, 412,
+           413, 414, 415, 422, 429, 501}
+
+
+def test_nonsense(server, state, rng):
+    """Whatever is asked, there is an answer, and never that we are broken."""
+    paths = ["/kv", "/kv/", "/kv/a", "/kv/%2e%2e", "/counter/n", "/atomic",
+             "/get", "/watch", "/usage", "/export", "/", "", "/x", "//kv/a",
+             "/host/check", "/kv/" + "k" * 1025]
+    values = ["1", "", "-1", "9" * 30, "a", "%00", "%", "a%2Fb", "+", "1s", "é",
+              "AAAA", "____", "*", "1e3"]
+    names = re.findall(r"^QUERY\(\w+, (\w+)",
+                       (ROOT / "fcgi-host/state/query.def").read_text(), re.M)
+    headers = {"If-Match": ['"1"', "*", "1", '"', 'W/"1"', ","],
+               "If-None-Match": ['"1"', "*", ""],
+               "Idempotency-Key": ['"k"', "k", '"', "é"],
+               "Accept": ["*/*", "text/html"],
+               "Content-Type": ["a/b", "", "é" * 300],
+               "Last-Event-ID": ["1", "x"],
+               "Content-Encoding": ["gzip", "identity"]}
+    bodies = ["", "{}", "[]", "{", '{"by":1}', '{"keys":["a"]}', "\0" * 100,
+              '{"ops":[{"op":"set","key":"a","value":"1"}]}', "x" * 1000]
+    for _ in range(count(2000, 20_000)):
+        query = "&".join(
+            rng.choice(names) + "=" + (quote if rng.random() < 0.5 else str)(
+                rng.choice(values)) for _ in range(rng.choice([0, 0, 1, 2])))
+        path = rng.choice(paths) + ("?" + query if query else "")
+        if "wait=1" in path:        # has its own tests
+            continue
+        chosen = {name: rng.choice(headers[name])
+                  for name in rng.sample(sorted(headers),
+                                         rng.choice([0, 0, 1, 2]))}
+        chosen = {name: value.encode() for name, value in chosen.items()}
+        chosen["Authorization"] = "Bearer " + state.token
+        method = rng.choice(["GET", "GET", "PUT", "POST", "DELETE", "HEAD",
+                             "OPTIONS", "PATCH"])
+        raw = f"{method} /state/v1{path} HTTP/1.1\r\nHost: x\r\n" \
+            .encode("latin-1")
+        body = rng.choice(bodies).encode()
+        for name, value in chosen.items():
+            value = value if isinstance(value, bytes) else value.encode()
+            raw += name.encode() + b": " + value + b"\r\n"
+        raw += b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.settimeout(20)
+            client.sendall(raw + body)
+            got = b""
+            while piece := client.recv(65536):
+                got += piece
+        status = int(got.split(b" ", 2)[1])
+        assert status in ALLOWED, (raw, got[:500])
+    assert state.json("GET", "/")["version"] >= 0
