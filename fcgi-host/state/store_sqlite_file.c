@@ -18,8 +18,8 @@
 #include "state/store_sqlite.h"
 
 enum {
-	BUSY_WAIT_MS = 250, /* for another process that holds the file ... */
-	BUSY_REST_MS = 250, /* and as long nobody else waits for it again */
+	BUSY_WAIT_MS = 100,  /* for another process that holds the file ... */
+	BUSY_REST_MS = 1000, /* and so long nobody waits for it again */
 	FAILURES_MS = 60000,
 	ROW_BYTES_MORE = 65536, /* of a row beside its value */
 };

@@ -452,10 +452,16 @@ group_run(struct file *f)
 	bool committing = false;
 	int code = SQLITE_OK;
 
-	if (alone || !group_ready(f, job) || !f->db) {
-		job = queue_take(&f->writes);
-		write_reset(job);
-		group_alone(f, job);
+	if (alone) {
+		group_alone(f, queue_take(&f->writes));
+		return;
+	}
+	if (!group_ready(f, job)) {
+		thread_reply(f->thread, queue_take(&f->writes));
+		return;
+	}
+	if (!f->db) { /* there is no tenant, and this one makes none */
+		group_alone(f, queue_take(&f->writes));
 		return;
 	}
 	version = f->version;

@@ -189,6 +189,46 @@ F2_a_failed_sync_is_said_to_be_unknown(void **state)
 }
 
 static void
+unknown_or_ok(void *arg, const struct store_result *r)
+{
+	unsigned *counts = arg; /* answers, and those that are unknown */
+
+	assert_true(r->status == STORE_OK ||
+	    (r->status == STORE_FAILED && r->unknown));
+	counts[0]++;
+	counts[1] += r->unknown;
+}
+
+/* A group whose COMMIT fails is not run again: it might be done twice. */
+static void
+F2_a_failed_sync_leaves_its_group_unknown(void **state)
+{
+	struct store_op o = {
+		.kind = STORE_SUM, .key = SPAN("n"), .number = 1
+	};
+	struct store_batch batch = { .ops = &o, .op_count = 1 };
+	unsigned counts[2] = { 0 };
+	int64_t sum;
+
+	(void)state;
+	bed_begin("fault");
+	bed_op(&bed, "acme", o);
+	fault_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(bed.engine->commit(bed.store, SPAN("acme"),
+				     &batch, unknown_or_ok, counts),
+		    0);
+	while (counts[0] < 20)
+		loop_once(bed.loop, 1000);
+	assert_true(fault_disarm());
+	assert_true(counts[1] > 0);
+	sum = strtoll(strchr(got_text(bed_get(&bed, "acme", "n")), '=') + 1,
+	    NULL, 10);
+	assert_in_range(sum, 21 - counts[1], 21);
+	bed_free(&bed);
+}
+
+static void
 F2_three_failures_in_a_minute_leave_reads_only(void **state)
 {
 	struct got *g;
@@ -528,6 +568,7 @@ main(void)
 		cmocka_unit_test(F2_a_sync_fails),
 		cmocka_unit_test(F2_a_truncation_fails),
 		cmocka_unit_test(F2_a_failed_sync_is_said_to_be_unknown),
+		cmocka_unit_test(F2_a_failed_sync_leaves_its_group_unknown),
 		cmocka_unit_test(
 		    F2_three_failures_in_a_minute_leave_reads_only),
 		cmocka_unit_test(F3_the_disk_is_full),

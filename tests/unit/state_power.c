@@ -131,37 +131,58 @@ out:
 	bed.loop = NULL;
 }
 
-/* One life with the power cut at the N-th write: false when it never came to
- * that. */
+/* How the power goes. */
+struct way {
+	uint64_t seed; /* 0: all that was not synced is lost, else some */
+	bool lying;    /* syncs do nothing */
+	bool old;      /* the file is of the first schema */
+	long again_at; /* and goes once more, in what comes after */
+	enum store_durability durability;
+};
+
+/* True when the power went: at the N-th write there was one. */
 static bool
-cut(long power_at, uint64_t seed, bool lying, bool old,
-    enum store_durability durability, struct loss *loss)
+live_once(long power_at, const struct way *way, int acked[2])
 {
-	int acked[2], status;
+	int status;
 	pid_t pid;
 
-	bed_make(&bed, "sqlite");
-	if (old)
-		make_old_file();
-	bed.config.vfs = "fault";
-	bed.config.threads = 1;
-	bed.config.durability = durability;
-	assert_int_equal(pipe(acked), 0);
 	fflush(NULL);
 	if ((pid = fork()) == 0) {
 		close(acked[0]);
-		live(power_at, seed, lying, acked[1]);
+		live(power_at, way->seed, way->lying, acked[1]);
 	}
-	close(acked[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	if (WEXITSTATUS(status) != 0 &&
 	    WEXITSTATUS(status) != FAULT_POWER_STATUS)
 		fail_msg("the process ended with %d", WEXITSTATUS(status));
+	return WEXITSTATUS(status) == FAULT_POWER_STATUS;
+}
+
+/* One life with the power cut at the N-th write: false when it never came to
+ * that. */
+static bool
+cut(long power_at, const struct way *way, struct loss *loss)
+{
+	int acked[2];
+	bool went;
+
+	bed_make(&bed, "sqlite");
+	if (way->old)
+		make_old_file();
+	bed.config.vfs = "fault";
+	bed.config.threads = 1;
+	bed.config.durability = way->durability;
+	assert_int_equal(pipe(acked), 0);
+	went = live_once(power_at, way, acked);
+	if (went && way->again_at)
+		live_once(way->again_at, way, acked);
+	close(acked[1]);
 	judge(acked[0], loss);
 	close(acked[0]);
 	bed_free(&bed);
-	return WEXITSTATUS(status) == FAULT_POWER_STATUS;
+	return went;
 }
 
 static void
@@ -178,8 +199,11 @@ F1_power_loss_takes_nothing_acknowledged(void **state)
 
 		for (long at = 1 + (torture ? 0 : (long)how); at < 100000;
 		     at += step) {
-			bool more = cut(at, how & 1 ? seed + (uint64_t)at : 0,
-			    false, how & 2, STORE_FULL, &loss);
+			struct way way = {
+				.seed = how & 1 ? seed + (uint64_t)at : 0,
+				.old = how & 2,
+			};
+			bool more = cut(at, &way, &loss);
 
 			cuts += more;
 			if (loss.lost || loss.partial || loss.damaged)
@@ -195,17 +219,39 @@ F1_power_loss_takes_nothing_acknowledged(void **state)
 	assert_true(cuts > 100);
 }
 
+/* Recovering is writing, too. */
 static void
-F1_relaxed_may_lose_but_stays_whole(void **state)
+F1_power_loss_while_recovering_from_one(void **state)
 {
 	uint64_t seed = rows_seed();
 	struct loss loss = { 0 };
 
 	(void)state;
-	for (long at = 5;
-	     cut(at, seed + (uint64_t)at, false, false, STORE_RELAXED, &loss);
-	     at += torture ? 1 : 9)
-		;
+	for (long again = 1; again < 24; again += torture ? 1 : 3)
+		for (long at = 4 + again; at < 300; at += torture ? 5 : 60) {
+			struct way way = { .seed = seed + (uint64_t)at,
+				.again_at = again };
+
+			cut(at, &way, &loss);
+			if (loss.lost || loss.partial || loss.damaged)
+				fail_msg("power cut at %ld and %ld: %u lost, "
+					 "%u partial, %u damaged",
+				    at, again, loss.lost, loss.partial,
+				    loss.damaged);
+		}
+}
+
+static void
+F1_relaxed_may_lose_but_stays_whole(void **state)
+{
+	uint64_t seed = rows_seed();
+	struct way way = { .seed = seed };
+	struct loss loss = { 0 };
+
+	(void)state;
+	way.durability = STORE_RELAXED;
+	for (long at = 5; cut(at, &way, &loss); at += torture ? 1 : 9)
+		way.seed = seed + (uint64_t)at;
 	print_message("relaxed: %u lost\n", loss.lost);
 	assert_int_equal(loss.damaged, 0);
 	assert_int_equal(loss.partial, 0);
@@ -216,13 +262,13 @@ static void
 F1_a_disk_that_lies_about_syncs_is_found_out(void **state)
 {
 	uint64_t seed = rows_seed();
+	struct way way = { .seed = seed };
 	struct loss loss = { 0 };
 
 	(void)state;
-	for (long at = 40;
-	     cut(at, seed + (uint64_t)at, true, false, STORE_FULL, &loss);
-	     at += 23)
-		;
+	way.lying = true;
+	for (long at = 40; cut(at, &way, &loss); at += 23)
+		way.seed = seed + (uint64_t)at;
 	print_message("without syncs: %u lost, %u partial, %u damaged\n",
 	    loss.lost, loss.partial, loss.damaged);
 	assert_true(loss.lost + loss.damaged > 0);
@@ -274,6 +320,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(F1_power_loss_takes_nothing_acknowledged),
+		cmocka_unit_test(F1_power_loss_while_recovering_from_one),
 		cmocka_unit_test(F1_relaxed_may_lose_but_stays_whole),
 		cmocka_unit_test(F1_a_disk_that_lies_about_syncs_is_found_out),
 		cmocka_unit_test(
