@@ -219,7 +219,8 @@ replay: $(replays)	## run the fuzzers' corpus once
 e2e: packages-run packages-test all $(rogues)	## end to end, with a real nginx
 	$(PYTEST)
 
-torture: packages-run packages-test all $(rogues)	## e2e with full counts
+torture: packages-run packages-test all $(rogues)	## tests with full counts
+	TORTURE=1 STEPS=100000 $(MAKE) unit
 	TORTURE=1 $(PYTEST)
 
 asan:	## unit tests, corpus and e2e under AddressSanitizer and UBSan
