@@ -268,6 +268,66 @@ F14_sqlite_does_what_the_model_does(void **state)
 	bed_free(&model);
 }
 
+/* Many batches at once, which SQLite commits in groups, against the model that
+ * takes them one after the other: what a batch of a group sees and leaves must
+ * not depend on the others. */
+static void
+F14_groups_do_what_one_after_the_other_does(void **state)
+{
+	enum { AT_ONCE = 200 };
+	const char *steps_text = getenv("STEPS");
+	uint64_t rounds =
+	    steps_text ? strtoull(steps_text, NULL, 10) / 100 : 50;
+	struct random_batch *batches = calloc(AT_ONCE, sizeof(*batches));
+	struct got *got = calloc(AT_ONCE, sizeof(*got));
+	struct store_figures figures;
+	struct bed sqlite, model;
+	uint64_t version;
+
+	(void)state;
+	random_state = rows_seed();
+	bed_make(&sqlite, "sqlite");
+	bed_make(&model, "memory");
+	sqlite.config.threads = 1;
+	bed_open(&sqlite);
+	bed_open(&model);
+	version = bed_set(&sqlite, "acme", "k", "1")->r.version;
+	bed_set(&model, "acme", "k", "1");
+	for (uint64_t round = 0; round < rounds; round++) {
+		for (size_t i = 0; i < AT_ONCE; i++) {
+			random_batch(&batches[i], version + i / 2);
+			memset(&got[i], 0, sizeof(got[i]));
+			assert_int_equal(sqlite.engine->commit(sqlite.store,
+					     SPAN("acme"), &batches[i].batch,
+					     got_answer, &got[i]),
+			    0);
+		}
+		for (size_t i = 0; i < AT_ONCE; i++) {
+			bed_wait(&sqlite, &got[i].done);
+			same(&got[i],
+			    bed_commit(&model, "acme", &batches[i].batch),
+			    round * AT_ONCE + i, "commit of a group");
+			version = got[i].r.version;
+			buf_free(&got[i].text);
+		}
+		same(bed_list(&sqlite, "acme",
+			 (struct store_range){ .values = true }),
+		    bed_list(&model, "acme",
+			(struct store_range){ .values = true }),
+		    round, "all");
+		bed_passes(random_below(1000));
+	}
+	sqlite.engine->figures(sqlite.store, &figures);
+	print_message("%llu batches in %llu groups\n",
+	    (unsigned long long)figures.commits,
+	    (unsigned long long)figures.groups);
+	assert_true(figures.groups * 4 < figures.commits);
+	bed_free(&sqlite);
+	bed_free(&model);
+	free(batches);
+	free(got);
+}
+
 /* ---- the breaking storage --------------------------------------------------- */
 
 /* What a caller must live with: an answer that is lost, a call that fails. With
@@ -316,6 +376,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(F14_sqlite_does_what_the_model_does),
+		cmocka_unit_test(F14_groups_do_what_one_after_the_other_does),
 		cmocka_unit_test(lost_answers_are_repeated),
 	};
 
