@@ -257,6 +257,37 @@ F1_relaxed_may_lose_but_stays_whole(void **state)
 	assert_int_equal(loss.partial, 0);
 }
 
+/* Who saw a version that was lost must never see it again on something else. */
+static void
+F1_relaxed_leaves_no_version_to_come_twice(void **state)
+{
+	struct store_changes ask = { .since = 1, .limit = 1 };
+	int acked[2];
+	unsigned number;
+	pid_t pid;
+
+	(void)state;
+	bed_make(&bed, "sqlite");
+	bed.config.durability = STORE_RELAXED;
+	assert_int_equal(pipe(acked), 0);
+	fflush(NULL);
+	if ((pid = fork()) == 0)
+		live(0, 0, false, acked[1]);
+	assert_int_equal(read(acked[0], &number, sizeof(number)),
+	    sizeof(number));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(acked[0]);
+	close(acked[1]);
+	bed_open(&bed);
+	if (access(path_of_tenant("acme", "-wal"), F_OK) == 0) {
+		assert_true(bed_get(&bed, "acme", "a0")->r.version >= 1 << 20);
+		assert_status(bed_changes(&bed, "acme", &ask), STORE_GONE);
+	}
+	assert_status(bed_set(&bed, "acme", "a", "1"), STORE_OK);
+	bed_free(&bed);
+}
+
 /* The test that tests the test. */
 static void
 F1_a_disk_that_lies_about_syncs_is_found_out(void **state)
@@ -322,6 +353,7 @@ main(void)
 		cmocka_unit_test(F1_power_loss_takes_nothing_acknowledged),
 		cmocka_unit_test(F1_power_loss_while_recovering_from_one),
 		cmocka_unit_test(F1_relaxed_may_lose_but_stays_whole),
+		cmocka_unit_test(F1_relaxed_leaves_no_version_to_come_twice),
 		cmocka_unit_test(F1_a_disk_that_lies_about_syncs_is_found_out),
 		cmocka_unit_test(
 		    F5_a_killed_process_loses_nothing_acknowledged),
