@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* key.c - keys: decoded once, then checked. */
+#include "wire/url_path.h"
+
 #include "state/key.h"
 
-static int hex_value(char);
 static size_t utf8_bytes(const unsigned char *, size_t left);
 static enum key_error check_bytes(struct span);
 static bool has_dots(struct span);
@@ -53,7 +54,7 @@ key_decode(struct span raw, char room[KEY_MOST], size_t *bytes)
 
 	*bytes = 0;
 	for (size_t at = 0; at < raw.bytes;) {
-		int byte = escape_decode(raw, &at);
+		int byte = url_byte_decode(raw, &at);
 
 		if (byte < 0)
 			return KEY_BAD_ESCAPE;
@@ -63,26 +64,6 @@ key_decode(struct span raw, char room[KEY_MOST], size_t *bytes)
 	}
 	*bytes = count;
 	return key_check(span_make(room, count));
-}
-
-int
-escape_decode(struct span s, size_t *at)
-{
-	size_t i = *at;
-	int high, low;
-
-	if (s.data[i] != '%') {
-		*at = i + 1;
-		return (unsigned char)s.data[i];
-	}
-	if (s.bytes - i < 3)
-		return -1;
-	high = hex_value(s.data[i + 1]);
-	low = hex_value(s.data[i + 2]);
-	if (high < 0 || low < 0)
-		return -1;
-	*at = i + 3;
-	return high << 4 | low;
 }
 
 bool
@@ -97,18 +78,6 @@ utf8_good(struct span text)
 			return false;
 	}
 	return true;
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* Of the character above U+007F that begins here; 0: it is none. */

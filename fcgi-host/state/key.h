@@ -28,8 +28,6 @@ enum key_error key_part_check(struct span);
  * than KEY_MOST is KEY_TOO_LONG, with nothing written behind the room. */
 enum key_error key_decode(struct span raw, char room[KEY_MOST], size_t *bytes);
 
-/* The byte that stands at *at, which moves behind it; -1: a bad escape. */
-int escape_decode(struct span, size_t *at);
 bool utf8_good(struct span); /* RFC 3629: shortest forms, no surrogates */
 
 #endif

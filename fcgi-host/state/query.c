@@ -3,6 +3,7 @@
  * buffer that has the size of what came, so it never moves. */
 #include "wire/base64.h"
 #include "wire/time_spec.h"
+#include "wire/url_path.h"
 
 #include "state/key.h"
 #include "state/query.h"
@@ -172,8 +173,8 @@ decode(struct query *q, struct span raw, struct span *value)
 	char *begin = buf_reserve(&q->text, raw.bytes), *to = begin;
 
 	for (size_t at = 0; at < raw.bytes;) {
-		int byte =
-		    raw.data[at] == '+' ? (at++, ' ') : escape_decode(raw, &at);
+		int byte = raw.data[at] == '+' ? (at++, ' ') :
+						 url_byte_decode(raw, &at);
 
 		if (byte < 0)
 			return QUERY_BAD_ESCAPE;

@@ -7,7 +7,6 @@
 static size_t scheme_bytes(struct span);
 static size_t authority_end(struct span, size_t from);
 static int hex_value(char);
-static int decode_at(struct span, size_t *at);
 static bool segment_is_dots(const char *decoded, size_t bytes);
 static bool stands_in_path(unsigned char);
 
@@ -69,7 +68,7 @@ url_path_decode(struct span raw, struct buf *out)
 
 	for (size_t at = 0; at < raw.bytes; decoded_bytes++) {
 		bool escaped = raw.data[at] == '%';
-		int byte = decode_at(raw, &at);
+		int byte = url_byte_decode(raw, &at);
 
 		if (byte < 0)
 			return URL_PATH_BAD_ESCAPE;
@@ -94,9 +93,29 @@ url_path_decode(struct span raw, struct buf *out)
 	if (to == NULL)
 		return URL_PATH_TOO_LONG;
 	for (size_t at = 0; at < raw.bytes;)
-		*to++ = (char)decode_at(raw, &at);
+		*to++ = (char)url_byte_decode(raw, &at);
 	buf_wrote(out, decoded_bytes);
 	return URL_PATH_OK;
+}
+
+int
+url_byte_decode(struct span s, size_t *at)
+{
+	size_t i = *at;
+	int high, low;
+
+	if (s.data[i] != '%') {
+		*at = i + 1;
+		return (unsigned char)s.data[i];
+	}
+	if (s.bytes - i < 3)
+		return -1;
+	high = hex_value(s.data[i + 1]);
+	low = hex_value(s.data[i + 2]);
+	if (high < 0 || low < 0)
+		return -1;
+	*at = i + 3;
+	return high << 4 | low;
 }
 
 int
@@ -175,27 +194,6 @@ hex_value(char c)
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
 	return -1;
-}
-
-/* The byte that stands at *at, which moves behind it; -1: a bad escape. */
-static int
-decode_at(struct span s, size_t *at)
-{
-	size_t i = *at;
-	int high, low;
-
-	if (s.data[i] != '%') {
-		*at = i + 1;
-		return (unsigned char)s.data[i];
-	}
-	if (s.bytes - i < 3)
-		return -1;
-	high = hex_value(s.data[i + 1]);
-	low = hex_value(s.data[i + 2]);
-	if (high < 0 || low < 0)
-		return -1;
-	*at = i + 3;
-	return high << 4 | low;
 }
 
 static bool

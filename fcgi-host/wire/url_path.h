@@ -28,6 +28,10 @@ void url_split(struct span target, struct span *raw_path, struct span *query);
  * nothing is appended. */
 enum url_path_error url_path_decode(struct span raw_path, struct buf *out);
 
+/* The byte that stands at *at, which moves behind it, percent-encoded or not; -1: a
+ * '%' without two hexadecimal digits. *at is inside. */
+int url_byte_decode(struct span, size_t *at);
+
 /* Percent-encodes what may not stand in a path, '/' kept. 0 or -1. */
 int url_path_encode(struct buf *, struct span decoded);
 
