@@ -49,7 +49,7 @@ const struct command command_token = {
 		    "mint: how long it is good; " TIME_DEFAULT " unless given, "
 		    "366d at most" },
 		{ 0, "overlap", ARGUMENT_TEXT, &overlap, "TIME",
-		    "rotate: how long tokens of the key before are good, 0 is "
+		    "rotate: how long tokens of keys before are good, 0 is "
 		    "not at all; " TIME_DEFAULT " unless given" },
 		{ 0 },
 	},

@@ -246,8 +246,17 @@ int
 book_replace(json_t *book, const char *kid, uint64_t until_s,
     char why[VAULT_WHY])
 {
+	json_int_t until = (json_int_t)until_s;
+	const char *old;
+	json_t *ends;
+
+	json_object_foreach(part(book, "keys"), old, ends)
+	{
+		if (json_integer_value(ends) > until)
+			json_integer_set(ends, until);
+	}
 	if (json_object_set_new(part(book, "keys"), book_current(book),
-		json_integer((json_int_t)until_s)) != 0 ||
+		json_integer(until)) != 0 ||
 	    json_object_set_new(book, "current", json_string(kid)) != 0)
 		return vault_why(why, "no memory for the key");
 	return 0;

@@ -44,7 +44,8 @@ bool book_revoked(const struct json_t *, struct span id);
 int book_add(struct json_t *, const struct jwt_claims *, char why[VAULT_WHY]);
 int book_revoke(struct json_t *, struct span id, uint64_t now_s,
     char why[VAULT_WHY]);
-/* `kid` signs from now on, the one before ends. */
+/* `kid` signs from now on; the one before ends then, and so do those before it
+ * if they have not ended by then. */
 int book_replace(struct json_t *, const char *kid, uint64_t until_s,
     char why[VAULT_WHY]);
 

@@ -34,6 +34,7 @@ struct ring {
 };
 
 static const struct jwt_key *ring_find(const struct ring *, struct span kid);
+static size_t keys_staying(const struct ring *, uint64_t overlap_s);
 static int ring_take(struct ring *, struct json_t *book, char why[RING_WHY]);
 static int claims_fill(struct jwt_claims *, struct span tenant,
     struct span prefix, char why[RING_WHY]);
@@ -242,7 +243,7 @@ ring_rotate(struct ring *ring, uint64_t overlap_s, uint64_t now_s,
 	/* All files are read again behind it, so they must be good before. */
 	if (ring_reload(ring, now_s, why) != 0)
 		return -1;
-	if (ring->key_count >= RING_KEYS_MOST)
+	if (keys_staying(ring, overlap_s) >= RING_KEYS_MOST)
 		return vault_why(why,
 		    "there are %d keys; remove the files of old ones in "
 		    "keys/, or wait until their time is over",
@@ -257,6 +258,20 @@ ring_rotate(struct ring *ring, uint64_t overlap_s, uint64_t now_s,
 	snprintf(name, sizeof(name), "%s" KEY_END, kid);
 	(void)unlinkat(ring->vault, name, 0);
 	return -1;
+}
+
+/* Without overlap only those that were put there by hand. */
+static size_t
+keys_staying(const struct ring *ring, uint64_t overlap_s)
+{
+	size_t count = ring->key_count;
+
+	if (overlap_s > 0)
+		return count;
+	count = 0;
+	for (size_t i = 1; i < ring->key_count; i++)
+		count += jwt_key_until(ring->keys[i]) == 0;
+	return count;
 }
 
 /* Takes the book, whatever comes of it: it counts when it is on the disk. */

@@ -52,8 +52,9 @@ int ring_mint(struct ring *, struct buf *out, struct span tenant,
 /* Of a token minted here or by who else has a key. */
 int ring_revoke(struct ring *, struct span id, uint64_t now_s,
     char why[RING_WHY]);
-/* A new key signs from now on; tokens of the one before end with their own
- * time, or after overlap_s, whichever is first. */
+/* A new key signs from now on; tokens of those that signed before end with
+ * their own time, or after overlap_s, whichever is first. Keys that somebody
+ * put there stay. */
 int ring_rotate(struct ring *, uint64_t overlap_s, uint64_t now_s,
     char kid[JWT_KID_MOST + 1], char why[RING_WHY]);
 

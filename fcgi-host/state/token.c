@@ -43,6 +43,7 @@ static int token_revoke(struct ring *, const struct order *, uint64_t now_s,
     struct answer *);
 static int token_rotate(struct ring *, const struct order *, uint64_t now_s,
     struct answer *);
+static void say_others(const struct ring *, char why[RING_WHY]);
 static void answer_send(struct loop *, struct answer *, bool failed, int *fd);
 static void never_said(void *arg, enum message_type, struct span body, int *fds,
     size_t fd_count);
@@ -181,12 +182,31 @@ token_rotate(struct ring *ring, const struct order *order, uint64_t now_s,
 		return -1;
 	clock_iso((now_s + order->overlap_s) * 1000, until);
 	snprintf(answer->why, sizeof(answer->why),
-	    "keys/%s.key signs from now on; tokens of the key before are good "
-	    "until %s at most",
+	    "keys/%s.key signs from now on; tokens of those before are good "
+	    "until %.16sZ at most",
 	    kid, until);
+	say_others(ring, answer->why);
 	diag_info("access tokens have a new key: kid=%s before_until=%s by=%d",
 	    kid, until, (int)answer->uid);
 	return 0;
+}
+
+/* Keys that somebody put there are his to take away. */
+static void
+say_others(const struct ring *ring, char why[RING_WHY])
+{
+	size_t count, used;
+	struct jwt_key *const *keys = ring_keys(ring, &count);
+	const char *before = "; put there by hand and still good: ";
+
+	for (size_t i = 1; i < count; i++) {
+		if (jwt_key_until(keys[i]) != 0)
+			continue;
+		used = strlen(why);
+		snprintf(why + used, RING_WHY - used, "%skeys/%.*s.key", before,
+		    SPAN_ARGS(jwt_key_kid(keys[i])));
+		before = ", ";
+	}
 }
 
 /* What the caller does not take at once waits, and not for long. */

@@ -433,6 +433,58 @@ test_rotate(void **state)
 	buf_free(&next);
 }
 
+/* A short overlap is for all keys that signed, however long they were to be
+ * good; a key that somebody put there is not ours to end. */
+static void
+test_rotate_ends_older(void **state)
+{
+	const struct place *p = *state;
+	struct ring *ring = opened(p);
+	struct jwt_claims claims;
+	char kid[JWT_KID_MOST + 1];
+	struct buf first, second;
+
+	buf_init(&first, JWT_MOST);
+	buf_init(&second, JWT_MOST);
+	mint(ring, &first, "acme", 3600, &claims);
+	assert_int_equal(ring_rotate(ring, 3000, NOW, kid, why), 0);
+	mint(ring, &second, "acme", 3600, &claims);
+	place_write(p, "keys/partner.key", SECRET, 0400);
+	assert_int_equal(ring_rotate(ring, 100, NOW, kid, why), 0);
+	assert_int_equal(judge(ring, buf_span(&first), NOW + 99, &claims),
+	    JWT_OK);
+	assert_int_equal(judge(ring, buf_span(&first), NOW + 100, &claims),
+	    JWT_KEY_ENDED);
+	assert_int_equal(judge(ring, buf_span(&second), NOW + 100, &claims),
+	    JWT_KEY_ENDED);
+	/* A longer one does not lengthen it again. */
+	assert_int_equal(ring_rotate(ring, 3000, NOW, kid, why), 0);
+	assert_int_equal(judge(ring, buf_span(&first), NOW + 100, &claims),
+	    JWT_KEY_ENDED);
+	assert_int_equal(ring_rotate(ring, 0, NOW, kid, why), 0);
+	assert_int_equal(judge(ring, buf_span(&first), NOW, &claims), JWT_KEY);
+	assert_int_equal(judge(ring, buf_span(&second), NOW, &claims), JWT_KEY);
+	assert_true(ring_has(ring, SPAN("partner"), NOW + 1000000));
+	assert_int_equal(files_ending(p, "\\.key"), 2);
+	ring_free(&ring);
+	buf_free(&first);
+	buf_free(&second);
+}
+
+static void
+test_rotate_when_full(void **state)
+{
+	struct ring *ring = opened(*state);
+	char kid[JWT_KID_MOST + 1];
+
+	for (int i = 1; i < RING_KEYS_MOST; i++)
+		assert_int_equal(ring_rotate(ring, 600, NOW, kid, why), 0);
+	assert_int_equal(ring_rotate(ring, 600, NOW, kid, why), -1);
+	assert_int_equal(ring_rotate(ring, 0, NOW, kid, why), 0);
+	assert_int_equal(files_ending(*state, "\\.key"), 1);
+	ring_free(&ring);
+}
+
 static void
 test_rotate_refused(void **state)
 {
@@ -566,6 +618,10 @@ static const struct CMUnitTest others[] = {
 	TEST("what is revoked stays revoked until it is over", revoke,
 	    place_make_ring),
 	TEST("A19 an old key is good until its window ends", rotate,
+	    place_make_ring),
+	TEST("A19 a short overlap is for all keys that signed",
+	    rotate_ends_older, place_make_ring),
+	TEST("A19 a full ring can be emptied", rotate_when_full,
 	    place_make_ring),
 	TEST("no new key while a file is bad or there are too many",
 	    rotate_refused, place_make_ring),

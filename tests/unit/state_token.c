@@ -169,6 +169,28 @@ a_long_list_arrives_whole(void **state)
 }
 
 static void
+keys_put_there_by_hand_are_named(void **state)
+{
+	struct answer answer = { .failed = false };
+	const struct place *p = *state;
+	char why[RING_WHY];
+	struct ring *ring = ring_open(p->fd, 1800000000, why);
+
+	buf_init(&answer.out, 65536);
+	ask(ring, SPAN_NONE, SPAN("rotate\0overlap=0\0"), &answer);
+	assert_false(answer.failed);
+	assert_null(strstr(answer.why, "by hand"));
+	place_write(p, "keys/partner.key", "0123456789abcdef0123456789abcdef",
+	    0400);
+	ask(ring, SPAN_NONE, SPAN("rotate\0overlap=0\0"), &answer);
+	assert_false(answer.failed);
+	assert_non_null(strstr(answer.why,
+	    "put there by hand and still good: keys/partner.key"));
+	ring_free(&ring);
+	buf_free(&answer.out);
+}
+
+static void
 who_has_gone_harms_nobody(void **state)
 {
 	const struct message_control_state m = { .verb = VERB_TOKEN,
@@ -199,6 +221,8 @@ who_has_gone_harms_nobody(void **state)
 static const struct CMUnitTest others[] = {
 	{ "a long list arrives whole", a_long_list_arrives_whole, place_make,
 	    place_remove, NULL },
+	{ "keys that were put there by hand are named",
+	    keys_put_there_by_hand_are_named, place_make, place_remove, NULL },
 	{ "who has gone harms nobody", who_has_gone_harms_nobody, place_make,
 	    place_remove, NULL },
 };
