@@ -86,8 +86,9 @@ struct question {
 	int fd;				     /* passed along; -1 */
 	void (*out)(void *arg, struct span); /* the answer, in parts */
 	void *arg;
-	int unread_ms; /* until the gateway has at least read it */
-	int wait_ms;   /* then for each part; -1: as long as it takes */
+	int unread_ms;	 /* until the gateway has at least read it */
+	int wait_ms;	 /* then for each part; -1: as long as it takes */
+	const char *who; /* answers, for when he does not */
 	char reason[HOST_REASON]; /* why it failed, or a remark, or "" */
 };
 

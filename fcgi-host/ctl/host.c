@@ -41,6 +41,7 @@ question_of(enum verb verb)
 		.out = host_print,
 		.unread_ms = UNREAD_MS,
 		.wait_ms = ANSWER_MS,
+		.who = "the host",
 	};
 }
 
@@ -174,7 +175,7 @@ host_listen(struct question *q, int fd)
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0)
-			return explain(q, "the host does not answer");
+			return explain(q, "%s does not answer", q->who);
 		switch (peer_receive_now(fd, ROLE_CTL, ROLE_GATEWAY, &body, fds,
 		    &fd_count)) {
 		case MESSAGE_CONTROL_OUT:

@@ -16,7 +16,11 @@
 
 #define TIME_DEFAULT "30d"
 
-enum { LIST_MOST = 16 * 1024 * 1024, WORDS_MOST = 3072 };
+enum {
+	LIST_MOST = 16 * 1024 * 1024,
+	WORDS_MOST = 3072,
+	WAIT_MS = 5000, /* it has no more to do than to write a small file */
+};
 
 static const char *tenant;
 static const char *scope;
@@ -217,6 +221,8 @@ static int
 ask(const struct ctl *ctl, struct question *q, struct buf *args)
 {
 	q->control.args = buf_span(args);
+	q->wait_ms = WAIT_MS;
+	q->who = "the state process";
 	return host_ask_loudly(ctl, q);
 }
 

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -484,6 +485,20 @@ def test_revoked(own):
     assert rows[reads(token)["jti"]]["revoked"]
     assert rows["of-a-partner"]["revoked"]
     assert token.encode() not in own.ctl("token", "list").stdout
+
+
+def test_a_state_process_that_does_not_answer(own):
+    pid, = own.named("fcgi-host-state")
+    os.kill(pid, signal.SIGSTOP)
+    before = time.monotonic()
+    done = own.ctl("token", "list", check=False)
+    assert done.returncode == 1
+    # the host may have made a new one meanwhile
+    assert b"does not answer" in done.stderr or b"again" in done.stderr or \
+        b"broke off" in done.stderr, done
+    assert time.monotonic() - before < 30
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_what_was_said_stays_said(own):
