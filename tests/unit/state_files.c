@@ -428,6 +428,100 @@ F13_a_restore_is_above_every_version(void **state)
 	bed_free(&bed);
 }
 
+static bool
+there(const char *name)
+{
+	struct stat st;
+
+	return fstatat(bed.directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The N-th call on the copy fails: for every N nothing is left behind, and
+ * neither the tenant nor its file takes harm. */
+static void
+F13_a_copy_that_cannot_be_written_leaves_nothing(void **state)
+{
+	static const struct {
+		int calls, code;
+		enum store_status status;
+	} ways[] = {
+		{ FAULT_WRITE, SQLITE_FULL, STORE_NO_SPACE },
+		{ FAULT_WRITE, SQLITE_IOERR_WRITE, STORE_FAILED },
+		{ FAULT_READ, SQLITE_IOERR_READ, STORE_FAILED },
+	};
+	struct got *g;
+
+	(void)state;
+	bed_begin("fault");
+	bed_set(&bed, "acme", "a", "kept");
+	assert_status(bed_backup(&bed, "acme", bed.directory, "good"),
+	    STORE_OK);
+	bed_set(&bed, "acme", "a", "newer");
+	for (size_t way = 0; way < COUNT(ways); way++) {
+		bool struck = true;
+
+		for (long at = 1; struck; at++) {
+			atomic_store(&fault_disk.part, "copy.part");
+			fault_arm(ways[way].calls, at, true, ways[way].code);
+			g = bed_backup(&bed, "acme", bed.directory, "copy");
+			struck = fault_disarm();
+			assert_status(g, struck ? ways[way].status : STORE_OK);
+			assert_false(there(".copy.part"));
+			assert_int_equal(there("copy"), !struck);
+			unlinkat(bed.directory, "copy", 0);
+
+			atomic_store(&fault_disk.part, "acme.new");
+			fault_arm(ways[way].calls, at, true, ways[way].code);
+			g = bed_restore(&bed, "acme", bed.directory, "good");
+			fault_disarm();
+			assert_true(g->r.status == STORE_OK ||
+			    g->r.status == ways[way].status);
+			assert_non_null(strstr(got_text(bed_get(&bed, "acme",
+						   "a")),
+			    g->r.status == STORE_OK ? "=kept" : "=newer"));
+			assert_status(bed_set(&bed, "acme", "a", "newer"),
+			    STORE_OK);
+		}
+	}
+	assert_status(bed_check(&bed, "acme", true), STORE_OK);
+	bed_free(&bed);
+}
+
+/* The file is closed under the backup, as an error makes it. */
+static void
+F13_a_backup_ends_when_its_file_fails(void **state)
+{
+	static struct got got;
+	char key[16], filler[8000];
+	struct store_op o = { .kind = STORE_SET,
+		.value = span_make(filler, sizeof(filler)) };
+
+	(void)state;
+	memset(filler, 'f', sizeof(filler));
+	bed_begin("fault");
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(key, sizeof(key), "key%u", i);
+		o.key = span_of(key);
+		bed_op(&bed, "acme", o);
+	}
+	memset(&got, 0, sizeof(got));
+	fault_arm(FAULT_SYNC, 1, false, SQLITE_IOERR_FSYNC);
+	atomic_store(&fault_disk.end, ".db-wal");
+	assert_int_equal(bed.engine->backup(bed.store, SPAN("acme"),
+			     bed.directory, SPAN("copy"), got_answer, &got),
+	    0);
+	assert_status(bed_set(&bed, "acme", "a", "1"), STORE_FAILED);
+	assert_true(fault_disarm());
+	bed_wait(&bed, &got.done);
+	assert_status(&got, STORE_FAILED);
+	assert_false(there("copy") || there(".copy.part"));
+	buf_free(&got.text);
+	assert_status(bed_set(&bed, "acme", "a", "1"), STORE_OK);
+	assert_status(bed_backup(&bed, "acme", bed.directory, "copy"),
+	    STORE_OK);
+	bed_free(&bed);
+}
+
 /* ---- versions and schema -------------------------------------------------------- */
 
 static void
@@ -513,6 +607,9 @@ main(void)
 		cmocka_unit_test(F12_nobody_else_gets_in),
 		cmocka_unit_test(F12_a_file_held_by_another_is_busy),
 		cmocka_unit_test(F13_a_backup_under_load_is_of_one_moment),
+		cmocka_unit_test(
+		    F13_a_copy_that_cannot_be_written_leaves_nothing),
+		cmocka_unit_test(F13_a_backup_ends_when_its_file_fails),
 		cmocka_unit_test(F13_a_restore_is_above_every_version),
 		cmocka_unit_test(an_older_file_is_brought_up_to_date),
 		cmocka_unit_test(a_lost_file_does_not_bring_versions_back),
