@@ -53,6 +53,7 @@ struct trial {
 	char idempotency[33]; /* hexadecimal */
 	struct buf head;
 	struct span unsent[2]; /* rest of head and body */
+	bool deaf;	       /* the host takes no more of it */
 	bool maybe;	       /* this, or an earlier one, may be carried out */
 	char reason[128];      /* why the last exchange failed */
 };
@@ -76,7 +77,7 @@ static enum outcome exchange(struct trial *);
 static enum outcome exchange_connect(struct trial *);
 static short exchange_wait(const struct trial *);
 static enum outcome exchange_late(struct trial *);
-static void exchange_write(struct trial *);
+static enum outcome exchange_write(struct trial *);
 static size_t unsent(const struct trial *);
 static enum outcome exchange_read(struct trial *, struct http_reader *,
     bool *over);
@@ -304,14 +305,15 @@ exchange(struct trial *t)
 	http_reader_init(&reader);
 	t->unsent[0] = buf_span(&t->head);
 	t->unsent[1] = t->call->type ? t->call->body : SPAN_NONE;
-	exchange_write(t);
+	t->deaf = false;
+	outcome = exchange_write(t);
 	while (outcome == OUTCOME_REPLY && !over) {
 		ready = exchange_wait(t);
 		if (ready == 0)
 			return exchange_late(t);
 		if (ready & POLLOUT)
-			exchange_write(t);
-		if (ready & ~POLLOUT)
+			outcome = exchange_write(t);
+		if (outcome == OUTCOME_REPLY && ready & ~POLLOUT)
 			outcome = exchange_read(t, &reader, &over);
 	}
 	/* When an answer came before the body was read, the rest of the body
@@ -328,7 +330,8 @@ exchange_wait(const struct trial *t)
 	struct pollfd ready = { .fd = kept.fd };
 	uint64_t now;
 
-	ready.events = (short)(POLLIN | (unsent(t) > 0 ? POLLOUT : 0));
+	ready.events =
+	    (short)(POLLIN | (unsent(t) > 0 && !t->deaf ? POLLOUT : 0));
 	while ((now = clock_ms()) < t->until_ms)
 		if (poll(&ready, 1, (int)(t->until_ms - now)) > 0)
 			return ready.revents;
@@ -376,7 +379,7 @@ exchange_connect(struct trial *t)
 
 /* Writes what the host takes now. When it takes nothing any more, it may have said
  * why: reading finds that, or the end. */
-static void
+static enum outcome
 exchange_write(struct trial *t)
 {
 	struct iovec parts[2];
@@ -387,12 +390,20 @@ exchange_write(struct trial *t)
 		parts[i] = (struct iovec){ (void *)(uintptr_t)t->unsent[i].data,
 			t->unsent[i].bytes };
 	n = sendmsg(kept.fd, &message, MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != EPIPE &&
+	    errno != ECONNRESET) {
+		snprintf(t->reason, sizeof(t->reason), "cannot write: %s",
+		    strerror(errno));
+		return OUTCOME_BROKEN;
+	}
+	t->deaf = n < 0 && errno != EAGAIN && errno != EINTR;
 	for (int i = 0; i < 2 && n > 0; i++) {
 		struct span taken = span_take(t->unsent[i], (size_t)n);
 
 		t->unsent[i] = span_skip(t->unsent[i], taken.bytes);
 		n -= (ssize_t)taken.bytes;
 	}
+	return OUTCOME_REPLY;
 }
 
 static size_t

@@ -84,7 +84,7 @@ enum fn_result fn_state_get(const char *key, struct fn_value *);
 enum fn_result fn_state_wait(const char *key, uint64_t since, unsigned wait_s,
     struct fn_value *);
 
-/* Frees data and clears all; twice, or for a zeroed value, is no harm. */
+/* Frees data and clears all; twice, or of a zeroed value or NULL, is no harm. */
 void fn_value_free(struct fn_value *);
 
 struct fn_put {
@@ -149,6 +149,7 @@ struct fn_page {	  /* of one moment; all yours: fn_page_free() */
 	void *memory;	    /* what the rest points into */
 };
 
+/* A list of NULL is a zeroed one. */
 enum fn_result fn_state_list(const struct fn_list *, struct fn_page *);
 void fn_page_free(struct fn_page *); /* clears all; twice is no harm */
 

@@ -56,8 +56,10 @@ page_read(struct fn_page *page, struct buf *body)
 void
 fn_page_free(struct fn_page *page)
 {
-	struct memory *m = page->memory;
+	struct memory *m = page ? page->memory : NULL;
 
+	if (!page)
+		return;
 	if (m) {
 		buf_free(&m->body);
 		buf_free(&m->decoded);

@@ -20,6 +20,9 @@ enum {
 
 static enum fn_result key_check(const char *key);
 static enum fn_result type_check(const char *type);
+static enum fn_result data_check(const void *data, size_t bytes);
+static enum fn_result place_check(const void *place);
+static enum fn_result op_check(const struct fn_op *);
 static enum fn_result ask(const struct call *, struct reply *);
 static enum fn_result result_of(const struct call *, const struct reply *);
 static enum fn_result conflict_of(const struct reply *);
@@ -44,9 +47,12 @@ enum fn_result
 fn_state_get(const char *key, struct fn_value *value)
 {
 	struct call call;
-	enum fn_result result = key_check(key);
+	enum fn_result result = place_check(value);
 
+	if (result != FN_OK)
+		return result;
 	*value = (struct fn_value){ 0 };
+	result = key_check(key);
 	if (result != FN_OK)
 		return result;
 	call_init(&call, "GET", AGAIN_ALWAYS);
@@ -60,9 +66,12 @@ fn_state_wait(const char *key, uint64_t since, unsigned wait_s,
     struct fn_value *value)
 {
 	struct call call;
-	enum fn_result result = key_check(key);
+	enum fn_result result = place_check(value);
 
+	if (result != FN_OK)
+		return result;
 	*value = (struct fn_value){ 0 };
+	result = key_check(key);
 	if (result != FN_OK)
 		return result;
 	call_init(&call, "GET", AGAIN_ALWAYS);
@@ -106,6 +115,8 @@ value_take(struct reply *r, struct fn_value *value)
 void
 fn_value_free(struct fn_value *value)
 {
+	if (!value)
+		return;
 	free(value->data);
 	*value = (struct fn_value){ 0 };
 }
@@ -122,6 +133,8 @@ fn_state_put(const char *key, const void *data, size_t bytes,
 	how = how ? how : &plain;
 	if (result == FN_OK)
 		result = type_check(how->type);
+	if (result == FN_OK)
+		result = data_check(data, bytes);
 	if (result != FN_OK)
 		return result;
 	call_init(&call, "PUT",
@@ -232,12 +245,15 @@ fn_state_list(const struct fn_list *list, struct fn_page *page)
 {
 	struct call call;
 	struct reply reply;
-	enum fn_result result;
+	enum fn_result result = place_check(page);
 
+	if (result != FN_OK)
+		return result;
 	*page = (struct fn_page){ 0 };
 	call_init(&call, "GET", AGAIN_ALWAYS);
 	call_path(&call, "/kv");
-	list_query(&call, list);
+	if (list)
+		list_query(&call, list);
 	result = ask(&call, &reply);
 	if (result == FN_OK)
 		result = page_read(page, &reply.body);
@@ -307,6 +323,10 @@ commit_put(struct buf *b, const struct fn_check *checks, size_t check_count,
 	enum fn_result result = FN_OK;
 	int bad = buf_put_string(b, "{\"checks\":[");
 
+	if ((!checks && check_count > 0) || (!ops && op_count > 0))
+		return problem(FN_BAD,
+		    "there are checks or operations, but "
+		    "no place of them");
 	for (size_t i = 0; i < check_count && result == FN_OK && !bad; i++) {
 		bad |= i > 0 ? buf_put_byte(b, ',') : 0;
 		result = key_check(checks[i].key);
@@ -319,6 +339,8 @@ commit_put(struct buf *b, const struct fn_check *checks, size_t check_count,
 		result = key_check(ops[i].key);
 		if (result == FN_OK)
 			result = type_check(ops[i].type);
+		if (result == FN_OK)
+			result = op_check(&ops[i]);
 		if (result == FN_OK)
 			bad |= op_put(b, &ops[i]);
 	}
@@ -520,4 +542,28 @@ type_check(const char *type)
 	if (type && (!type[0] || strlen(type) > TYPE_MOST))
 		return problem(FN_BAD, "a type has 1 to %d bytes", TYPE_MOST);
 	return FN_OK;
+}
+
+static enum fn_result
+data_check(const void *data, size_t bytes)
+{
+	return data || bytes == 0 ?
+	    FN_OK :
+	    problem(FN_BAD, "a value of %zu bytes is at NULL", bytes);
+}
+
+static enum fn_result
+place_check(const void *place)
+{
+	return place ? FN_OK :
+		       problem(FN_BAD, "there is no place for the answer");
+}
+
+static enum fn_result
+op_check(const struct fn_op *op)
+{
+	if ((unsigned)op->kind > FN_MAX)
+		return problem(FN_BAD, "there is no operation %d",
+		    (int)op->kind);
+	return op->kind == FN_SET ? data_check(op->data, op->bytes) : FN_OK;
 }

@@ -572,6 +572,48 @@ test_bad(void **state)
 	server_close(&server);
 }
 
+/* A mistake of the caller's is said at once, whatever the host would have done. */
+static void
+nothing_there(void **state)
+{
+	struct fn_op ops[] = {
+		{ .kind = FN_SET, .key = "k", .bytes = 5 },
+		{ .kind = (enum fn_op_kind)99, .key = "k" },
+		{ .kind = FN_DELETE },
+	};
+	struct fn_check check = { NULL, 0 };
+
+	(void)state;
+	assert_int_equal(fn_state_put("k", NULL, 5, NULL, NULL), FN_BAD);
+	assert_int_equal(fn_state_get("k", NULL), FN_BAD);
+	assert_int_equal(fn_state_wait("k", 0, 0, NULL), FN_BAD);
+	assert_int_equal(fn_state_list(NULL, NULL), FN_BAD);
+	assert_int_equal(fn_state_delete(NULL, 0), FN_BAD);
+	assert_int_equal(fn_state_incr(NULL, 1, NULL, NULL), FN_BAD);
+	for (size_t i = 0; i < COUNT(ops); i++)
+		assert_int_equal(fn_state_atomic(NULL, 0, &ops[i], 1, NULL),
+		    FN_BAD);
+	assert_int_equal(fn_state_atomic(&check, 1, NULL, 0, NULL), FN_BAD);
+	assert_int_equal(fn_state_atomic(NULL, 1, NULL, 0, NULL), FN_BAD);
+	assert_int_equal(fn_state_atomic(NULL, 0, NULL, 1, NULL), FN_BAD);
+	fn_value_free(NULL);
+	fn_page_free(NULL);
+	assert_int_equal(server_finished(&server), 0);
+}
+
+/* Bytes that are not there: the kernel says so, and that is the end of it. */
+static void
+bad_memory(void **state)
+{
+	uint64_t before = clock_ms();
+
+	(void)state;
+	assert_int_equal(fn_state_put("k", (const void *)16, 5, NULL, NULL),
+	    FN_FAILED);
+	assert_true(clock_ms() - before < 4000);
+	assert_non_null(strstr(fn_problem(), "Bad address"));
+}
+
 /* ---- pages and commits ------------------------------------------------------------------- */
 
 static const char page_text[] =
@@ -787,8 +829,9 @@ main(void)
 		TEST(another_socket), TEST(sent), TEST(idempotency_keys),
 		TEST(large), TEST(large_refused), TEST(late),
 		TEST(no_time_left), TEST(waits), TEST(nobody), TEST(variables),
-		TEST(page), TEST(page_broken), TEST(commit),
-		TEST(commit_answers), TEST(threads) };
+		TEST(page), TEST(nothing_there), TEST(bad_memory),
+		TEST(page_broken), TEST(commit), TEST(commit_answers),
+		TEST(threads) };
 
 	return RUN_ROWS(rows, test_row) + RUN_ROWS(bads, test_bad) +
 	    cmocka_run_group_tests(rest, NULL, NULL);
