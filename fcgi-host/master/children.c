@@ -19,6 +19,8 @@
 enum {
 	LOG_DRAIN_MS = 3000,	/* for what is in its pipes when all ended */
 	STATE_DRAIN_MS = 10000, /* for commits under way, and closing files */
+	PING_MS = 5000,
+	PINGS_MOST = 6, /* longer than it may need to close its files */
 };
 
 struct child_row {
@@ -26,15 +28,17 @@ struct child_row {
 	const char *program;
 	enum role role;
 	bool keeps_key;
+	bool pinged;	   /* its death is noticed, that it hangs is not */
 	uint64_t drain_ms; /* 0: option drain */
 };
 
 static const struct child_row child_rows[CHILD_KINDS] = {
-	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG, false, LOG_DRAIN_MS },
-	[CHILD_STATE] = { "state", "fcgi-host-state", ROLE_STATE, true,
+	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG, false, false,
+	    LOG_DRAIN_MS },
+	[CHILD_STATE] = { "state", "fcgi-host-state", ROLE_STATE, true, true,
 	    STATE_DRAIN_MS },
 	[CHILD_GATEWAY] = { "gateway", "fcgi-host-gateway", ROLE_GATEWAY, true,
-	    0 },
+	    false, 0 },
 };
 
 static void child_obey(struct child *, enum child_order);
@@ -49,6 +53,7 @@ static void child_wire(struct child *);
 static void child_wire_pair(struct child *, struct child *);
 static void child_tell_died(struct child *, pid_t, const char *how);
 static void child_timer(void *arg);
+static void child_ping(void *arg);
 static void child_message(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void child_lost(void *arg, const char *reason, bool unread);
@@ -64,6 +69,7 @@ children_init(struct master *m)
 			.pid = -1,
 			.since_unix_ms = clock_unix_ms() };
 		timer_init(&c->timer, child_timer, c);
+		timer_init(&c->ping, child_ping, c);
 	}
 }
 
@@ -207,6 +213,8 @@ child_obey(struct child *c, enum child_order order)
 		break;
 	case CHILD_SAY_READY:
 		diag_debug("%s ready: pid=%d", name, (int)c->pid);
+		c->pings = 0;
+		child_ping(c);
 		serve_child_ready(c->master);
 		break;
 	case CHILD_SAY_STUCK:
@@ -420,6 +428,30 @@ child_timer(void *arg)
 	children_tell(c, CHILD_TIMER);
 }
 
+/* One that is stopped or hangs keeps its channel, and would keep all who ask it
+ * waiting. Counted, not timed: it may be us who were stopped. */
+static void
+child_ping(void *arg)
+{
+	struct child *c = arg;
+
+	loop_timer_clear(c->master->loop, &c->ping);
+	if (!child_rows[c->kind].pinged || c->supervise.state != CHILD_UP)
+		return;
+	if (c->pings == PINGS_MOST) {
+		diag_error("%s has not answered for %d s; killing pid=%d",
+		    child_name(c->kind), PINGS_MOST * PING_MS / 1000,
+		    (int)c->pid);
+		children_tell(c, CHILD_BROKEN);
+		return;
+	}
+	loop_timer_set(c->master->loop, &c->ping,
+	    loop_now_ms(c->master->loop) + PING_MS);
+	c->pings++;
+	if (peer_send(c->peer, MESSAGE_PING, NULL, NULL, 0) != 0)
+		children_tell(c, CHILD_BROKEN);
+}
+
 static void
 child_message(void *arg, enum message_type type, struct span body, int *fds,
     size_t fd_count)
@@ -430,6 +462,8 @@ child_message(void *arg, enum message_type type, struct span body, int *fds,
 	(void)fd_count;
 	if (type == MESSAGE_READY)
 		children_tell(c, CHILD_READY);
+	else if (type == MESSAGE_PONG)
+		c->pings = 0;
 	else
 		gateway_says(c->master, type, body);
 }

@@ -215,6 +215,8 @@ struct child {
 	pid_t pid;		/* -1: no process */
 	struct peer *peer;	/* ours, NULL without a process */
 	struct timer timer;	/* at supervise.timer_ms */
+	struct timer ping;	/* while it is up */
+	unsigned pings;		/* that it has not answered */
 	uint64_t started_ms;	/* its process */
 	uint64_t since_unix_ms; /* in its state */
 };

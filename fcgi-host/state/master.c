@@ -40,6 +40,8 @@ master_says(void *arg, enum message_type type, struct span body, int *fds,
 	else if (type == MESSAGE_DRAIN &&
 	    message_drain_decode(body, &drain) == 0)
 		state_drain(s, drain.limit_ms);
+	else if (type == MESSAGE_PING)
+		(void)peer_send(s->master, MESSAGE_PONG, NULL, NULL, 0);
 	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0)
 		state_key(s, key.key);
 	else if (type == MESSAGE_WIRE &&

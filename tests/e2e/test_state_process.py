@@ -13,7 +13,7 @@ import stat
 import pytest
 
 import fastcgi
-from host import Host, IS_ROOT, alive, eventually
+from host import Host, IS_ROOT, TORTURE, alive, eventually
 from state import State
 
 CURL = """#!/bin/sh
@@ -173,6 +173,15 @@ def test_who_asked_it_when_it_died_hears_so_in_its_form(host):
     assert b"application/problem+json" in reply
     assert b"urn:fn:problem:storage-unavailable" in reply
     assert b'"outcome":"unknown"' in reply
+
+
+@pytest.mark.skipif(not TORTURE, reason="takes 30 s")
+def test_one_that_is_stopped_is_replaced(host):
+    pid = state_process(host)
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: not alive(pid), "it to be killed", timeout=60)
+    eventually(lambda: visit(host).rstrip().endswith(" 200"), "state is back")
+    assert "state has not answered for 30 s" in host.errors.read_text()
 
 
 def test_kill_9_of_the_gateway_leaves_tokens_good(host):
