@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 #include "ipc/message.h"
+#include "wire/cgi_head.h"
 
 enum { CTL_FAILED = 1, CTL_USAGE = 2 }; /* exit statuses beside 0 */
 
@@ -132,7 +133,27 @@ struct exchange {
 	uint32_t app_status; /* of END_REQUEST */
 };
 
-/* Speaks until END_REQUEST: 0, or -1 with `reason` (a sentence). */
+/* Speaks until END_REQUEST: 0, or -1 with `reason` (a sentence). Who leaves
+ * unread for five seconds what we wrote does not answer. */
 int exchange_run(struct exchange *, const char **reason);
+/* The same on a connection that the host makes for this question; x->fd is ours
+ * to close afterwards. 0, or CTL_FAILED with the reason said. */
+int exchange_ask(const struct ctl *, struct question *, struct exchange *);
+
+enum { REPLY_HEAD_MOST = CGI_HEAD_MOST + 65536 }; /* and what came with it */
+
+struct reply_head {
+	struct buf bytes; /* ours, until it is complete and beyond */
+	size_t scanned;
+	bool parsed;
+	struct cgi_head cgi; /* points into bytes */
+};
+
+void reply_head_init(struct reply_head *);
+void reply_head_free(struct reply_head *);
+/* Takes bytes of the reply until its header is parsed; *body is what is behind it
+ * from then on, else empty. NULL, or a sentence. */
+const char *reply_head_take(struct reply_head *, struct span bytes,
+    struct span *body);
 
 #endif

@@ -4,7 +4,9 @@
  * side waits for the other. */
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/diag.h"
@@ -19,6 +21,7 @@ enum {
 	WRITE_AHEAD = 256 * 1024, /* of the body, in records */
 	BODY_STEP = 64 * 1024,
 	WRITE_MOST = 1024 * 1024,
+	UNREAD_MS = 5000, /* nobody is so busy */
 };
 
 struct state {
@@ -32,6 +35,7 @@ struct state {
 	const char *reason;
 };
 
+static bool state_unread(const struct state *);
 static int state_fill(struct state *);
 static int state_write(struct state *);
 static int state_read(struct state *);
@@ -42,7 +46,7 @@ exchange_run(struct exchange *x, const char **reason)
 {
 	struct state s = { .exchange = x, .body = x->body };
 	struct pollfd poll_fd = { .fd = x->fd };
-	int result = 0;
+	int result = 0, ready;
 
 	buf_init(&s.out, WRITE_MOST);
 	buf_init(&s.end, 64);
@@ -61,7 +65,13 @@ exchange_run(struct exchange *x, const char **reason)
 		}
 		poll_fd.events =
 		    (short)(POLLIN | (buf_bytes(&s.out) > 0 ? POLLOUT : 0));
-		if (poll(&poll_fd, 1, -1) < 0)
+		ready = poll(&poll_fd, 1, UNREAD_MS);
+		if (ready == 0 && state_unread(&s)) {
+			s.reason = "what was to answer does not (stopped or "
+				   "overloaded)";
+			result = -1;
+		}
+		if (ready <= 0)
 			continue;
 		if (poll_fd.revents & POLLOUT)
 			result = state_write(&s);
@@ -72,6 +82,39 @@ exchange_run(struct exchange *x, const char **reason)
 	buf_free(&s.end);
 	*reason = s.reason;
 	return result;
+}
+
+int
+exchange_ask(const struct ctl *ctl, struct question *q, struct exchange *x)
+{
+	const char *reason;
+	int pair[2], result;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+		diag_error("cannot make a socket: %s", diag_errno());
+		return CTL_FAILED;
+	}
+	q->fd = pair[1];
+	result = host_ask_loudly(ctl, q);
+	fd_close(&pair[1]); /* only the host has it: its end is an end */
+	x->fd = pair[0];
+	if (result != 0)
+		return result;
+	if (exchange_run(x, &reason) != 0) {
+		diag_error("%s", reason);
+		return CTL_FAILED;
+	}
+	return 0;
+}
+
+/* Nothing moved for a while: is that because nobody takes what we wrote? Who has
+ * taken it may think as long as he likes. */
+static bool
+state_unread(const struct state *s)
+{
+	int unread = 0;
+
+	return ioctl(s->exchange->fd, SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
 static int
@@ -165,4 +208,46 @@ state_record(struct state *s, enum fcgi_event event, struct span content)
 	x->app_status = end.app_status;
 	s->over = true;
 	return 0;
+}
+
+/* ---- the reply's header ------------------------------------------------------- */
+
+void
+reply_head_init(struct reply_head *h)
+{
+	*h = (struct reply_head){ 0 };
+	buf_init(&h->bytes, REPLY_HEAD_MOST);
+}
+
+void
+reply_head_free(struct reply_head *h)
+{
+	buf_free(&h->bytes);
+}
+
+const char *
+reply_head_take(struct reply_head *h, struct span bytes, struct span *body)
+{
+	size_t head_bytes;
+
+	*body = h->parsed ? bytes : SPAN("");
+	if (h->parsed)
+		return NULL;
+	if (buf_put(&h->bytes, bytes) != 0)
+		return "the reply's header is too long";
+	switch (cgi_head_find(buf_span(&h->bytes), false, &h->scanned,
+	    &head_bytes)) {
+	case CGI_HEAD_NEED_MORE:
+		return NULL;
+	case CGI_HEAD_BAD:
+		return "the reply's header is too long";
+	case CGI_HEAD_COMPLETE:
+		break;
+	}
+	if (cgi_head_parse(span_take(buf_span(&h->bytes), head_bytes),
+		&h->cgi) != 0)
+		return cgi_head_error_words(h->cgi.error);
+	h->parsed = true;
+	*body = span_skip(buf_span(&h->bytes), head_bytes);
+	return NULL;
 }

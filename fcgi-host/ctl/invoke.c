@@ -8,14 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/diag.h"
 #include "base/fd.h"
-#include "wire/cgi_head.h"
 #include "wire/json_text.h"
 #include "wire/params.h"
 
@@ -32,11 +30,8 @@ enum {
 
 struct reply {
 	const struct ctl *ctl;
-	struct buf head; /* until it is complete */
-	size_t scanned;
-	bool parsed;
-	struct cgi_head cgi; /* points into head */
-	struct buf body;     /* --json: all of it */
+	struct reply_head head;
+	struct buf body; /* --json: all of it */
 	uint64_t body_bytes;
 };
 
@@ -52,8 +47,6 @@ static int data_read(struct buf *);
 static int params_write(struct buf *, const char *uri, bool has_body,
     size_t body_bytes);
 static int header_put(struct buf *, const char *line);
-static int converse(const struct ctl *, const char *tenant,
-    const char *function, struct exchange *);
 static const char *reply_take(void *arg, struct span);
 static void head_print(struct span);
 static const char *reply_body(struct reply *, struct span);
@@ -102,6 +95,7 @@ invoke_run(const struct ctl *ctl, int count, char **operands)
 		.arg = &reply,
 		.on_stdout = reply_take,
 		.on_stderr = reply_stderr };
+	struct question question = question_of(VERB_INVOKE);
 	char *uri = NULL, *tenant = NULL, *function = NULL;
 	struct buf body, params;
 	int result;
@@ -109,7 +103,7 @@ invoke_run(const struct ctl *ctl, int count, char **operands)
 	(void)count;
 	buf_init(&body, BODY_MOST);
 	buf_init(&params, PARAMS_STREAM_MOST);
-	buf_init(&reply.head, CGI_HEAD_MOST + 65536);
+	reply_head_init(&reply.head);
 	buf_init(&reply.body, JSON_BODY_MOST);
 	result = target_read(operands[0], &uri, &tenant, &function);
 	if (result == 0 && data)
@@ -117,17 +111,19 @@ invoke_run(const struct ctl *ctl, int count, char **operands)
 	if (result == 0)
 		result =
 		    params_write(&params, uri, data != NULL, buf_bytes(&body));
+	question.control.tenant = span_of(tenant);
+	question.control.function = span_of(function);
 	exchange.params = buf_span(&params);
 	exchange.body = buf_span(&body);
 	if (result == 0)
-		result = converse(ctl, tenant, function, &exchange);
-	if (result != CTL_USAGE && reply.parsed &&
+		result = exchange_ask(ctl, &question, &exchange);
+	if (result != CTL_USAGE && reply.head.parsed &&
 	    reply_show(ctl, &reply, tenant) != 0)
 		result = CTL_FAILED;
 	fd_close(&exchange.fd);
 	buf_free(&body);
 	buf_free(&params);
-	buf_free(&reply.head);
+	reply_head_free(&reply.head);
 	buf_free(&reply.body);
 	free(uri);
 	free(tenant);
@@ -265,61 +261,22 @@ header_put(struct buf *out, const char *line)
 	return params_put(out, span_of(key), span_trim(value));
 }
 
-static int
-converse(const struct ctl *ctl, const char *tenant, const char *function,
-    struct exchange *x)
-{
-	struct question q = question_of(VERB_INVOKE);
-	const char *reason;
-	int pair[2], result;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-		diag_error("cannot make a socket: %s", diag_errno());
-		return CTL_FAILED;
-	}
-	q.control.tenant = span_of(tenant);
-	q.control.function = span_of(function);
-	q.fd = pair[1];
-	result = host_ask_loudly(ctl, &q);
-	fd_close(&pair[1]); /* only the host has it: its end is an end */
-	x->fd = pair[0];
-	if (result != 0)
-		return result;
-	if (exchange_run(x, &reason) != 0) {
-		diag_error("%s", reason);
-		return CTL_FAILED;
-	}
-	return 0;
-}
-
 static const char *
 reply_take(void *arg, struct span bytes)
 {
 	struct reply *r = arg;
-	size_t head_bytes;
+	bool parsed = r->head.parsed;
+	struct span body;
+	const char *wrong = reply_head_take(&r->head, bytes, &body);
 
-	if (r->parsed)
-		return reply_body(r, bytes);
-	if (buf_put(&r->head, bytes) != 0)
-		return "the reply's header is too long";
-	switch (cgi_head_find(buf_span(&r->head), false, &r->scanned,
-	    &head_bytes)) {
-	case CGI_HEAD_NEED_MORE:
-		return NULL;
-	case CGI_HEAD_BAD:
-		return "the reply's header is too long";
-	case CGI_HEAD_COMPLETE:
-		break;
-	}
-	if (cgi_head_parse(span_take(buf_span(&r->head), head_bytes),
-		&r->cgi) != 0)
-		return cgi_head_error_words(r->cgi.error);
-	r->parsed = true;
-	if (show_head && !r->ctl->json) {
-		head_print(span_take(buf_span(&r->head), head_bytes));
+	if (wrong)
+		return wrong;
+	if (!parsed && r->head.parsed && show_head && !r->ctl->json) {
+		head_print(span_take(buf_span(&r->head.bytes),
+		    buf_bytes(&r->head.bytes) - body.bytes));
 		fflush(stderr);
 	}
-	return reply_body(r, span_skip(buf_span(&r->head), head_bytes));
+	return r->head.parsed ? reply_body(r, body) : NULL;
 }
 
 /* Its lines end with CR LF, a terminal's with LF. */
@@ -374,7 +331,8 @@ reply_show(const struct ctl *ctl, struct reply *r, const char *tenant)
 		result = 0;
 	}
 	buf_free(&log);
-	return result != 0 || r->cgi.status >= FAILED_STATUS ? CTL_FAILED : 0;
+	return result != 0 || r->head.cgi.status >= FAILED_STATUS ? CTL_FAILED :
+								    0;
 }
 
 /* Waits until the request's stderr has ended and its result is there. */
@@ -424,10 +382,10 @@ log_print(struct span log)
 static struct span
 request_id_of(const struct reply *r)
 {
-	for (size_t i = 0; i < r->cgi.field_count; i++)
-		if (span_equal_nocase(r->cgi.fields[i].name,
+	for (size_t i = 0; i < r->head.cgi.field_count; i++)
+		if (span_equal_nocase(r->head.cgi.fields[i].name,
 			SPAN("X-Request-Id")))
-			return r->cgi.fields[i].value;
+			return r->head.cgi.fields[i].value;
 	return SPAN_NONE;
 }
 
@@ -437,11 +395,11 @@ reply_json(const struct reply *r, struct span log)
 	json_t *object = json_object(), *head = json_array();
 
 	json_object_set_new(object, "status",
-	    json_integer((json_int_t)r->cgi.status));
-	for (size_t i = 0; i < r->cgi.field_count; i++)
+	    json_integer((json_int_t)r->head.cgi.status));
+	for (size_t i = 0; i < r->head.cgi.field_count; i++)
 		json_array_append_new(head,
-		    json_pack("[o, o]", json_text(r->cgi.fields[i].name),
-			json_text(r->cgi.fields[i].value)));
+		    json_pack("[o, o]", json_text(r->head.cgi.fields[i].name),
+			json_text(r->head.cgi.fields[i].value)));
 	json_object_set_new(object, "head", head);
 	json_put_log(object, log);
 	json_put_body(object, buf_span(&r->body));

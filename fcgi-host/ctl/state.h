@@ -3,8 +3,6 @@
 #ifndef CTL_STATE_H
 #define CTL_STATE_H
 
-#include "wire/cgi_head.h"
-
 #include "ctl/ctl.h"
 
 enum { STATE_BODY_MOST = 64 * 1024 * 1024 }; /* of a reply we keep */
@@ -21,10 +19,7 @@ struct state_ask {
 	const char *(*sink)(void *arg, struct span);
 	void *arg;
 
-	struct buf head;
-	size_t scanned;
-	bool parsed;
-	struct cgi_head cgi; /* points into head */
+	struct reply_head head;
 	struct buf body;
 	struct buf problem;
 };

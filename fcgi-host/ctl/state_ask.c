@@ -3,7 +3,6 @@
  * a connection that the host made for us because of who we are. */
 
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include <jansson.h>
 
@@ -20,7 +19,6 @@ enum {
 };
 
 static int params_write(struct buf *, const struct state_ask *);
-static int converse(const struct ctl *, struct state_ask *, struct exchange *);
 static const char *reply_take(void *arg, struct span);
 static const char *reply_body(struct state_ask *, struct span);
 static void reply_stderr(void *arg, struct span);
@@ -32,7 +30,7 @@ state_ask_init(struct state_ask *a, const char *tenant, const char *method,
 {
 	*a = (struct state_ask){ .tenant = tenant, .method = method };
 	buf_init(&a->uri, URI_MOST);
-	buf_init(&a->head, CGI_HEAD_MOST + 65536);
+	reply_head_init(&a->head);
 	buf_init(&a->body, STATE_BODY_MOST);
 	buf_init(&a->problem, PROBLEM_MOST);
 	buf_put_string(&a->uri, "/state/v1");
@@ -43,7 +41,7 @@ void
 state_ask_free(struct state_ask *a)
 {
 	buf_free(&a->uri);
-	buf_free(&a->head);
+	reply_head_free(&a->head);
 	buf_free(&a->body);
 	buf_free(&a->problem);
 }
@@ -86,17 +84,19 @@ state_ask_run(const struct ctl *ctl, struct state_ask *a)
 		.body = a->send,
 		.on_stdout = reply_take,
 		.on_stderr = reply_stderr };
+	struct question question = question_of(VERB_STATE);
 	struct buf params;
 	int result;
 
+	question.control.tenant = span_of(a->tenant);
 	buf_init(&params, PARAMS_STREAM_MOST);
 	result = params_write(&params, a);
 	exchange.params = buf_span(&params);
 	if (result == 0)
-		result = converse(ctl, a, &exchange);
+		result = exchange_ask(ctl, &question, &exchange);
 	fd_close(&exchange.fd);
 	buf_free(&params);
-	if (result == 0 && a->cgi.status >= 400) {
+	if (result == 0 && a->head.cgi.status >= 400) {
 		problem_say(a);
 		result = CTL_FAILED;
 	}
@@ -146,55 +146,14 @@ params_write(struct buf *out, const struct state_ask *a)
 	return bad == 0 ? 0 : usage("state", "the request is too long");
 }
 
-static int
-converse(const struct ctl *ctl, struct state_ask *a, struct exchange *x)
-{
-	struct question q = question_of(VERB_STATE);
-	const char *reason;
-	int pair[2], result;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-		diag_error("cannot make a socket: %s", diag_errno());
-		return CTL_FAILED;
-	}
-	q.control.tenant = span_of(a->tenant);
-	q.fd = pair[1];
-	result = host_ask_loudly(ctl, &q);
-	fd_close(&pair[1]); /* only the host has it: its end is an end */
-	x->fd = pair[0];
-	if (result != 0)
-		return result;
-	if (exchange_run(x, &reason) != 0) {
-		diag_error("%s", reason);
-		return CTL_FAILED;
-	}
-	return 0;
-}
-
 static const char *
 reply_take(void *arg, struct span bytes)
 {
 	struct state_ask *a = arg;
-	size_t head_bytes;
+	struct span body;
+	const char *wrong = reply_head_take(&a->head, bytes, &body);
 
-	if (a->parsed)
-		return reply_body(a, bytes);
-	if (buf_put(&a->head, bytes) != 0)
-		return "the reply's header is too long";
-	switch (cgi_head_find(buf_span(&a->head), false, &a->scanned,
-	    &head_bytes)) {
-	case CGI_HEAD_NEED_MORE:
-		return NULL;
-	case CGI_HEAD_BAD:
-		return "the reply's header is too long";
-	case CGI_HEAD_COMPLETE:
-		break;
-	}
-	if (cgi_head_parse(span_take(buf_span(&a->head), head_bytes),
-		&a->cgi) != 0)
-		return cgi_head_error_words(a->cgi.error);
-	a->parsed = true;
-	return reply_body(a, span_skip(buf_span(&a->head), head_bytes));
+	return wrong ? wrong : reply_body(a, body);
 }
 
 static const char *
@@ -202,7 +161,7 @@ reply_body(struct state_ask *a, struct span bytes)
 {
 	if (bytes.bytes == 0)
 		return NULL;
-	if (a->cgi.status >= 400)
+	if (a->head.cgi.status >= 400)
 		return buf_put(&a->problem, bytes) == 0 ?
 		    NULL :
 		    "the host's refusal is too long";
@@ -230,6 +189,6 @@ problem_say(const struct state_ask *a)
 		diag_error("%s: %s", title, detail);
 	else
 		diag_error("%s (status %u)",
-		    title ? title : "the host refused it", a->cgi.status);
+		    title ? title : "the host refused it", a->head.cgi.status);
 	json_decref(root);
 }

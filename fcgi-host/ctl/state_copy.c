@@ -100,8 +100,8 @@ copy_take(void *arg, struct span bytes)
 static int
 copy_finish(struct copy *c, const struct state_ask *ask)
 {
-	if (ask->cgi.content_length < 0 ||
-	    (uint64_t)ask->cgi.content_length != c->bytes ||
+	if (ask->head.cgi.content_length < 0 ||
+	    (uint64_t)ask->head.cgi.content_length != c->bytes ||
 	    c->bytes < sizeof(c->first) ||
 	    memcmp(c->first, "SQLite format 3", sizeof(c->first)) != 0) {
 		diag_error("the copy did not come whole; nothing was changed");

@@ -270,6 +270,21 @@ def test_while_state_restarts(ctl, host):
                                 check=False).stdout == b"x", "the value")
 
 
+def test_while_state_is_stopped(ctl, host):
+    """Somebody attached a debugger: said, not waited for."""
+    ctl("put", "a", "--data", "x")
+    pids = host.named("fcgi-host-state")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert "does not" in ctl("usage", fails=True)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    eventually(lambda: host.ctl("state", "acme", "get", "a",
+                                check=False).stdout == b"x", "the value")
+
+
 @pytest.mark.parametrize("args", [
     [], ["acme"], ["acme", "burn"], ["acme", "get"], ["acme", "put", "a"],
     ["acme", "put", "--data", "x"], ["acme", "rm"],
