@@ -48,6 +48,7 @@ static enum cgi_head_error parse_first(struct parse *, struct span line,
     bool *taken);
 static enum cgi_head_error parse_line(struct parse *, struct span line);
 static enum cgi_head_error decide(struct parse *);
+static bool is_in_extra(struct span name, struct span extra);
 static bool passes(const struct cgi_field *, const struct cgi_head_policy *);
 static size_t decimal(uint64_t, char digits[20]);
 static char *put(char *at, struct span);
@@ -515,12 +516,27 @@ decide(struct parse *p)
 	return CGI_HEAD_OK;
 }
 
+/* Two of a name, and each reader would choose its own: ours is the one. */
+static bool
+is_in_extra(struct span name, struct span extra)
+{
+	struct span line, own;
+
+	while (extra.bytes > 0) {
+		line = span_cut(&extra, '\n');
+		own = span_cut(&line, ':');
+		if (own.bytes == name.bytes && span_equal_nocase(own, name))
+			return true;
+	}
+	return false;
+}
+
 static bool
 passes(const struct cgi_field *f, const struct cgi_head_policy *policy)
 {
 	switch (f->kind) {
 	case CGI_FIELD_PLAIN:
-		return true;
+		return !is_in_extra(f->name, policy->extra);
 	case CGI_FIELD_ACCEL:
 		return policy->allow_accel;
 	case CGI_FIELD_LENGTH:

@@ -88,7 +88,8 @@ int cgi_head_parse(struct span bytes, struct cgi_head *);
 /* Writes it anew for the web server: "Status: NNN Reason" first, always with a
  * reason; fields in order with hop-by-hop ones and what is not allowed left
  * out; CRLF; the blank line. Content-Length comes last, when it is known and
- * there may be a body. extra is further complete lines with CRLF, or SPAN_NONE.
+ * there may be a body. extra is further complete lines with CRLF, or SPAN_NONE; a
+ * plain field of a name that is in it is left out, so that ours is the only one.
  * A local redirect is written as the 302 it is for who does not follow it.
  * 0, or -1 at the ceiling with nothing written. */
 struct cgi_head_policy {

@@ -627,6 +627,12 @@ def test_every_request_has_an_id(host):
     assert host.access(got.request_id)["client_request"] == "abc-123"
 
 
+def test_the_id_of_a_reply_is_the_hosts_alone(host, reply):
+    got = reply("Content-Type: text/plain", "X-Request-Id: mine")
+    assert got.status == 200
+    assert host.access(got.request_id)["status"] == 200
+
+
 def test_trace_context_is_continued_or_started(host):
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     found = host.environment(headers={"Traceparent": parent})["TRACEPARENT"]

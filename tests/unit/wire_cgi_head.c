@@ -547,6 +547,34 @@ test_policy(void **state)
 }
 
 static void
+test_extra_wins(void **state)
+{
+	const struct cgi_head_policy ours = {
+		.extra = SPAN("X-Request-Id: 7\r\nX-Other: o\r\n"),
+	};
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(
+	    cgi_head_parse(SPAN("X-Request-Id: theirs\nContent-Type: a/b\n"
+				"x-request-ID:\nX-Request: 1\nx-other: 2\n"
+				"X-Request-Id-2: 3\n\n"),
+		&head),
+	    0);
+	buf_init(&b, 4096);
+	assert_int_equal(cgi_head_write(&b, &head, &ours), 0);
+	assert_span(buf_span(&b),
+	    SPAN("Status: 200 OK\r\nContent-Type: a/b\r\nX-Request: 1\r\n"
+		 "X-Request-Id-2: 3\r\nX-Request-Id: 7\r\nX-Other: o\r\n"
+		 "\r\n"));
+	buf_free(&b);
+	buf_init(&b, 4096);
+	assert_int_equal(cgi_head_write(&b, &head, &strict), 0);
+	assert_non_null(strstr(buf_string(&b), "\r\nX-Request-Id: theirs\r\n"));
+	buf_free(&b);
+}
+
+static void
 test_ceiling(void **state)
 {
 	static const char written[] = "Status: 200 OK\r\nContent-Type: a/b\r\n"
@@ -595,6 +623,8 @@ static const struct CMUnitTest others[] = {
 	    NULL, NULL },
 	{ "X-Accel-* passes when allowed, and what the host adds comes last",
 	    test_policy, NULL, NULL, NULL },
+	{ "what the host adds a program does not say beside it",
+	    test_extra_wins, NULL, NULL, NULL },
 	{ "at the ceiling nothing is written", test_ceiling, NULL, NULL, NULL },
 	{ "every error has its words", test_words, NULL, NULL, NULL },
 };
