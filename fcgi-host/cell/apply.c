@@ -92,6 +92,30 @@ apply_ids(struct apply *a, struct plan_step *s)
 	return -1;
 }
 
+/* By descriptors, so that it is what was looked at. Who cannot be given it, as
+ * on a file system that is read-only, may still read it. */
+static int
+apply_give(struct apply *a, struct plan_step *s)
+{
+	int fd = openat(*a->directory_fd, PLAN_DATA_NAME,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		snprintf(s->note, sizeof(s->note), "no such directory");
+	else if (fstat(fd, &st) != 0)
+		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
+	else if (st.st_uid == s->first)
+		; /* by an earlier cell */
+	else if (st.st_uid != 0)
+		snprintf(s->note, sizeof(s->note), "belongs to user id %u",
+		    (unsigned)st.st_uid);
+	else if (fchown(fd, (uid_t)s->first, (gid_t)s->second) != 0)
+		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
+	fd_close(&fd);
+	return 0;
+}
+
 /* Walked by mistake in the host's own namespaces, the plan would take the root
  * away from every process of the machine. */
 static int

@@ -20,6 +20,10 @@
  * up. */
 enum { FILES_LEAST = 128 };
 
+/* An empty file costs no block, but about a kilobyte of kernel memory: one for
+ * each block that /tmp has room for, and for the smallest /tmp enough to work. */
+enum { TMP_BYTES_A_FILE = 4096, TMP_FILES_LEAST = 256 };
+
 /* What programs of a Debian system need of it. Private files below /etc are
  * protected by their modes, as from any user. */
 static const char *const system_paths[] = {
@@ -59,6 +63,7 @@ static const struct {
 	{ "/var/tmp", "/tmp" },
 };
 
+static void plan_give(struct plan *, const struct plan_facts *);
 static void plan_mounts(struct plan *, const struct plan_facts *,
     const struct config *);
 static void plan_paths(struct plan *, enum plan_op, const struct strings *,
@@ -82,6 +87,8 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 
 	if (user_namespace)
 		plan_numbers(p, PLAN_IDS, facts->uid, facts->gid);
+	if (facts->root && facts->of_root && facts->uid != 0)
+		plan_give(p, facts);
 	if (facts->namespaces & CLONE_NEWNS)
 		plan_mounts(p, facts, config);
 	if (facts->namespaces & CLONE_NEWUTS)
@@ -171,6 +178,20 @@ plan_print(const struct plan *p, struct buf *out)
 	}
 }
 
+/* Root alone can change the directory, so nobody else has chosen what has the
+ * name data in it. In a directory of another user that user gives. */
+static void
+plan_give(struct plan *p, const struct plan_facts *facts)
+{
+	char data[4096];
+	struct plan_step *s;
+
+	snprintf(data, sizeof(data), "%s/" PLAN_DATA_NAME, facts->directory);
+	s = plan_add(p, PLAN_GIVE, data, NULL);
+	s->first = facts->uid;
+	s->second = facts->gid;
+}
+
 /* A path below another one comes behind it, or it would be covered. */
 static void
 plan_mounts(struct plan *p, const struct plan_facts *facts,
@@ -178,16 +199,18 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 {
 	const struct grant *grant =
 	    config_grant(config, span_of(facts->tenant));
-	char tmp_options[64], data[4096], fn[4096];
+	char tmp_options[96], data[4096], fn[4096];
+	uint64_t inodes = config->tmp_size / TMP_BYTES_A_FILE;
 
-	snprintf(tmp_options, sizeof(tmp_options), "size=%ju,mode=1777",
-	    (uintmax_t)config->tmp_size);
+	snprintf(tmp_options, sizeof(tmp_options),
+	    "size=%ju,nr_inodes=%ju,mode=1777", (uintmax_t)config->tmp_size,
+	    (uintmax_t)(inodes < TMP_FILES_LEAST ? TMP_FILES_LEAST : inodes));
 	plan_add(p, PLAN_PRIVATE, "/", NULL);
-	plan_add(p, PLAN_ROOT, "/", "size=1m,mode=755");
+	plan_add(p, PLAN_ROOT, "/", "size=1m,nr_inodes=16k,mode=755");
 	for (size_t i = 0; i < sizeof(system_paths) / sizeof(char *); i++)
 		plan_add(p, PLAN_SYSTEM, system_paths[i], NULL);
 	plan_add(p, PLAN_TMPFS, "/tmp", tmp_options)->setting = "cell.tmp";
-	plan_add(p, PLAN_TMPFS, "/dev", "size=64k,mode=755");
+	plan_add(p, PLAN_TMPFS, "/dev", "size=64k,nr_inodes=1k,mode=755");
 	for (size_t i = 0; i < sizeof(devices) / sizeof(char *); i++)
 		plan_add(p, PLAN_DEVICE, devices[i], NULL);
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
@@ -206,7 +229,8 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 	snprintf(fn, sizeof(fn), "%s/fn", config->run);
 	plan_add(p, PLAN_MAYBE, fn, NULL);
 	if (facts->directory) {
-		snprintf(data, sizeof(data), "%s/data", facts->directory);
+		snprintf(data, sizeof(data), "%s/" PLAN_DATA_NAME,
+		    facts->directory);
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);
 		plan_add(p, PLAN_DATA, data, NULL);
 	}

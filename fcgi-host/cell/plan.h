@@ -9,6 +9,9 @@
 
 #include "config/config.h"
 
+/* The one directory of a tenant that its functions may write. */
+#define PLAN_DATA_NAME "data"
+
 enum plan_op {
 #define STEP(NAME, name, first, second, sentence) PLAN_##NAME,
 #include "cell/steps.def"
@@ -23,6 +26,7 @@ struct plan_facts {
 	gid_t gid;
 	uint64_t namespaces; /* CLONE_NEW... the cell is in */
 	bool root;	     /* it is root still */
+	bool of_root; /* the directory belongs to root, uid is a given one */
 };
 
 struct plan_step {

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -20,6 +21,8 @@ enum {
 	CELL_NAMESPACES =
 	    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
 };
+
+static bool belongs_to_root(int directory_fd);
 
 bool
 start_receive(struct cell_start *start)
@@ -46,6 +49,7 @@ start_receive(struct cell_start *start)
 			.gid = m.gid,
 			.namespaces = m.namespaces,
 			.root = geteuid() == 0,
+			.of_root = belongs_to_root(fds[0]),
 		},
 		.config = config_decode(m.options),
 		.directory_fd = fds[0],
@@ -56,6 +60,15 @@ start_receive(struct cell_start *start)
 	if (fd_cloexec(PEER_FIRST_FD, true) != 0)
 		diag_fatal("descriptor %d: %s", PEER_FIRST_FD, diag_errno());
 	return true;
+}
+
+/* Such a tenant has no user who could make a place to write, or own one. */
+static bool
+belongs_to_root(int directory_fd)
+{
+	struct stat st;
+
+	return fstat(directory_fd, &st) == 0 && st.st_uid == 0;
 }
 
 void

@@ -444,6 +444,58 @@ def test_what_can_be_written(host):
         assert answer(path) not in ("ok", ""), path
 
 
+def tenant_with_data(host, name, uid=0):
+    """As mkdir(1) makes it, for this user; the function tries to write."""
+    path = host.functions / name
+    (path / "data").mkdir(parents=True, mode=0o755)
+    (path / "data" / "kept").touch()
+    host.function(name, "rogue")
+    os.chown(path, uid, uid)
+    return path / "data"
+
+
+def written(host, name):
+    return host.rogue("head&write=data/new", tenant=name).text.strip()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="gives a directory away")
+def test_data_that_root_made_is_given_to_the_tenant(new_host):
+    host = new_host()
+    data = tenant_with_data(host, "fresh")
+    assert written(host, "fresh") == "ok"
+    uid = data.stat().st_uid
+    assert uid >= 71000 and (data / "new").stat().st_uid == uid
+    assert (data / "kept").stat().st_uid == 0
+    step = f"give {data} user={uid} group={uid}\n"
+    assert step in host.ctl("plan", "fresh").stdout.decode()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="gives a directory away")
+def test_data_is_not_given_to_a_user_of_the_machine(new_host):
+    host = new_host()
+    data = tenant_with_data(host, "owned", 5005)
+    assert written(host, "owned") != "ok"
+    assert data.stat().st_uid == 0
+    assert "give " not in host.ctl("plan", "owned").stdout.decode()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="gives a directory away")
+def test_data_of_somebody_or_behind_a_link_is_not_given(new_host):
+    host = new_host()
+    data = tenant_with_data(host, "other")
+    os.chown(data, 5005, 5005)
+    target = host.base / "target"
+    target.mkdir()
+    host.function("link", "rogue", mode=0o755)
+    shutil.rmtree(host.functions / "link" / "data")
+    (host.functions / "link" / "data").symlink_to(target)
+    for name in ("other", "link"):
+        assert written(host, name) != "ok"
+    assert (data.stat().st_uid, target.stat().st_uid) == (5005, 0)
+    assert "(belongs to user id 5005)" in \
+        host.ctl("plan", "other").stdout.decode()
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="needs the mount namespace of root")
 def test_a_tree_below_a_closed_directory(new_host):
     with tempfile.TemporaryDirectory() as closed:      # mode 0700

@@ -252,3 +252,14 @@ def test_tmp_is_private_and_small(new_host):
     assert int(size) <= 1 << 20
     # the tree of this test is below /tmp itself
     assert set(names) - {host.base.name} == {"big"}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs the mount namespace of root")
+def test_tmp_has_a_number_of_files(new_host):
+    host = new_host('cell = { tmp = "2MiB"; };')
+    host.function("rogue", "many", "#!/usr/bin/perl\n"
+                  "print qq(Content-Type: a/b\\n\\n);\n"
+                  "for (1..5000) { open F, '>', qq(/tmp/$_) or "
+                  "die print(qq($_ $!\\n)); }\nprint qq(all\\n);\n")
+    made, _, why = host.get("/fn/rogue/many").text.strip().partition(" ")
+    assert 400 < int(made) <= 512 and why == "No space left on device"

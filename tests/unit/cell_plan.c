@@ -21,7 +21,7 @@ static const char limits[] = "limit core soft=0 hard=0\n"
 			     "limit nofile soft=256 hard=4096\n";
 
 static const char mounts[] = "private /\n"
-			     "root / size=1m,mode=755\n"
+			     "root / size=1m,nr_inodes=16k,mode=755\n"
 			     "system /usr\n"
 			     "system /bin\n"
 			     "system /sbin\n"
@@ -35,8 +35,9 @@ static const char mounts[] = "private /\n"
 			     "system /var/lib/ghostscript\n"
 			     "system /var/lib/aspell\n"
 			     "system /var/lib/texmf\n"
-			     "tmpfs /tmp size=67108864,mode=1777\n"
-			     "tmpfs /dev size=64k,mode=755\n"
+			     "tmpfs /tmp size=67108864,nr_inodes=16384,"
+			     "mode=1777\n"
+			     "tmpfs /dev size=64k,nr_inodes=1k,mode=755\n"
 			     "device /dev/null\n"
 			     "device /dev/zero\n"
 			     "device /dev/full\n"
@@ -60,10 +61,11 @@ static const struct whole {
 	const char *sentence;
 	uint64_t namespaces;
 	bool root;
+	bool of_root;
 	const char *directory;
 	const char *parts[8];
 } wholes[] = {
-	{ "root makes a cell for a tenant's user", NAMESPACES, true,
+	{ "root makes a cell for a tenant's user", NAMESPACES, true, false,
 	    "/srv/functions/acme",
 	    { mounts,
 		"tenant /srv/functions/acme\n"
@@ -77,8 +79,20 @@ static const struct whole {
 		"hidden\n"
 		"death signal=9\n"
 		"umask mask=027\n" } },
+	{ "of a directory that is root's, data/ is given away, without "
+	  "namespaces too",
+	    0, true, true, "/srv/functions/acme",
+	    { "give /srv/functions/acme/data user=1001 group=1002\n", limits,
+		"bounding\n"
+		"user user=1001 group=1002\n"
+		"capabilities\n"
+		"no_new_privs\n"
+		"hidden\n"
+		"death signal=0\n"
+		"subreaper\n"
+		"umask mask=027\n" } },
 	{ "an ordinary user's cell has a user namespace, and no change of user",
-	    NAMESPACES | CLONE_NEWUSER, false, "/home/a/functions/acme",
+	    NAMESPACES | CLONE_NEWUSER, false, true, "/home/a/functions/acme",
 	    { "ids user=1001 group=1002\n", mounts,
 		"tenant /home/a/functions/acme\n"
 		"data /home/a/functions/acme/data\n",
@@ -92,14 +106,15 @@ static const struct whole {
 		"umask mask=027\n" } },
 	{ "without namespaces there is what is left, and it outlives master "
 	  "for as long as it takes to end its processes",
-	    0, false, "/home/a/functions/acme",
+	    0, false, true, "/home/a/functions/acme",
 	    { limits,
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=0\n"
 		"subreaper\n"
 		"umask mask=027\n" } },
-	{ "a probe has no tenant", NAMESPACES | CLONE_NEWUSER, false, NULL,
+	{ "a probe has no tenant", NAMESPACES | CLONE_NEWUSER, false, false,
+	    NULL,
 	    { "ids user=1001 group=1002\n", mounts, pivot, limits,
 		"bounding\n"
 		"capabilities\n"
@@ -134,6 +149,7 @@ plan_is(void **state)
 		.gid = 1002,
 		.namespaces = w->namespaces,
 		.root = w->root,
+		.of_root = w->of_root,
 	};
 	struct config *config = config_new();
 	char expected[8192] = "";
@@ -245,6 +261,31 @@ a_cell_can_open_its_own_files(void **state)
 }
 
 static void
+tmp_has_files_for_its_size(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *step;
+	} rows[] = {
+		{ 65536, "tmpfs /tmp size=65536,nr_inodes=256,mode" },
+		{ 1048576, "tmpfs /tmp size=1048576,nr_inodes=256,mode" },
+		{ 1052672, "tmpfs /tmp size=1052672,nr_inodes=257,mode" },
+	};
+	const struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.root = true };
+	struct config *config = config_new();
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		config->tmp_size = rows[i].bytes;
+		assert_has(printed(&facts, config), rows[i].step);
+	}
+	config_release(&config);
+}
+
+static void
 notes_are_printed(void **state)
 {
 	struct plan_step step = { .op = PLAN_LIMIT,
@@ -270,6 +311,7 @@ main(void)
 		cmocka_unit_test(grants_are_the_tenants_own),
 		cmocka_unit_test(link_targets_are_shown_unless_they_are),
 		cmocka_unit_test(a_cell_can_open_its_own_files),
+		cmocka_unit_test(tmp_has_files_for_its_size),
 		cmocka_unit_test(notes_are_printed),
 	};
 	int failed = RUN_ROWS(wholes, plan_is);
