@@ -199,6 +199,18 @@ files_age(const struct files *fs, struct span name, int fd)
 	return -1;
 }
 
+bool
+files_grows(const struct files *fs, struct span name, int fd)
+{
+	const struct map_node *node = map_find(&fs->map,
+	    span_make(name.bytes ? name.data : "", name.bytes));
+	struct stat ours, there;
+
+	return node && fstat(fd, &ours) == 0 &&
+	    fstat(MAP_OWNER(node, struct file, node)->fd, &there) == 0 &&
+	    there.st_ino == ours.st_ino && there.st_dev == ours.st_dev;
+}
+
 int
 files_after(const struct files *fs, struct span name, int fd, bool *lost)
 {

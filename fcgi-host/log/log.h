@@ -125,6 +125,8 @@ bool files_name_good(struct span name);
 int files_open(const struct files *, struct span name, unsigned age);
 /* The age of an open file by its identity, or -1 when it is none of them. */
 int files_age(const struct files *, struct span name, int fd);
+/* Is it the one our lines of that name go to, whatever its name is by now? */
+bool files_grows(const struct files *, struct span name, int fd);
 /* Where one goes on who has read to the end of a file that is none of them any
  * more: the age of the oldest that is newer, or -1 when there is none yet.
  * *lost: rotation went over it, so there may have been others in between. */

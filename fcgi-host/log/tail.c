@@ -348,6 +348,7 @@ tail_go_on(struct tail *t)
 {
 	struct span name = tail_name(t);
 	int fd = t->start.fd, age = files_age(t->all->files, name, fd);
+	int next;
 	bool lost = false;
 	struct stat st;
 
@@ -356,15 +357,24 @@ tail_go_on(struct tail *t)
 		tail_soon(t);
 		return true;
 	}
-	if (age == 0)
+	/* whatever its name is by now, what comes is written to it still */
+	if (age == 0 || files_grows(t->all->files, name, fd))
 		return false;
-	age = age > 0 ? age - 1 : files_after(t->all->files, name, fd, &lost);
-	if (age < 0) /* what comes is written to it still */
+	if (age < 0)
+		age = files_after(t->all->files, name, fd, &lost);
+	else
+		age--;
+	if (age < 0)
 		return false;
-	t->start.fd =
-	    lost ? -1 : files_open(t->all->files, name, (unsigned)age);
-	t->start.offset = 0;
+	/* somebody may have taken some, and the newest comes with a line */
+	next = -1;
+	while (!lost && next < 0 && age >= 0)
+		next = files_open(t->all->files, name, (unsigned)age--);
+	if (next < 0 && !lost)
+		return false;
 	fd_close(&fd);
+	t->start.fd = next;
+	t->start.offset = 0;
 	if (t->start.fd < 0)
 		tail_end(t,
 		    "the log was rotated faster than it was "

@@ -364,6 +364,54 @@ following_goes_on_when_somebody_renames_the_file(void **state)
 	close(fd);
 }
 
+/* Between the renaming and USR1 the host writes on, to what is NAME.log.1. */
+static void
+following_goes_on_while_the_old_file_is_written(bool made_anew)
+{
+	char from[128], to[128], older[128];
+	int fd;
+
+	path_of(from, "acme.log");
+	path_of(to, "acme.log.1");
+	path_of(older, "acme.log.2");
+	put("acme", "zero\n");
+	assert_int_equal(rename(from, to), 0);
+	files_reopen(files);
+	put("acme", "one\n");
+	fd = listener("acme", "", 1, true);
+	until_text(fd, "one\n");
+	assert_int_equal(rename(to, older), 0);
+	assert_int_equal(rename(from, to), 0);
+	if (made_anew)
+		assert_int_equal(close(open(from, O_CREAT | O_WRONLY, 0640)),
+		    0);
+	put("acme", "two\n");
+	until_text(fd, "one\ntwo\n");
+	put("acme", "three\n");
+	until_text(fd, "one\ntwo\nthree\n");
+	files_reopen(files);
+	for (unsigned i = 0; i < 5; i++)
+		loop_once(loop, 0);
+	put("acme", "four\n");
+	until_text(fd, "one\ntwo\nthree\nfour\n");
+	assert_false(ended);
+	close(fd);
+}
+
+static void
+following_goes_on_when_somebody_rotates(void **state)
+{
+	(void)state;
+	following_goes_on_while_the_old_file_is_written(false);
+}
+
+static void
+following_goes_on_when_somebody_rotates_and_creates(void **state)
+{
+	(void)state;
+	following_goes_on_while_the_old_file_is_written(true);
+}
+
 static void
 following_goes_on_when_somebody_removes_the_file(void **state)
 {
@@ -633,6 +681,8 @@ main(void)
 		WITH_TAILS(following_goes_on_over_a_rotation),
 		WITH_TAILS(who_is_overtaken_by_rotation_is_told),
 		WITH_TAILS(following_goes_on_when_somebody_renames_the_file),
+		WITH_TAILS(following_goes_on_when_somebody_rotates),
+		WITH_TAILS(following_goes_on_when_somebody_rotates_and_creates),
 		WITH_TAILS(following_goes_on_when_somebody_removes_the_file),
 		WITH_TAILS(
 		    following_begins_anew_when_somebody_empties_the_file),
