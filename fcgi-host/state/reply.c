@@ -201,8 +201,15 @@ reply_failed(struct call *c, const struct store_result *result)
 		reply_problem_with(c, PROBLEM_VERSION_COMPACTED, span_of(more),
 		    "%s", "");
 		return;
+	case STORE_NO_SPACE: /* who only reads cannot make room */
+		if (route_row(c->target.route)->scope != SCOPE_READ)
+			reply_problem(c, PROBLEM_QUOTA_EXCEEDED,
+			    "the disk is full: %s", detail);
+		else
+			reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
+			    outcome, "the disk is full: %s", detail);
+		return;
 	case STORE_QUOTA:
-	case STORE_NO_SPACE:
 		reply_problem(c, PROBLEM_QUOTA_EXCEEDED, "%s", detail);
 		return;
 	case STORE_TOO_LARGE:
