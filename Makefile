@@ -20,6 +20,9 @@ RUN ?=
 CONF ?=
 # Where `make install` puts it; DESTDIR comes before all of them.
 PREFIX ?= /usr/local
+# Where the host looks for its configuration is the same for all of them; who may
+# not write there says another.
+SYSCONFDIR ?= /etc
 # Seconds for each fuzzer of `make fuzz`; further arguments for pytest.
 SECONDS_EACH ?= 30
 ARGS ?=
@@ -267,6 +270,7 @@ check: all	## include directions, one-door rules, symbols
 # ---- the rest ---------------------------------------------------------------
 
 root = $(DESTDIR)$(PREFIX)
+configuration = $(DESTDIR)$(SYSCONFDIR)/fcgi-host/fcgi-host.conf
 install: all	## install below DESTDIR/PREFIX
 	install -d $(root)/sbin $(root)/bin $(root)/libexec/fcgi-host \
 	    $(root)/share/fcgi-host/nginx $(root)/share/fcgi-host/conf
@@ -281,7 +285,11 @@ install: all	## install below DESTDIR/PREFIX
 	    fcgi-host/sdk/libfn.pc.in >$(root)/lib/pkgconfig/libfn.pc
 	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \
 	    $(root)/share/fcgi-host/nginx
-	install -m 644 $(wildcard conf/*.conf) $(root)/share/fcgi-host/conf
+	install -m 644 $(filter-out conf/tmpfiles.conf,$(wildcard conf/*.conf)) \
+	    $(root)/share/fcgi-host/conf
+	install -D -m 644 conf/tmpfiles.conf $(root)/lib/tmpfiles.d/fcgi-host.conf
+	[ -e $(configuration) ] || \
+	    install -D -m 644 conf/fcgi-host.conf $(configuration)
 	install -D -m 644 -t $(root)/lib/systemd/system $(wildcard conf/*.service)
 	for page in $(wildcard fcgi-host/man/*.[1-8]); do \
 		install -D -m 644 -t $(root)/share/man/man$${page##*.} $$page; \
