@@ -67,6 +67,9 @@ static const struct promise promises[] = {
 	    "tenant as a whole: memory and processor time are limited per "
 	    "process, not together" },
 	{ 0, false, false, NULL,
+	    "memory that is no process's own: limits.memory does not count "
+	    "shared memory (MAP_SHARED, System V) and files in /tmp" },
+	{ 0, false, false, NULL,
 	    "system calls: functions may use all that their user may" },
 };
 /* clang-format on */

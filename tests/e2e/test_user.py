@@ -83,6 +83,7 @@ def test_what_is_not_enforced_is_said(host):
     assert status
     words = host.ctl("status").stdout.decode()
     assert "enforced" in words or "not" in words
+    assert "limits.memory does not count shared memory" in words
 
 
 def test_control(host):
