@@ -7,10 +7,12 @@
  * where SQLite advises against WITHOUT ROWID; chg and idem have small rows. */
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "state/schema.h"
 
 static int number(sqlite3 *, const char *sql, int64_t *);
+static int same_rows(sqlite3_stmt *, sqlite3_stmt *);
 
 static const char *const steps[SCHEMA_NEWEST] = {
 	/* 0 to 1 */
@@ -119,4 +121,51 @@ number(sqlite3 *db, const char *sql, int64_t *value)
 	/* the code of a failed step is that of the connection either way */
 	sqlite3_finalize(statement);
 	return result;
+}
+
+int
+schema_exact(sqlite3 *db)
+{
+	static const char query[] =
+	    "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema"
+	    " ORDER BY type, name";
+	sqlite3_stmt *theirs = NULL, *ours = NULL;
+	sqlite3 *model = NULL;
+	int64_t have, encoding = 0;
+	int exact = 0, code;
+
+	if (number(db, "PRAGMA user_version", &have) < 0 || have < 1 ||
+	    have > SCHEMA_NEWEST ||
+	    number(db, "SELECT encoding = 'UTF-8' FROM pragma_encoding",
+		&encoding) < 0 ||
+	    !encoding)
+		return 0;
+	if (sqlite3_open(":memory:", &model) == SQLITE_OK &&
+	    schema_open_at(model, 0, (int)have, &code) == SCHEMA_GOOD &&
+	    sqlite3_prepare_v2(db, query, -1, &theirs, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(model, query, -1, &ours, NULL) == SQLITE_OK)
+		exact = same_rows(theirs, ours);
+	sqlite3_finalize(theirs);
+	sqlite3_finalize(ours);
+	sqlite3_close(model);
+	return exact;
+}
+
+static int
+same_rows(sqlite3_stmt *a, sqlite3_stmt *b)
+{
+	int code;
+
+	while ((code = sqlite3_step(a)) == sqlite3_step(b)) {
+		if (code != SQLITE_ROW)
+			return code == SQLITE_DONE;
+		for (int i = 0; i < 4; i++) {
+			const char *x = (const char *)sqlite3_column_text(a, i);
+			const char *y = (const char *)sqlite3_column_text(b, i);
+
+			if (!x || !y || strcmp(x, y) != 0)
+				return 0;
+		}
+	}
+	return 0;
 }

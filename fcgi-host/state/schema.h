@@ -23,6 +23,9 @@ enum schema_result {
 /* Makes the tables in an empty file, with `version` as the one it begins at,
  * or brings an older file to SCHEMA_NEWEST, in one transaction. */
 enum schema_result schema_open(struct sqlite3 *, uint64_t version, int *code);
+/* Whether the file has the tables and indexes of its schema version and nothing
+ * else: no views, triggers or expressions of a stranger's. Runs nothing of it. */
+int schema_exact(struct sqlite3 *);
 /* The same up to an older version: for tests of the steps. */
 enum schema_result schema_open_at(struct sqlite3 *, uint64_t version,
     int newest, int *code);

@@ -37,6 +37,8 @@ enum {
  * beside the file. So whatever happens to the file, a later one begins above
  * every version that was ever told. */
 #define VERSION_LEAP (UINT64_C(1) << 20)
+#define VERSION_MOST (UINT64_C(1) << 52)
+#define FLOOR_BAD UINT64_MAX /* what is noted is no number */
 
 /* Each is prepared when a file first needs it and kept while it is open. */
 #define STATEMENT_EACH(ROW)                                                    \
@@ -173,6 +175,7 @@ struct file {
 	uint64_t version;
 	uint64_t oldest;
 	uint64_t floor;	    /* versions up to it may be given out */
+	bool expected;	    /* its note says that there is a file */
 	uint64_t quota_own; /* as kept; 0: as configured */
 	uint64_t quota_bytes;
 	int durability_own; /* as kept: 1 + what was set, 0: as configured */
@@ -266,8 +269,12 @@ void file_forget(struct file *);
 void file_bad(struct file *, const char *why);
 void file_good(struct file *);		/* takes it out of quarantine */
 int file_make_directory(struct file *); /* that it lies in: 0 or -1 */
-int file_floor_read(struct file *);	/* into floor; 0 or -1 */
-int file_floor_write(struct file *, uint64_t floor);
+/* Into floor and expected; 0, or -1 with errno, EBADMSG when it is damaged. */
+int file_floor_read(struct file *);
+/* The same for who begins anew anyway: a damaged one is replaced by one that is
+ * above every version there can have been. */
+int file_floor_force(struct file *);
+int file_floor_write(struct file *, uint64_t floor, bool expected);
 uint64_t file_now(struct file *);
 void file_used(struct file *);
 /* Room for one more handle: closes the one used longest ago. */

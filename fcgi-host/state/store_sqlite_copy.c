@@ -248,7 +248,7 @@ copy_believe(struct job *job, int directory, const char *name, bool restoring)
 {
 	char path[2 * FILE_PATH_MOST], why[STORE_DETAIL_MOST];
 	enum store_status status = restoring ? STORE_UNSUPPORTED : STORE_FAILED;
-	int64_t application = 0, schema = 0, version = 0;
+	int64_t application = 0, schema = 0, version = 0, page = 0;
 	sqlite3 *db = NULL;
 	bool good = false;
 
@@ -268,11 +268,15 @@ copy_believe(struct job *job, int directory, const char *name, bool restoring)
 	else if (number_of(db, "PRAGMA user_version", &schema) < 0 ||
 	    schema > SCHEMA_NEWEST)
 		job_fail(job, status, "the copy is of a newer fcgi-host");
+	else if (!schema_exact(db) ||
+	    number_of(db, "PRAGMA page_size", &page) < 0 || page != PAGE_BYTES)
+		job_fail(job, status,
+		    "the copy has other tables than a tenant's file");
 	else if (file_look(db, true, why) != SQLITE_OK)
 		job_fail(job, status, "%s", why);
 	else if (number_of(db, "SELECT version FROM meta", &version) < 0 ||
-	    version < 0)
-		job_fail(job, status, "the copy has no version");
+	    version < 0 || (uint64_t)version > VERSION_MOST / 2)
+		job_fail(job, status, "the copy has no possible version");
 	else
 		good = true;
 	sqlite3_close(db);
@@ -282,21 +286,32 @@ copy_believe(struct job *job, int directory, const char *name, bool restoring)
 
 /* ---- restore --------------------------------------------------------------- */
 
-/* The copy's pages in a new file beside the tenant's, at a version above all. */
+/* What of a tenant is the administrator's, and not the copy's. */
+struct kept {
+	uint64_t quota;
+	int durability;
+	bool frozen;
+};
+
+/* The copy's pages in a new file beside the tenant's: a code, with what is to
+ * be told. Nothing of the copy is run or believed here. */
 static int
 restore_pages(struct store *s, struct job *job, const char *new,
-    uint64_t version)
+    enum store_status *status)
 {
-	char name[FILE_PATH_MOST], text[160];
+	char name[FILE_PATH_MOST];
 	sqlite3 *from = NULL, *to = NULL;
 	sqlite3_backup *backup;
 	int code;
 
+	*status = STORE_BAD_NAME;
 	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(job->name));
 	code = open_at(s, job->directory_fd, name, SQLITE_OPEN_READONLY, &from);
-	if (code == SQLITE_OK)
+	if (code == SQLITE_OK) {
+		*status = STORE_FAILED;
 		code = open_at(s, s->config.directory_fd, new,
 		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to);
+	}
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(to, "PRAGMA locking_mode = EXCLUSIVE", NULL,
 		    NULL, NULL);
@@ -307,16 +322,45 @@ restore_pages(struct store *s, struct job *job, const char *new,
 		sqlite3_backup_finish(backup);
 		code = code == SQLITE_DONE ? SQLITE_OK : code;
 	}
-	if (code == SQLITE_OK && schema_open(to, 0, &code) == SCHEMA_GOOD) {
-		/* nobody may follow changes from before into this */
-		snprintf(text, sizeof(text),
-		    "UPDATE meta SET version = %llu, oldest = %llu;"
-		    "DELETE FROM chg;",
-		    (unsigned long long)version, (unsigned long long)version);
-		code = sqlite3_exec(to, text, NULL, NULL, NULL);
-	}
+	if ((code & 0xff) == SQLITE_FULL)
+		*status = STORE_NO_SPACE;
+	else if ((code & 0xff) == SQLITE_CORRUPT ||
+	    (code & 0xff) == SQLITE_NOTADB)
+		*status = STORE_UNSUPPORTED;
 	sqlite3_close(from);
 	sqlite3_close(to);
+	return code;
+}
+
+/* Once it is known to be one of ours: at a version above all, with the settings
+ * that the tenant had. */
+static int
+restore_settle(struct store *s, const char *new, uint64_t version,
+    const struct kept *kept)
+{
+	char text[256];
+	sqlite3 *db = NULL;
+	int code;
+
+	code =
+	    open_at(s, s->config.directory_fd, new, SQLITE_OPEN_READWRITE, &db);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db,
+		    "PRAGMA locking_mode = EXCLUSIVE;"
+		    "PRAGMA trusted_schema = OFF;",
+		    NULL, NULL, NULL);
+	if (code == SQLITE_OK && schema_open(db, 0, &code) == SCHEMA_GOOD) {
+		/* nobody may follow changes from before into this */
+		snprintf(text, sizeof(text),
+		    "UPDATE meta SET version = %llu, oldest = %llu,"
+		    " quota = %llu, durability = %d, frozen = %d;"
+		    "DELETE FROM chg;",
+		    (unsigned long long)version, (unsigned long long)version,
+		    (unsigned long long)kept->quota, kept->durability,
+		    kept->frozen);
+		code = sqlite3_exec(db, text, NULL, NULL, NULL);
+	}
+	sqlite3_close(db);
 	return code;
 }
 
@@ -330,15 +374,44 @@ sync_file(int directory, const char *name)
 	return result;
 }
 
+/* What there is now: its settings, when it can be read. */
+static struct kept
+restore_keep(struct file *f)
+{
+	char why[STORE_DETAIL_MOST];
+
+	if (f->state == FILE_BAD ||
+	    file_open(f, FILE_EXISTING, why) != STORE_OK || !f->db)
+		return (struct kept){ 0 };
+	return (struct kept){ f->quota_own, f->durability_own, f->frozen };
+}
+
+/* The new file is good, settled and durable: it takes the place of the old. */
+static int
+restore_swap(struct file *f, const char *new, uint64_t version)
+{
+	int directory = f->thread->store->config.directory_fd;
+	char wal[FILE_PATH_MOST];
+
+	path_tenant(wal, f->node.key, ".db-wal");
+	file_close(f);
+	if ((unlinkat(directory, wal, 0) < 0 && errno != ENOENT) ||
+	    renameat(directory, new, directory, f->path) < 0 ||
+	    path_sync_parent(directory, f->path) < 0)
+		return -1;
+	return file_floor_write(f, version + VERSION_LEAP, true);
+}
+
 void
 copy_restore(struct file *f, struct job *job)
 {
 	struct store *s = f->thread->store;
 	int directory = s->config.directory_fd, code;
-	char new[FILE_PATH_MOST], wal[FILE_PATH_MOST], name[FILE_PATH_MOST];
-	char why[STORE_DETAIL_MOST];
+	char new[FILE_PATH_MOST], why[STORE_DETAIL_MOST];
 	enum store_status status;
-	uint64_t version;
+	struct kept kept;
+	uint64_t version, quota;
+	struct stat st;
 
 	if (!path_file_name_good(job->name)) {
 		job_fail(job, STORE_BAD_NAME, "no name of a backup");
@@ -348,33 +421,38 @@ copy_restore(struct file *f, struct job *job)
 		job_fail(job, STORE_BUSY, "a backup of it is under way");
 		return;
 	}
+	kept = restore_keep(f);
+	quota = kept.quota ? kept.quota : s->config.quota_bytes;
 	path_tenant(new, f->node.key, ".new");
-	path_tenant(wal, f->node.key, ".db-wal");
-	snprintf(name, sizeof(name), "%.*s", SPAN_ARGS(job->name));
-	if (!copy_believe(job, job->directory_fd, name, true))
-		return;
-	version = job->result.version;
-	if (file_floor_read(f) < 0)
-		goto failed;
-	version = version > f->floor ? version : f->floor;
-	if (file_make_directory(f) < 0 ||
-	    file_floor_write(f, version + VERSION_LEAP) < 0)
+	if (file_make_directory(f) < 0 || file_floor_force(f) < 0)
 		goto failed;
 	remove_all(directory, new);
-	if ((code = restore_pages(s, job, new, version)) != SQLITE_OK) {
-		remove_all(directory, new);
+	if ((code = restore_pages(s, job, new, &status)) != SQLITE_OK) {
+		job_fail(job, status, "cannot take the copy over: %s",
+		    sqlite3_errstr(code));
+		goto out;
+	}
+	/* ours now, so what is looked at is what will be used */
+	if (!copy_believe(job, directory, new, true))
+		goto out;
+	if (fstatat(directory, new, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		goto failed;
+	if ((uint64_t)st.st_size > quota + FREE_PAGES_MORE * PAGE_BYTES) {
+		job_fail(job, STORE_QUOTA, "the copy is above the quota");
+		goto out;
+	}
+	version = job->result.version;
+	version = version > f->floor ? version : f->floor;
+	if (file_floor_write(f, version + VERSION_LEAP, f->expected) < 0)
+		goto failed;
+	if ((code = restore_settle(s, new, version, &kept)) != SQLITE_OK) {
 		job_fail(job,
 		    (code & 0xff) == SQLITE_FULL ? STORE_NO_SPACE :
 						   STORE_FAILED,
 		    "cannot write the tenant's file: %s", sqlite3_errstr(code));
-		return;
+		goto out;
 	}
-	if (sync_file(directory, new) < 0)
-		goto failed;
-	file_close(f);
-	if ((unlinkat(directory, wal, 0) < 0 && errno != ENOENT) ||
-	    renameat(directory, new, directory, f->path) < 0 ||
-	    path_sync_parent(directory, f->path) < 0)
+	if (sync_file(directory, new) < 0 || restore_swap(f, new, version) < 0)
 		goto failed;
 	file_good(f);
 	f->suspect = false;
@@ -386,6 +464,7 @@ copy_restore(struct file *f, struct job *job)
 failed:
 	job_fail(job, errno == ENOSPC ? STORE_NO_SPACE : STORE_FAILED,
 	    "cannot put the tenant's file in place: %s", diag_errno());
+out:
 	remove_all(directory, new);
 }
 
@@ -415,7 +494,12 @@ copy_check(struct file *f, struct job *job)
 		return;
 	}
 	job->result.version = f->version;
-	code = file_look(f->db, job->deep || was_bad, why);
+	code = SQLITE_CORRUPT;
+	if (!schema_exact(f->db))
+		snprintf(why, sizeof(why),
+		    "the tenant's file has other tables than it should");
+	else
+		code = file_look(f->db, job->deep || was_bad, why);
 	if (code == SQLITE_CORRUPT) {
 		file_bad(f, why);
 		job_fail(job, STORE_QUARANTINED, "%s", why);

@@ -30,8 +30,8 @@ static const char *const sql[STATEMENTS] = {
 #undef STATEMENT_SQL
 };
 
-static enum store_status file_believe(struct file *, bool *there, bool *unclean,
-    char *why);
+static enum store_status file_believe(struct file *, bool *there, bool *empty,
+    bool *unclean, char *why);
 static enum store_status file_open_once(struct file *, enum file_use,
     char *why);
 static enum store_status file_connect(struct file *, enum file_use, char *why);
@@ -96,8 +96,9 @@ file_open(struct file *f, enum file_use use, char why[STORE_DETAIL_MOST])
 static enum store_status
 file_open_once(struct file *f, enum file_use use, char *why)
 {
-	bool there = false, unclean = false;
+	bool there = false, empty = false, unclean = false;
 	enum store_status status;
+	const char *bad = NULL;
 
 	if (f->state == FILE_OPEN)
 		return STORE_OK;
@@ -110,13 +111,25 @@ file_open_once(struct file *f, enum file_use use, char *why)
 		    "another process holds the tenant's file");
 		return STORE_BUSY;
 	}
-	if ((status = file_believe(f, &there, &unclean, why)) != STORE_OK)
+	if ((status = file_believe(f, &there, &empty, &unclean, why)) !=
+	    STORE_OK)
 		return status;
-	if (file_floor_read(f) < 0) {
+	if (file_floor_read(f) < 0 && errno != EBADMSG) {
 		snprintf(why, STORE_DETAIL_MOST,
 		    "cannot read which versions were given out: %s",
 		    diag_errno());
 		return STORE_FAILED;
+	}
+	if (f->floor == FLOOR_BAD)
+		bad = "the note of the tenant's versions (.floor) is damaged";
+	else if (f->expected && !there)
+		bad = "the tenant's file is gone";
+	else if (f->expected && empty)
+		bad = "the tenant's file is empty";
+	if (bad) {
+		file_bad(f, bad);
+		snprintf(why, STORE_DETAIL_MOST, "%s", f->why);
+		return STORE_QUARANTINED;
 	}
 	if (!there && use == FILE_EXISTING) {
 		f->version = f->oldest = f->floor;
@@ -137,7 +150,7 @@ file_open_once(struct file *f, enum file_use use, char *why)
 /* Looks at what is there without opening it: closing any descriptor of a file
  * would drop the locks SQLite has on it. */
 static enum store_status
-file_believe(struct file *f, bool *there, bool *unclean, char *why)
+file_believe(struct file *f, bool *there, bool *empty, bool *unclean, char *why)
 {
 	char path[FILE_PATH_MOST], text[STORE_DETAIL_MOST];
 	int directory = directory_of(f);
@@ -172,6 +185,7 @@ file_believe(struct file *f, bool *there, bool *unclean, char *why)
 		return STORE_QUARANTINED;
 	}
 	*there = true;
+	*empty = st.st_size == 0;
 	file_beside(f, path, ".db-wal");
 	*unclean = fstatat(directory, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	return STORE_OK;
@@ -354,8 +368,9 @@ file_settle_versions(struct file *f, bool is_new, bool unclean)
 	if (leap && !is_new)
 		f->version = f->oldest = f->floor;
 	if (f->version >= f->floor)
-		return file_floor_write(f, f->version + VERSION_LEAP);
-	return 0;
+		return file_floor_write(f, f->version + VERSION_LEAP, true);
+	/* made in place of one that was dropped, or found without a note */
+	return f->expected ? 0 : file_floor_write(f, f->floor, true);
 }
 
 static enum store_status
@@ -394,6 +409,12 @@ file_settle(struct file *f, bool is_new, bool unclean, char *why)
 	}
 	if (code != SQLITE_OK)
 		return file_open_failed(f, code, why);
+	if (f->version > VERSION_MOST - VERSION_LEAP) {
+		snprintf(why, STORE_DETAIL_MOST,
+		    "the tenant's file has an impossible version");
+		file_bad(f, why);
+		return STORE_QUARANTINED;
+	}
 	if (file_settle_versions(f, is_new, unclean) < 0) {
 		snprintf(why, STORE_DETAIL_MOST, "cannot note versions: %s",
 		    diag_errno());
@@ -459,35 +480,58 @@ file_exec(struct file *f, const char *text)
 int
 file_floor_read(struct file *f)
 {
-	char path[FILE_PATH_MOST], text[32];
+	char path[FILE_PATH_MOST], text[64];
+	struct span rest;
 	ssize_t bytes;
 
+	f->expected = false;
 	file_beside(f, path, ".floor");
 	bytes = path_read(directory_of(f), path, text, sizeof(text));
 	if (bytes < 0 && errno == ENOENT) {
 		f->floor = 0;
 		return 0;
 	}
-	if (bytes >= 0 &&
-	    span_number(span_make(text, (size_t)bytes), STORE_TIME_MOST,
-		&f->floor) == 0)
-		return 0;
-	errno = bytes < 0 ? errno : EBADMSG;
+	if (bytes >= 0) {
+		rest = span_make(text, (size_t)bytes);
+		f->expected = !span_ends(rest, SPAN(" gone"));
+		if (span_number(span_cut(&rest, ' '), VERSION_MOST,
+			&f->floor) == 0)
+			return 0;
+		errno = EBADMSG;
+		f->floor = FLOOR_BAD;
+	}
 	return -1;
 }
 
 int
-file_floor_write(struct file *f, uint64_t floor)
+file_floor_force(struct file *f)
 {
-	char path[FILE_PATH_MOST], text[32];
-	int bytes =
-	    snprintf(text, sizeof(text), "%llu", (unsigned long long)floor);
+	if (file_floor_read(f) == 0)
+		return 0;
+	if (errno != EBADMSG)
+		return -1;
+	/* a version a millisecond since 1970 is more than there ever were */
+	f->floor = f->thread->store->config.unix_ms();
+	return 0;
+}
 
+int
+file_floor_write(struct file *f, uint64_t floor, bool expected)
+{
+	char path[FILE_PATH_MOST], text[64];
+	int bytes = snprintf(text, sizeof(text), "%llu%s",
+	    (unsigned long long)floor, expected ? "" : " gone");
+
+	if (floor > VERSION_MOST) {
+		errno = EOVERFLOW;
+		return -1;
+	}
 	file_beside(f, path, ".floor");
 	if (path_write(directory_of(f), path, span_make(text, (size_t)bytes)) <
 	    0)
 		return -1;
 	f->floor = floor;
+	f->expected = expected;
 	return 0;
 }
 

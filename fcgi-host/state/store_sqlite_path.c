@@ -39,7 +39,9 @@ static int
 path_open_mode(int directory_fd, const char *below, int flags, int mode)
 {
 	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+		/* not blocking: whose turn it is must not hang on a fifo */
+		.flags =
+		    (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK),
 		.mode = flags & O_CREAT ? (uint64_t)mode & 0600 : 0,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
 	};

@@ -88,19 +88,24 @@ tenant_drop(struct file *f, struct job *job)
 		job_fail(job, STORE_BUSY, "a backup of it is under way");
 		return;
 	}
-	if (file_floor_read(f) < 0) {
+	if (file_floor_force(f) < 0) {
 		job_fail(job, STORE_FAILED,
 		    "cannot read which versions were given out: %s",
 		    diag_errno());
 		return;
 	}
 	if (fstatat(directory, f->path, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    errno == ENOENT) {
+	    errno == ENOENT && !f->expected && f->state != FILE_BAD) {
 		job->result.version = f->floor;
 		job_fail(job, STORE_NO_TENANT, "there is no such tenant");
 		return;
 	}
 	file_close(f);
+	if (file_floor_write(f, f->floor, false) < 0) {
+		job_fail(job, STORE_FAILED, "cannot note that it is gone: %s",
+		    diag_errno());
+		return;
+	}
 	/* the file first: without it nothing else counts */
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		path_tenant(path, f->node.key, suffixes[i]);

@@ -372,7 +372,7 @@ group_ready(struct file *f, struct job *job)
 		    "in a minute",
 		    FILE_FAILURES_MOST);
 	else if (f->db && f->version + GROUP_JOBS_MOST > f->floor &&
-	    file_floor_write(f, f->version + VERSION_LEAP) < 0)
+	    file_floor_write(f, f->version + VERSION_LEAP, true) < 0)
 		job_fail(job, errno == ENOSPC ? STORE_NO_SPACE : STORE_FAILED,
 		    "cannot note versions: %s", diag_errno());
 	else

@@ -547,20 +547,129 @@ an_older_file_is_brought_up_to_date(void **state)
 }
 
 static void
-a_lost_file_does_not_bring_versions_back(void **state)
+empty_it(const char *path)
 {
+	assert_int_equal(truncate(path, 0), 0);
+}
+
+static void
+lose_it(const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+}
+
+static void
+spoil_floor(const char *path)
+{
+	char floor[420];
+
+	snprintf(floor, sizeof(floor), "%.*s.floor", (int)strlen(path) - 3,
+	    path);
+	write_at(floor, 0, "xyz", 3);
+}
+
+/* All of it gone is no empty tenant: somebody must hear of it, and what comes
+ * after is above every version that was told. */
+static void
+a_lost_file_is_no_empty_one(void **state)
+{
+	static void (*const ways[])(const char *) = { empty_it, lose_it,
+		spoil_floor };
+	struct store_tenant drop = { .op = STORE_TENANT_DROP };
 	uint64_t version;
 	char path[400];
 
 	(void)state;
+	for (size_t way = 0; way < 2 * COUNT(ways); way++) {
+		bed_begin(NULL);
+		bed_set(&bed, "acme", "a", "1");
+		version = bed_set(&bed, "acme", "a", "2")->r.version;
+		assert_status(bed_backup(&bed, "acme", bed.directory, "copy"),
+		    STORE_OK);
+		bed_close(&bed);
+		snprintf(path, sizeof(path), "%s", path_of_tenant("acme", ""));
+		ways[way / 2](path);
+		bed_open(&bed);
+		assert_status(bed_get(&bed, "acme", "a"), STORE_QUARANTINED);
+		assert_status(bed_set(&bed, "acme", "a", "1"),
+		    STORE_QUARANTINED);
+		assert_status(way % 2 ?
+			bed_tenant(&bed, "acme", &drop) :
+			bed_restore(&bed, "acme", bed.directory, "copy"),
+		    STORE_OK);
+		assert_true(bed_set(&bed, "acme", "a", "1")->r.version >
+		    version);
+		assert_status(bed_check(&bed, "acme", true), STORE_OK);
+		bed_free(&bed);
+	}
+}
+
+/* A copy may come from a stranger: only data is taken from it. */
+static void
+a_hostile_copy_is_refused(void **state)
+{
+	static const char *const ways[] = {
+		"CREATE TRIGGER evil AFTER INSERT ON kv BEGIN DELETE FROM kv; "
+		"END",
+		"ALTER TABLE kv RENAME TO kv0; CREATE VIEW kv AS WITH RECURSIVE"
+		" r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n AS"
+		" id, 'k' AS k, x'00' AS v, NULL AS type, 1 AS ver, NULL AS exp"
+		" FROM r",
+		"UPDATE meta SET version = 9223372036854775807",
+		"UPDATE meta SET version = -1",
+		"CREATE INDEX slow ON kv(length(hex(v)))",
+		"DROP INDEX kv_exp",
+		"CREATE TABLE more(a)",
+		"DELETE FROM meta",
+		"PRAGMA user_version = 0",
+		"PRAGMA page_size = 512; VACUUM",
+		"PRAGMA application_id = 7",
+	};
+	char path[128];
+
+	(void)state;
+	for (size_t way = 0; way < COUNT(ways); way++) {
+		bed_begin(NULL);
+		bed_set(&bed, "acme", "a", "1");
+		assert_status(bed_backup(&bed, "acme", bed.directory, "copy"),
+		    STORE_OK);
+		snprintf(path, sizeof(path), "%s/copy", bed.path);
+		in_sql(path, ways[way]);
+		assert_status(bed_restore(&bed, "acme", bed.directory, "copy"),
+		    STORE_UNSUPPORTED);
+		assert_text(bed_get(&bed, "acme", "a"), "ok v1 a@1=1:1 ");
+		assert_text(bed_set(&bed, "acme", "a", "2"), "ok v2 {2 0 0} ");
+		unlinkat(bed.directory, "copy", 0);
+		assert_int_equal(mkfifoat(bed.directory, "copy", 0600), 0);
+		assert_true(bed_restore(&bed, "acme", bed.directory, "copy")
+				->r.status != STORE_OK);
+		bed_free(&bed);
+	}
+}
+
+/* Nor does it bring a larger quota. */
+static void
+a_copy_brings_no_settings(void **state)
+{
+	struct store_tenant ask = { .op = STORE_TENANT_CHANGE,
+		.set = STORE_SET_QUOTA | STORE_SET_FROZEN,
+		.quota_bytes = 2 << 20 };
+	char path[128];
+
+	(void)state;
 	bed_begin(NULL);
 	bed_set(&bed, "acme", "a", "1");
-	version = bed_set(&bed, "acme", "a", "2")->r.version;
-	bed_close(&bed);
-	snprintf(path, sizeof(path), "%s", path_of_tenant("acme", ""));
-	assert_int_equal(unlink(path), 0);
-	bed_open(&bed);
-	assert_true(bed_set(&bed, "acme", "a", "1")->r.version > version);
+	assert_status(bed_tenant(&bed, "acme", &ask), STORE_OK);
+	assert_status(bed_backup(&bed, "acme", bed.directory, "copy"),
+	    STORE_OK);
+	snprintf(path, sizeof(path), "%s/copy", bed.path);
+	in_sql(path, "UPDATE meta SET quota = 1 << 40, frozen = 1");
+	assert_status(bed_restore(&bed, "acme", bed.directory, "copy"),
+	    STORE_OK);
+	ask.op = STORE_TENANT_STAT;
+	assert_int_equal(bed_tenant(&bed, "acme", &ask)->usage.quota_bytes,
+	    2 << 20);
+	assert_status(bed_set(&bed, "acme", "a", "1"), STORE_OK);
 	bed_free(&bed);
 }
 
@@ -612,7 +721,9 @@ main(void)
 		cmocka_unit_test(F13_a_backup_ends_when_its_file_fails),
 		cmocka_unit_test(F13_a_restore_is_above_every_version),
 		cmocka_unit_test(an_older_file_is_brought_up_to_date),
-		cmocka_unit_test(a_lost_file_does_not_bring_versions_back),
+		cmocka_unit_test(a_lost_file_is_no_empty_one),
+		cmocka_unit_test(a_hostile_copy_is_refused),
+		cmocka_unit_test(a_copy_brings_no_settings),
 		cmocka_unit_test(what_is_given_back_makes_the_file_smaller),
 	};
 	int failed;
