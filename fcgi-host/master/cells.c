@@ -90,15 +90,7 @@ cells_init(struct master *m)
 void
 cells_free(struct master *m)
 {
-	struct map_node *node, *next;
-
-	for (node = map_next(&m->cells.tenants, NULL); node; node = next) {
-		struct tenant *t = MAP_OWNER(node, struct tenant, by_name);
-
-		next = map_next(&m->cells.tenants, node);
-		t->failures = 0;
-		tenant_release(m, t);
-	}
+	cells_forgive(m);
 	map_free(&m->cells.tenants);
 	map_free(&m->cells.by_pid);
 }
@@ -167,6 +159,21 @@ cells_kill(struct master *m, struct span name, struct span reason)
 	    SPAN_ARGS(reason));
 	LIST_EACH(node, &t->cells)
 		cell_end(LIST_OWNER(node, struct cell, node));
+}
+
+void
+cells_forgive(struct master *m)
+{
+	struct map_node *node, *next;
+
+	for (node = map_next(&m->cells.tenants, NULL); node; node = next) {
+		struct tenant *t = MAP_OWNER(node, struct tenant, by_name);
+
+		next = map_next(&m->cells.tenants, node);
+		t->failures = 0;
+		t->retry_ms = 0;
+		tenant_release(m, t);
+	}
 }
 
 void

@@ -192,6 +192,8 @@ void cells_free(struct master *);		       /* when none is left */
 void cells_ask(struct master *, struct span tenant);   /* TENANT_ASK */
 void cells_check(struct master *, struct span tenant); /* TENANT_CHECK */
 void cells_kill(struct master *, struct span tenant, struct span reason);
+/* What failed may be tried again at once: what it is made from is another. */
+void cells_forgive(struct master *);
 void cells_kill_all(struct master *);
 size_t cells_count(const struct master *);
 /* True when the pid was one of ours, which is now freed. */

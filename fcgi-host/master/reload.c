@@ -40,6 +40,7 @@ reload(struct master *m, struct buf *text)
 	buf_free(&m->options);
 	m->options = options;
 	children_configure(m);
+	cells_forgive(m);
 	config_release(&old);
 	buf_printf(text, "configuration read again: generation %llu\n",
 	    (unsigned long long)next->generation);

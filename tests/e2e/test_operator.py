@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from host import IS_ROOT, Host
+from host import IS_ROOT, Host, eventually
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="without root it may have no mounts")
@@ -22,6 +22,19 @@ def test_a_path_that_is_not_there(new_host, conf, setting):
     host.rogue("head").problem(503, "tenant-refused", setting, "/nosuch",
                                "No such file")
     assert f'/nosuch" of {setting}:' in host.errors.read_text()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="without root it may have no mounts")
+def test_a_reload_tries_again_at_once(new_host):
+    host = new_host('cell = { paths = [ "/nosuch" ]; };')
+
+    def waits_long():
+        host.rogue("head").problem(503, "tenant-refused", "/nosuch")
+        return "not tried again for 2000 ms" in host.errors.read_text()
+    eventually(waits_long, "some attempts")
+    host.conf.write_text("")
+    host.ctl("reload")
+    assert host.rogue("head&out=well").text == "well"
 
 
 def test_a_cell_opens_its_files_whatever_functions_may(new_host):
