@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum { STATUS_MOST = 64 * 1024 * 1024, PATH_ROOM = 4096 };
 
 static int check_run(const struct ctl *, int count, char **operands);
 static int check_host(const struct ctl *);
+static bool front_there(const struct ctl *);
 static int check_file(const struct ctl *, char *file);
 static int check_say(const struct ctl *, const char *what, const char *name,
     int result);
@@ -30,7 +32,8 @@ static bool find_program(char path[PATH_ROOM]);
 const struct command command_check = {
 	.operands_most = 1,
 	.run = check_run,
-	.text = "Without FILE: exits 0 when gateway and master answer. With "
+	.text = "Without FILE: exits 0 when gateway and master answer and the "
+		"socket of the web\nserver is there. With "
 		"FILE: what fcgi-host\n-n says of it, each error as file:line: "
 		"and a sentence.\n\n"
 		"  fcgi-hostctl check && echo up\n"
@@ -66,9 +69,34 @@ check_host(const struct ctl *ctl)
 		    without ? without : "it said nothing");
 		result = CTL_FAILED;
 	}
+	if (result == 0 && !front_there(ctl))
+		result = CTL_FAILED;
 	json_decref(root);
 	buf_free(&answer);
 	return check_say(ctl, "the host answers", ctl->run, result);
+}
+
+/* The host answers by another socket than the web server's. One may ask who may
+ * not connect to that, so it is only looked at. */
+static bool
+front_there(const struct ctl *ctl)
+{
+	char path[PATH_ROOM];
+	struct stat st;
+	const char *why;
+
+	snprintf(path, sizeof(path), "%s/front.sock", ctl->run);
+	if (lstat(path, &st) == 0) {
+		if (S_ISSOCK(st.st_mode))
+			return true;
+		why = "it is no socket";
+	} else {
+		why = diag_errno();
+	}
+	diag_error("the host answers, but not the web server, at %s: %s; "
+		   "start the host again",
+	    path, why);
+	return false;
 }
 
 static int

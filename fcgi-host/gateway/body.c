@@ -27,6 +27,7 @@ static int body_write_file(struct body *, struct span);
 static int body_write_pipe(struct request *, struct span);
 static int body_to_memory(struct request *, uint64_t bytes);
 static int body_to_spool(struct request *);
+static void body_spool_gone(struct gateway *);
 static int body_copy(int from, int to, uint64_t bytes);
 static void body_unreserve(struct request *);
 static void body_writable(void *arg, unsigned events);
@@ -181,6 +182,8 @@ body_to_spool(struct request *r)
 
 	fd = openat(g->spool_fd, r->name,
 	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+	if (fd < 0 && errno == ENOENT)
+		body_spool_gone(g);
 	if (fd < 0)
 		return -1;
 	read_fd =
@@ -203,6 +206,29 @@ body_to_spool(struct request *r)
 	b->fd = fd;
 	b->read_fd = read_fd;
 	return 0;
+}
+
+void
+body_spool_set(struct gateway *g, int *fd)
+{
+	fd_close(&g->spool_fd);
+	g->spool_fd = *fd;
+	*fd = -1;
+	g->spool_gone = false;
+}
+
+/* In a directory that was removed nothing can be made. errno is kept. */
+static void
+body_spool_gone(struct gateway *g)
+{
+	if (!g->spool_gone)
+		diag_error("the spool directory %s/spool was removed (option "
+			   "run): bodies that are not kept in memory "
+			   "(body.memory = %llu) are refused; a reload makes "
+			   "it again",
+		    g->config->run, (unsigned long long)g->config->body_memory);
+	g->spool_gone = true;
+	errno = ENOENT;
 }
 
 static int

@@ -116,6 +116,7 @@ struct gateway {
 	bool admit_again; /* a slot may have come free */
 
 	int spool_fd;	       /* ours */
+	bool spool_gone;       /* somebody removed it, and it was said */
 	uint64_t body_memory;  /* bytes of all bodies in memory */
 	struct list handovers; /* stderr pipes that wait for a log */
 	size_t handover_count;
@@ -206,6 +207,8 @@ enum body_result body_put(struct request *, struct span); /* errno */
 enum body_result body_flush(struct request *); /* what was gathered */
 /* Complete: read-only from here on. 0, or -1 with errno. */
 int body_close(struct request *);
+/* Takes the directory large bodies go to from now on. */
+void body_spool_set(struct gateway *, int *fd);
 bool body_full(const struct body *); /* wait before more is put */
 
 /* ---- invocation.c: one run of a function ---------------------------------------

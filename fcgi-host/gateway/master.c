@@ -52,6 +52,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	struct message_drain drain;
 	struct message_wire wire;
 	struct message_key key;
+	struct message_spool spool;
 
 	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
 		gateway_configure(g, config.options);
@@ -66,6 +67,9 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 		state_open(g, &fds[0]);
 	else if (type == MESSAGE_KEY && message_key_decode(body, &key) == 0)
 		state_key(g, key.key);
+	else if (type == MESSAGE_SPOOL &&
+	    message_spool_decode(body, &spool) == 0)
+		body_spool_set(g, &fds[0]);
 	else
 		return false;
 	return true;

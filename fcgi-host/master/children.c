@@ -89,6 +89,20 @@ children_configure(struct master *m)
 			child_send_config(&m->children[kind]);
 }
 
+int
+children_spool(struct master *m, char *text, size_t room)
+{
+	struct child *c = &m->children[CHILD_GATEWAY];
+	static const struct message_spool spool;
+	int made = rundir_spool(&m->rundir, &m->settled, m->root, text, room);
+
+	if (made > 0 && c->peer &&
+	    peer_send(c->peer, MESSAGE_SPOOL, &spool, &m->rundir.spool_fd, 1) !=
+		0)
+		children_tell(c, CHILD_BROKEN);
+	return made;
+}
+
 void
 children_tell(struct child *c, enum child_event event)
 {
@@ -263,6 +277,10 @@ child_spawn(struct child *c)
 		child_tell_died(c, -1, reason);
 		return -1;
 	}
+	if (c->kind == CHILD_GATEWAY &&
+	    rundir_spool(&m->rundir, &m->settled, m->root, reason,
+		sizeof(reason)) != 0)
+		diag_warn("%s", reason);
 	fd_count = child_gets(c, fds, &uid, &gid);
 	c->pid = children_spawn(m, row->program, ends[1], fds, fd_count, 0, uid,
 	    gid, true, m->child_environment, reason, sizeof(reason));

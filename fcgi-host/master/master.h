@@ -115,7 +115,12 @@ struct rundir {	    /* descriptors are ours */
 void rundir_open(struct rundir *, const struct config *, const struct settled *,
     const char *state, bool root);
 void rundir_close(struct rundir *); /* removes sockets and pid file, if ours */
-/* NULL while what we made there is there; else the sentence that it is not. */
+/* Makes the spool again if somebody took it away. 1 when it is another one now;
+ * 0; -1 when that cannot be. Not 0: with a sentence. */
+int rundir_spool(struct rundir *, const struct settled *, bool root, char *text,
+    size_t room);
+/* NULL while what clients reach us by is there; else the sentence that it is
+ * not. */
 const char *rundir_missing(const struct rundir *, char *text, size_t room);
 
 /* ---- registry.c: the user ids of tenants whose directory belongs to root - */
@@ -226,6 +231,9 @@ struct child {
 void children_init(struct master *);
 void children_start(struct master *);
 void children_configure(struct master *); /* CONFIG to all that are there */
+/* Makes the spool again if it is not there, for the gateway that is. As
+ * rundir_spool(). */
+int children_spool(struct master *, char *text, size_t room);
 void children_tell(struct child *, enum child_event);
 bool children_reaped(struct master *, pid_t, int wait_status);
 bool children_all(const struct master *, enum child_state);

@@ -33,6 +33,8 @@ static void lock_refused(const struct rundir *, int fd)
     __attribute__((noreturn));
 static int child_directory(int parent, const char *name, const char *path,
     mode_t, bool root, uid_t, gid_t);
+static int child_try(int parent, const char *name, const char *path, mode_t,
+    bool root, uid_t, gid_t, char *text, size_t room);
 static int fn_open(const struct rundir *, const struct settled *, bool root);
 static int log_open(const char *path, const struct settled *, bool root);
 static int listen_at(const struct rundir *, const char *name, int type, mode_t,
@@ -86,20 +88,58 @@ rundir_close(struct rundir *r)
 	r->path = NULL;
 }
 
+int
+rundir_spool(struct rundir *r, const struct settled *s, bool root, char *text,
+    size_t room)
+{
+	struct stat ours, there;
+	char path[PATH_MAX];
+	int fd;
+
+	if (fstat(r->spool_fd, &ours) == 0 &&
+	    fstatat(r->fd, "spool", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+		return 0;
+	snprintf(path, sizeof(path), "%s/spool", r->path);
+	fd = child_try(r->fd, "spool", path, 0700, root, s->gateway_uid,
+	    s->gateway_gid, text, room);
+	if (fd < 0)
+		return -1;
+	fd_close(&r->spool_fd);
+	r->spool_fd = fd;
+	snprintf(text, room, "%s was removed or replaced; it is made again",
+	    path);
+	return 1;
+}
+
 const char *
 rundir_missing(const struct rundir *r, char *text, size_t room)
 {
 	int fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bool there = fd >= 0 && lock_there(fd, r);
+	static const char *const names[] = { FRONT_SOCKET, CONTROL_SOCKET,
+		STATE_SOCKET };
+	struct stat s;
 
 	fd_close(&fd);
-	if (there)
-		return NULL;
-	snprintf(text, room,
-	    "run = \"%s\" was removed or replaced under the running host, so "
-	    "nobody reaches its sockets; start the host again",
-	    r->path);
-	return text;
+	if (!there) {
+		snprintf(text, room,
+		    "run = \"%s\" was removed or replaced under the running "
+		    "host, so nobody reaches its sockets; start the host again",
+		    r->path);
+		return text;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (fstatat(r->fd, names[i], &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISSOCK(s.st_mode))
+			continue;
+		snprintf(text, room,
+		    "%s/%s was removed or replaced under the running host, so "
+		    "nobody reaches it there; start the host again",
+		    r->path, names[i]);
+		return text;
+	}
+	return NULL;
 }
 
 /* Is the pid file of this directory the one we have locked? */
@@ -209,23 +249,42 @@ lock_refused(const struct rundir *r, int fd)
 	    pid[0] ? pid : "unknown", r->path);
 }
 
-/* Made and given away, or found and set right: by descriptor, so that nobody
- * can put something else there in between. */
 static int
 child_directory(int parent, const char *name, const char *path, mode_t mode,
     bool root, uid_t uid, gid_t gid)
 {
-	int fd;
+	char text[TENANT_REASON_MOST];
+	int fd = child_try(parent, name, path, mode, root, uid, gid, text,
+	    sizeof(text));
 
-	if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
-		diag_fatal("cannot make %s: %s", path, diag_errno());
+	if (fd < 0)
+		diag_fatal("%s", text);
+	return fd;
+}
+
+/* Made and given away, or found and set right: by descriptor, so that nobody
+ * can put something else there in between. -1 with a sentence. */
+static int
+child_try(int parent, const char *name, const char *path, mode_t mode,
+    bool root, uid_t uid, gid_t gid, char *text, size_t room)
+{
+	int fd = -1;
+
+	if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST) {
+		snprintf(text, room, "cannot make %s: %s", path, diag_errno());
+		return -1;
+	}
 	fd = openat(parent, name,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		diag_fatal("%s has to be a directory: %s", path, diag_errno());
-	if ((root && fchown(fd, uid, gid) != 0) || fchmod(fd, mode) != 0)
-		diag_fatal("cannot give %s to user id %u: %s", path,
+	if (fd < 0) {
+		snprintf(text, room, "%s has to be a directory: %s", path,
+		    diag_errno());
+	} else if ((root && fchown(fd, uid, gid) != 0) ||
+	    fchmod(fd, mode) != 0) {
+		snprintf(text, room, "cannot give %s to user id %u: %s", path,
 		    (unsigned)uid, diag_errno());
+		fd_close(&fd);
+	}
 	return fd;
 }
 

@@ -2,6 +2,8 @@
 """If this fails, somebody who runs the host looks for a mistake of theirs in the
 wrong place: what is set wrongly, or taken away under a running host, is told by
 the layer that meets it, with the name of the setting."""
+import os
+import signal
 import subprocess
 
 import pytest
@@ -56,3 +58,42 @@ def test_what_it_cannot_start_with(conf, words):
         assert words in done.stderr.decode()
     finally:
         host.stop(check=False)
+
+
+def test_the_spool_is_taken_away(new_host):
+    """For each large body it is the same, so it is said once; a reload, or the
+    next gateway, makes it again."""
+    host = new_host(nginx=False)
+    body = b"b" * 3_000_000
+
+    def put():
+        return host.ask("/fn/rogue/rogue?head&echo", body)
+    assert put().body == body
+    (host.run / "spool").rmdir()
+    for _ in range(3):
+        assert put().status == 503
+    told = f"the spool directory {host.run}/spool was removed (option run)"
+    assert host.errors.read_text().count(told) == 1
+    assert host.ask("/fn/rogue/rogue?head&echo", b"small").body == b"small"
+    assert b"it is made again" in host.ctl("reload").stdout
+    assert put().body == body
+    (host.run / "spool").rmdir()
+    os.kill(host.gateway, signal.SIGKILL)
+    eventually(lambda: "gateway gone" in host.errors.read_text())
+    assert put().body == body
+    assert f"{host.run}/spool was removed or replaced; it is made again" in \
+        host.errors.read_text()
+
+
+def test_the_front_socket_is_taken_away(new_host):
+    host = new_host(nginx=False)
+    front = host.run / "front.sock"
+    assert host.ctl("check").returncode == 0
+    front.unlink()
+    for make in lambda: None, front.mkdir:
+        make()
+        got = host.ctl("check", check=False)
+        assert got.returncode == 1 and not got.stdout
+        assert f"the web server, at {front}" in got.stderr.decode()
+        assert f"{front} was removed or replaced" in \
+            host.ctl("reload").stdout.decode()

@@ -93,6 +93,10 @@ fake_receive(enum role own, struct span *body, int *fds, size_t *count)
 		snprintf(fake.moved, sizeof(fake.moved), "%.*s",
 		    SPAN_ARGS(moved.tenant));
 	}
+	if (type == MESSAGE_SPOOL) {
+		dup2(fds[0], 6);
+		fd_close(&fds[0]);
+	}
 	if (type == MESSAGE_WIRE) {
 		fake.wired = true;
 		fd_close(&fds[0]);
@@ -324,7 +328,14 @@ fake_gateway_obey(const char *line, char *answer)
 		fake.stubborn = true;
 	else if (strcmp(line, "nonsense") == 0)
 		send(PEER_FIRST_FD, "nonsense", 8, 0);
-	else if (strcmp(line, "user") == 0)
+	else if (strcmp(line, "spool") == 0) {
+		int fd = openat(6, "body", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			snprintf(answer, LINE_MOST, "%s", strerror(errno));
+		fd_close(&fd);
+		unlinkat(6, "body", 0);
+	} else if (strcmp(line, "user") == 0)
 		snprintf(answer, LINE_MOST, "%u %u", getuid(), getgid());
 	else
 		snprintf(answer, LINE_MOST, "%s", "what?");
@@ -952,6 +963,58 @@ a_run_directory_that_is_taken_away_is_told(void **state)
 	assert_null(strstr(ask(h, "reload"), "was removed"));
 }
 
+static void
+the_front_socket_that_is_taken_away_is_told(void **state)
+{
+	struct host *h = *state;
+	char path[160], text[LINE_MOST];
+
+	host_start(h);
+	host_ready(h);
+	snprintf(path, sizeof(path), "%s/front.sock", h->run);
+	/* who is connected stays connected, and may ask */
+	assert_string_equal(ask(h, "spool"), "ok");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	kill(h->pid, SIGHUP);
+	assert_true(await_words(h->err, "/front.sock was removed or replaced",
+	    text, sizeof(text)));
+}
+
+/* By a tidy program or hand: also when it is there again by itself. */
+static void
+a_spool_that_is_taken_away_is_made_again(void **state)
+{
+	struct host *h = *state;
+	char path[160], text[LINE_MOST];
+	mode_t mode = 0;
+
+	host_start(h);
+	host_ready(h);
+	assert_string_equal(ask(h, "spool"), "ok");
+	assert_null(strstr(ask(h, "reload"), "spool"));
+	snprintf(path, sizeof(path), "%s/spool", h->run);
+	assert_int_equal(rmdir(path), 0);
+	assert_string_equal(ask(h, "spool"), strerror(ENOENT));
+	assert_says(h, "reload", "/run/spool was removed or replaced");
+	assert_string_equal(ask(h, "spool"), "ok");
+	assert_true(exists(h, "run/spool", &mode));
+	assert_int_equal(mode, 0700);
+	assert_null(strstr(ask(h, "reload"), "spool"));
+
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_says(h, "reload", "/run/spool was removed or replaced");
+	assert_true(exists(h, "run/spool", &mode));
+	assert_int_equal(mode, 0700);
+
+	assert_int_equal(rmdir(path), 0);
+	kill(atoi(ask(h, "pid")), SIGKILL);
+	assert_true(await_words(h->err, "it is made again", text,
+	    sizeof(text)));
+	assert_says(h, "spool", "ok");
+}
+
 /* Somebody emptied the directory, and another host is there now. */
 static void
 what_is_another_hosts_by_now_is_not_removed(void **state)
@@ -1184,6 +1247,8 @@ main(int argc, char **argv)
 		WITH_A_HOST(reload_changes_all_or_nothing),
 		WITH_A_HOST(what_stays_is_told_by_what_is_in_force),
 		WITH_A_HOST(a_run_directory_that_is_taken_away_is_told),
+		WITH_A_HOST(the_front_socket_that_is_taken_away_is_told),
+		WITH_A_HOST(a_spool_that_is_taken_away_is_made_again),
 		WITH_A_HOST(what_is_another_hosts_by_now_is_not_removed),
 		WITH_A_HOST(a_group_of_operators_that_there_is_not_is_an_error),
 		WITH_A_HOST(a_missing_functions_directory_is_told),
