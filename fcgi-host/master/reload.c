@@ -40,6 +40,7 @@ reload(struct master *m, struct buf *text)
 	buf_free(&m->options);
 	m->options = options;
 	children_configure(m);
+	cells_forgive(m);
 	if (children_spool(m, missing, sizeof(missing)) != 0)
 		buf_printf(text, "%s\n", missing);
 	config_release(&old);
