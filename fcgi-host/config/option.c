@@ -279,6 +279,28 @@ is_method(struct span s)
 	return s.bytes > 0 && s.bytes <= OPTION_METHOD_MOST;
 }
 
+/* What is listed is shown to functions at the same place, and theirs is a root
+ * of their own. */
+static int
+check_path(struct span path, char *why)
+{
+	size_t bytes = 0;
+
+	if (!span_starts(path, SPAN("/"))) {
+		snprintf(why, OPTION_WHY_MOST,
+		    " has a path that is not absolute");
+		return -1;
+	}
+	while (bytes < path.bytes && strchr("/.", path.data[bytes]))
+		bytes++; /* "//" and "/../." are the root as well */
+	if (bytes < path.bytes)
+		return 0;
+	snprintf(why, OPTION_WHY_MOST,
+	    " has \"/\", which cannot be shown as a whole: name the "
+	    "directories that are meant");
+	return -1;
+}
+
 int
 option_check_item(const struct option *row, struct span item,
     char why[OPTION_WHY_MOST])
@@ -288,12 +310,7 @@ option_check_item(const struct option *row, struct span item,
 
 	switch (row->type) {
 	case OPTION_PATHS:
-		if (span_starts(item, SPAN("/")))
-			return 0;
-		snprintf(why, OPTION_WHY_MOST,
-		    " has a path that is not "
-		    "absolute");
-		return -1;
+		return check_path(item, why);
 	case OPTION_METHODS:
 		if (is_method(item))
 			return 0;

@@ -99,6 +99,18 @@ static const struct mistake {
 	{ "a tenant is named once",
 	    SPAN("tenants = ( { name = \"a\"; },\n{ name = \"a\"; } );"),
 	    "host.conf:2: tenants has a twice\n" },
+	{ "the root is no directory among others",
+	    SPAN("link_targets = [ \"/\" ];\ncell = { paths = [ \"/opt\", "
+		 "\"//\" ]; };\ntenants = ( { name = \"a\"; read = [ "
+		 "\"/\" ];\nwrite = [ \"/../.\" ]; } );"),
+	    "host.conf:1: link_targets has \"/\", which cannot be shown as a "
+	    "whole: name the directories that are meant\n"
+	    "host.conf:2: cell.paths has \"/\", which cannot be shown as a "
+	    "whole: name the directories that are meant\n"
+	    "host.conf:3: tenants.read has \"/\", which cannot be shown as a "
+	    "whole: name the directories that are meant\n"
+	    "host.conf:4: tenants.write has \"/\", which cannot be shown as "
+	    "a whole: name the directories that are meant\n" },
 	{ "options of a tenant are known",
 	    SPAN("tenants=({name=\"a\";slot=1;"
 		 "});"),
