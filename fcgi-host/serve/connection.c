@@ -38,6 +38,7 @@ static void connection_content(struct connection *, struct span content);
 static void connection_record_end(struct connection *);
 static void connection_begin(struct connection *, struct span content);
 static void connection_values(struct connection *, struct span asked);
+static void connection_finish(struct connection *, bool keep);
 static void connection_write(struct connection *);
 static void connection_listen(struct connection *);
 static void connection_lapse(struct connection *);
@@ -228,22 +229,25 @@ connection_break(struct connection *c, const char *why)
 
 /* nginx that does not buffer takes a closed connection for the end of a reply
  * (tried with 1.22.1). Eight bytes that begin no record of any version are an
- * error to it. One that buffers sees the close, and would drop a header that
- * came together with the error. */
+ * error to it. They go where a record would, behind all that still waits to be
+ * written, however long a slow client takes for that. One that buffers sees the
+ * close, and would drop a header that came together with the error. */
 void
 connection_break_off(struct connection *c)
 {
 	static const char no_record[FCGI_HEADER_LEN];
-	struct span out = buf_span(&c->out);
-	struct iovec parts[] = {
-		{ (void *)(uintptr_t)out.data, out.bytes },
-		{ (void *)(uintptr_t)no_record, sizeof(no_record) },
-	};
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	void *request = c->request;
 
-	if (c->fd >= 0)
-		sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	connection_break(c, "a reply broke off");
+	c->out.ceiling += sizeof(no_record);
+	if (c->state != CONNECTION_ACTIVE ||
+	    buf_put(&c->out, span_make(no_record, sizeof(no_record))) != 0) {
+		connection_break(c, "a reply broke off");
+		return;
+	}
+	diag_debug("connection closes: a reply broke off");
+	c->stdin_ended = true; /* nobody waits for more of it */
+	connection_finish(c, false);
+	c->serve->hooks->abort(request, true);
 }
 
 /* ---- records -------------------------------------------------------------- */
@@ -562,9 +566,13 @@ connection_end(struct connection *c, uint32_t app_status)
 void
 connection_done(struct connection *c)
 {
-	bool keep =
-	    c->keep && !c->half_closed && !c->once && !c->serve->draining;
+	connection_finish(c,
+	    c->keep && !c->half_closed && !c->once && !c->serve->draining);
+}
 
+static void
+connection_finish(struct connection *c, bool keep)
+{
 	c->request = NULL;
 	c->held = c->whole = false;
 	connection_move(c, keep ? CONNECTION_IDLE : CONNECTION_CLOSING);

@@ -245,8 +245,8 @@ bool connection_take_back(struct connection *);
 void connection_hold(struct connection *, bool);
 /* Closes at once; the request hears it by abort. */
 void connection_break(struct connection *, const char *why);
-/* ... with bytes that are no end of a reply to any web server: for a reply that
- * has begun and cannot be completed. */
+/* ... when all before it is written, with bytes that are no end of a reply to any
+ * web server: for a reply that has begun and cannot be completed. */
 void connection_break_off(struct connection *);
 
 #endif

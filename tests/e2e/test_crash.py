@@ -2,9 +2,11 @@
 """kill -9 of each process under load: service returns, and only the requests
 inside the killed process fail, each with a complete 502 or 503 or a reply that
 is visibly broken. If one of these fails, a crash is an outage."""
+import contextlib
 import http.client
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 
@@ -187,6 +189,27 @@ exec sleep 60
     with pytest.raises(http.client.IncompleteRead):
         reply.read()
     connection.close()
+
+
+def test_a_long_stream_that_breaks_never_looks_whole(host):
+    """What the gateway still had to write when the function died is written,
+    and the break behind it."""
+    host.function("rogue", "long", """#!/usr/bin/python3
+import os
+os.write(1, b"Content-Type: text/plain\\n\\n")
+for _ in range(160):
+    os.write(1, bytes(65536))
+os.kill(os.getpid(), 9)
+""")
+    for _ in range(count(20, 200)):
+        received = b""
+        with socket.create_connection(("127.0.0.1", host.port), 20) as client:
+            client.sendall(b"GET /stream/rogue/long HTTP/1.1\r\n"
+                           b"Host: x\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while more := client.recv(1 << 20):
+                    received = received[-5:] + more
+                    assert not received.endswith(b"0\r\n\r\n")
 
 
 def test_master(new_host):

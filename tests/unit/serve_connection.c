@@ -598,6 +598,43 @@ what_was_written_cannot_be_taken_back(void **state)
 	close_all();
 }
 
+/* A client that reads slowly sees the break where it is, behind all before it. */
+static void
+a_break_waits_behind_what_is_unwritten(void **state)
+{
+	static char much[60000];
+	size_t put = 0, found = 0;
+	struct fcgi_reader reader;
+	struct span in, content;
+	enum fcgi_event event;
+
+	(void)state;
+	memset(much, '.', sizeof(much));
+	answers = NEVER;
+	open_all(false);
+	write_records("BPp");
+	connection_reply_begins(current);
+	while (put < 10 * sizeof(much)) {
+		connection_put(current, span_make(much, sizeof(much)));
+		put += sizeof(much);
+	}
+	loop_once(loop, 0);
+	connection_break_off(current);
+	assert_non_null(strstr(heard, "gone"));
+	loop_once(loop, 0);
+	assert_false(closed);
+	read_all();
+	assert_true(closed);
+	in = buf_span(&received);
+	fcgi_reader_init(&reader);
+	while ((event = fcgi_read(&reader, &in, &content)) != FCGI_NEED_MORE &&
+	    event != FCGI_BAD_VERSION)
+		found += event == FCGI_CONTENT ? content.bytes : 0;
+	assert_int_equal(found, put);
+	assert_int_equal(event, FCGI_BAD_VERSION);
+	close_all();
+}
+
 /* Requests of the old owner are told; who asks again meets the new one. */
 static void
 hooks_can_be_changed(void **state)
@@ -629,6 +666,7 @@ main(void)
 		cmocka_unit_test(there_is_a_ceiling),
 		cmocka_unit_test(a_reply_can_be_held_and_taken_back),
 		cmocka_unit_test(what_was_written_cannot_be_taken_back),
+		cmocka_unit_test(a_break_waits_behind_what_is_unwritten),
 		cmocka_unit_test(hooks_can_be_changed),
 	};
 	int failed = RUN_ROWS(records, test_records);
