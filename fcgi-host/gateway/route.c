@@ -22,7 +22,7 @@ route_find(struct span target, struct span prefix, struct span tenant,
 	*route = (struct route){ .query = SPAN("") };
 	*why = NULL;
 	if (target.bytes > ROUTE_TARGET_MOST) {
-		*why = url_path_error_words(URL_PATH_TOO_LONG);
+		*why = "path and query together are longer than 16 KiB";
 		return ROUTE_BAD_TARGET;
 	}
 	url_split(target, &raw, &route->query);

@@ -148,10 +148,37 @@ test_ids_sort(void **state)
 	assert_true(client_request_id_valid(span_of(a)));
 }
 
+/* Most of it may be the query: the path is not what is told to be too long. */
+static void
+test_long_target(void **state)
+{
+	static char target[ROUTE_TARGET_MOST + 1];
+	struct buf decoded;
+	struct route route;
+	const char *why;
+
+	(void)state;
+	memset(target, 'q', sizeof(target));
+	memcpy(target, "/fn/acme/hello?", 15);
+	buf_init(&decoded, ROUTE_TARGET_MOST);
+	assert_int_equal(route_find(span_make(target, sizeof(target) - 1),
+			     SPAN("/fn/"), SPAN_NONE, &decoded, &route, &why),
+	    ROUTE_FOUND);
+	assert_int_equal(route.query.bytes, ROUTE_TARGET_MOST - 15);
+	buf_clear(&decoded);
+	assert_int_equal(route_find(span_make(target, sizeof(target)),
+			     SPAN("/fn/"), SPAN_NONE, &decoded, &route, &why),
+	    ROUTE_BAD_TARGET);
+	assert_string_equal(why,
+	    "path and query together are longer than 16 KiB");
+	buf_free(&decoded);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest ids[] = {
+		cmocka_unit_test(test_long_target),
 		cmocka_unit_test(test_ids_sort),
 	};
 
