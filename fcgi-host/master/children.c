@@ -410,8 +410,8 @@ child_tell_died(struct child *c, pid_t pid, const char *how)
 {
 	const struct supervise *s = &c->supervise;
 	const char *name = child_name(c->kind);
-	double after_s =
-	    (double)(loop_now_ms(c->master->loop) - s->since_ms) / 1000;
+	double lived_s =
+	    (double)(loop_now_ms(c->master->loop) - c->started_ms) / 1000;
 	enum child_state before = s->state;
 
 	if (before == CHILD_DRAINING || before == CHILD_ENDING)
@@ -420,8 +420,8 @@ child_tell_died(struct child *c, pid_t pid, const char *how)
 		diag_error("%s: %s", name, how);
 	else
 		diag_error(
-		    "%s gone: pid=%d %s after=%.1fs; it is started again", name,
-		    (int)pid, how, after_s);
+		    "%s gone: pid=%d %s lived=%.1fs; it is started again", name,
+		    (int)pid, how, lived_s);
 	children_tell(c, CHILD_DIED);
 	if (s->state == CHILD_PAUSED)
 		diag_warn("%s: next start in %llu ms (%u early deaths in a "

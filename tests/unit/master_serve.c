@@ -769,15 +769,27 @@ static void
 a_gateway_that_speaks_nonsense_is_replaced(void **state)
 {
 	struct host *h = *state;
+	char text[LINE_MOST];
+	const char *lived;
+	uint64_t from_ms;
 	long before;
 
 	host_start(h);
 	host_ready(h);
 	before = strtol(ask(h, "pid"), NULL, 10);
+	from_ms = clock_ms();
+	while (clock_ms() < from_ms + 100)
+		ask(h, "pid");
 	ask_once(h, "nonsense");
 	while (strtol(ask(h, "pid"), NULL, 10) == before)
 		;
 	assert_int_equal(status_of(h, "gateway.restarts="), 1);
+	/* as a process, not since it was found to be broken */
+	assert_true(await_words(h->err, "gateway gone: pid=", text,
+	    sizeof(text)));
+	lived = strstr(strstr(text, "gateway gone: pid="), " lived=");
+	assert_non_null(lived);
+	assert_true(strtod(lived + sizeof(" lived=") - 1, NULL) >= 0.1);
 }
 
 static void
