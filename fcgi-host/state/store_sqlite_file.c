@@ -34,7 +34,8 @@ static enum store_status file_believe(struct file *, bool *there, bool *empty,
     bool *unclean, char *why);
 static enum store_status file_open_once(struct file *, enum file_use,
     char *why);
-static enum store_status file_connect(struct file *, enum file_use, char *why);
+static enum store_status file_connect(struct file *, enum file_use, bool blank,
+    char *why);
 static enum store_status file_settle(struct file *, bool is_new, bool unclean,
     char *why);
 static enum store_status file_open_failed(struct file *, int code, char *why);
@@ -141,7 +142,7 @@ file_open_once(struct file *f, enum file_use use, char *why)
 		return errno == ENOSPC ? STORE_NO_SPACE : STORE_FAILED;
 	}
 	file_evict(f->thread, f->thread->store->handles_each - 1);
-	status = file_connect(f, use, why);
+	status = file_connect(f, use, !there || empty, why);
 	if (status != STORE_OK)
 		return status;
 	return file_settle(f, !there, unclean, why);
@@ -202,7 +203,7 @@ file_make_directory(struct file *f)
 }
 
 static enum store_status
-file_connect(struct file *f, enum file_use use, char *why)
+file_connect(struct file *f, enum file_use use, bool blank, char *why)
 {
 	struct store_config *config = &f->thread->store->config;
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
@@ -225,10 +226,15 @@ file_connect(struct file *f, enum file_use use, char *why)
 		sqlite3_limit(f->db, SQLITE_LIMIT_VARIABLE_NUMBER, 16);
 		/* exclusive first, before anything looks at the file: then the
 		 * index of its WAL is in our memory and nobody else gets in */
+		code = file_exec(f, "PRAGMA locking_mode = EXCLUSIVE");
+	}
+	/* the last one writes, so only where it is needed */
+	if (code == SQLITE_OK && blank)
 		code = file_exec(f,
-		    "PRAGMA locking_mode = EXCLUSIVE;"
 		    "PRAGMA page_size = 4096;"
-		    "PRAGMA auto_vacuum = INCREMENTAL;"
+		    "PRAGMA auto_vacuum = INCREMENTAL;");
+	if (code == SQLITE_OK)
+		code = file_exec(f,
 		    "PRAGMA trusted_schema = OFF;"
 		    "PRAGMA cell_size_check = ON;"
 		    "PRAGMA foreign_keys = ON;"
@@ -243,7 +249,6 @@ file_connect(struct file *f, enum file_use use, char *why)
 		    "PRAGMA synchronous = FULL;"
 		    "PRAGMA wal_autocheckpoint = 0;"
 		    "PRAGMA journal_size_limit = 4194304;");
-	}
 	if (code != SQLITE_OK)
 		return file_open_failed(f, code, why);
 	f->state = FILE_OPEN;

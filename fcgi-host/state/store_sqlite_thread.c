@@ -293,6 +293,17 @@ other_job(struct file *f, struct job *job)
 	thread_reply(f->thread, job);
 }
 
+/* The WAL of a small tenant is not to be larger than all it may have. */
+static unsigned
+wal_pages_most(const struct file *f)
+{
+	uint64_t pages = f->quota_bytes / PAGE_BYTES / 4;
+
+	if (pages < 64)
+		return 64;
+	return pages < WAL_PAGES_MOST ? (unsigned)pages : WAL_PAGES_MOST;
+}
+
 static void
 thread_writes(struct thread *t)
 {
@@ -312,9 +323,10 @@ thread_writes(struct thread *t)
 	if (f->state == FILE_OPEN)
 		file_used(f);
 	thread_flush(t);
-	if (f->state == FILE_OPEN && f->wal_pages > WAL_PAGES_MOST)
+	if (f->state == FILE_OPEN && f->wal_pages > wal_pages_most(f))
 		file_checkpoint(f,
-		    f->wal_pages > WAL_PAGES_TRUNCATE ?
+		    f->wal_pages > WAL_PAGES_TRUNCATE ||
+			    wal_pages_most(f) < WAL_PAGES_MOST ?
 			SQLITE_CHECKPOINT_TRUNCATE :
 			SQLITE_CHECKPOINT_PASSIVE);
 	file_forget(f);
@@ -542,6 +554,15 @@ group_alone(struct file *f, struct job *job)
 		write_reset(job);
 		code = alone_try(f, job, &committing);
 		file_set_quota(f, 0);
+	}
+	if ((code & 0xff) == SQLITE_FULL && committing) {
+		/* what is in the WAL has its place in the file, mostly: that
+		 * gives room back, to a batch that deletes above all */
+		file_checkpoint(f, SQLITE_CHECKPOINT_TRUNCATE);
+		if (f->state == FILE_OPEN) {
+			write_reset(job);
+			code = alone_try(f, job, &committing);
+		}
 	}
 	if (code == SQLITE_OK) {
 		group_count(f, 1);

@@ -126,7 +126,8 @@ walk_faults(const char *what, int calls, int code)
 			failed += w.failed;
 			bed_free(&bed);
 		}
-		assert_true(failed > 0);
+		/* a disk that was full for a moment is no failure */
+		assert_true(failed > 0 || (!persistent && code == SQLITE_FULL));
 	}
 }
 
@@ -256,6 +257,24 @@ F3_the_disk_is_full(void **state)
 {
 	(void)state;
 	walk_faults("full", FAULT_WRITE, SQLITE_FULL);
+}
+
+/* Reading needs no room, not even to open what was closed. */
+static void
+F3_a_full_disk_is_read(void **state)
+{
+	(void)state;
+	bed_begin("fault");
+	bed_set(&bed, "acme", "a", "1");
+	bed_close(&bed);
+	bed_open(&bed);
+	fault_arm(FAULT_WRITE, 1, true, SQLITE_FULL);
+	assert_text(bed_get(&bed, "acme", "a"), "ok v1 a@1=1:1 ");
+	assert_status(bed_set(&bed, "acme", "a", "2"), STORE_NO_SPACE);
+	assert_text(bed_get(&bed, "acme", "a"), "ok v1 a@1=1:1 ");
+	fault_disarm();
+	assert_text(bed_set(&bed, "acme", "a", "2"), "ok v2 {2 0 0} ");
+	bed_free(&bed);
 }
 
 static void
@@ -572,6 +591,7 @@ main(void)
 		cmocka_unit_test(
 		    F2_three_failures_in_a_minute_leave_reads_only),
 		cmocka_unit_test(F3_the_disk_is_full),
+		cmocka_unit_test(F3_a_full_disk_is_read),
 		cmocka_unit_test(F3_a_full_disk_takes_what_still_fits),
 		cmocka_unit_test(F3_the_quota_is_used_up),
 		cmocka_unit_test(F4_the_memory_is_used_up),
