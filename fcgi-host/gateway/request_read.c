@@ -118,6 +118,11 @@ request_route(struct request *r)
 	case ROUTE_BAD_TARGET:
 		request_end(r, END_BAD_REQUEST, span_of(why));
 		return;
+	case ROUTE_BAD_TENANT:
+		request_end(r, END_NO_TENANT,
+		    SPAN(": a tenant's name has small letters, digits, _ and "
+			 "-, at most 63, and begins with a letter or digit"));
+		return;
 	case ROUTE_NOT_OURS:
 	case ROUTE_NO_FUNCTION:
 	case ROUTE_BAD_NAME:

@@ -54,7 +54,7 @@ route_names(struct span path, struct span prefix, struct span tenant,
 		route->tenant = segment;
 	}
 	if (!config_tenant_name(route->tenant))
-		return ROUTE_BAD_NAME;
+		return ROUTE_BAD_TENANT;
 	if (rest.bytes == 0)
 		return ROUTE_NO_FUNCTION;
 

@@ -17,7 +17,8 @@ enum route_result {
 	ROUTE_BAD_TARGET,  /* 400: *why says what is wrong with it */
 	ROUTE_NOT_OURS,	   /* 404: outside the prefix, or no tenant named */
 	ROUTE_NO_FUNCTION, /* 404: nothing behind the tenant */
-	ROUTE_BAD_NAME,	   /* 404: no tenant or function can have this name */
+	ROUTE_BAD_TENANT,  /* 404: no tenant can have this name */
+	ROUTE_BAD_NAME,	   /* 404: no function can have this name */
 };
 
 /* Spans point into the target (query) or into the buf of decoded bytes. */

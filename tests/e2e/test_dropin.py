@@ -407,6 +407,16 @@ def test_a_tenant_that_is_a_link_is_none(host):
     (host.functions / "file").unlink()
 
 
+@pytest.mark.parametrize("name", ["Upper", "ten.ant", "_x", "a" * 64])
+def test_a_name_that_no_tenant_can_have(host, name):
+    got = host.get(f"/fn/{name}/hello")
+    got.problem(404, "no-tenant", f"there is no tenant {name}: a tenant's name",
+                "small letters, digits, _ and -, at most 63")
+    assert host.access(got.request_id)["end"] == "no-tenant"
+    detail = host.get("/fn/nosuch/hello").problem(404, "no-tenant")["detail"]
+    assert detail == "there is no tenant nosuch"
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="tenants of several users")
 def test_functions_run_as_the_owner_of_their_directory(host):
     for name, uid in (("ann", 5001), ("ben", 5002)):

@@ -70,11 +70,13 @@ static const struct route_row {
 	{ "nor a tilde behind it", "/fn/acme/hello.sh~", "/fn/", "",
 	    ROUTE_BAD_NAME, "acme", "hello.sh~", "", "", "" },
 	{ "a tenant is no dotfile", "/fn/.git/hello", "/fn/", "",
-	    ROUTE_BAD_NAME, ".git", "", "", "", "" },
+	    ROUTE_BAD_TENANT, ".git", "", "", "", "" },
 	{ "a tenant begins with a letter or digit", "/fn/-acme/hello", "/fn/",
-	    "", ROUTE_BAD_NAME, "-acme", "", "", "", "" },
+	    "", ROUTE_BAD_TENANT, "-acme", "", "", "", "" },
+	{ "a tenant has no capitals", "/fn/Upper/hello", "/fn/", "",
+	    ROUTE_BAD_TENANT, "Upper", "", "", "", "" },
 	{ "a virtual host may name no tenant there can be", "/hello", "/",
-	    "acme.org", ROUTE_BAD_NAME, "acme.org", "", "", "", "" },
+	    "acme.org", ROUTE_BAD_TENANT, "acme.org", "", "", "", "" },
 };
 
 static void
