@@ -82,6 +82,14 @@ def test_functions_call_functions(host):
     assert found["FN_STATE_URL"] == "http://fn/state/v1"
 
 
+def test_functions_see_nothing_else_of_nginx(host):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(host.run / "fn" / "fn.sock"))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: fn\r\n"
+                       b"Connection: close\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+
 def test_a_function_cannot_spoil_the_socket(host):
     if not IS_ROOT and "user" in str(host.status()["host"]["not_enforced"]):
         pytest.skip("functions run as the user who owns it")
