@@ -100,6 +100,8 @@ int host_ask(const struct ctl *, struct question *);
 /* The same, and the reason is said on stderr; so is what the host remarks on
  * an answer. */
 int host_ask_loudly(const struct ctl *, struct question *);
+/* Says on stderr why the host refuses that function, if it answers and does. */
+void list_warn(const struct ctl *, const char *tenant, struct span function);
 /* The host's functions directory, which the caller frees; NULL with the reason
  * in a buffer of HOST_REASON bytes. */
 char *host_functions(const struct ctl *, char *reason);

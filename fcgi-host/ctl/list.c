@@ -70,6 +70,31 @@ list_run(const struct ctl *ctl, int count, char **operands)
 	return result;
 }
 
+void
+list_warn(const struct ctl *ctl, const char *tenant, struct span function)
+{
+	struct question q = question_of(VERB_LIST);
+	struct buf answer;
+	json_t *rows, *row;
+	size_t i;
+
+	buf_init(&answer, LIST_MOST);
+	q.control.tenant = span_of(tenant);
+	q.control.flags = CONTROL_JSON;
+	q.out = host_collect;
+	q.arg = &answer;
+	rows = host_ask(ctl, &q) == 0 ? list_parse(buf_span(&answer)) : NULL;
+	json_array_foreach(rows, i, row)
+	{
+		if (text_of(row, "refused")[0] &&
+		    span_equal(span_of(text_of(row, "function")), function))
+			diag_warn("%s/%.*s is not served as it is: %s", tenant,
+			    SPAN_ARGS(function), text_of(row, "refused"));
+	}
+	json_decref(rows);
+	buf_free(&answer);
+}
+
 static json_t *
 list_parse(struct span lines)
 {

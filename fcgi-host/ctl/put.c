@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,6 +40,8 @@ struct target {
 
 static const char *functions;
 static const char *mode_text;
+/* Whose temporary file goes when a signal ends us. */
+static const struct target *volatile doomed;
 
 static int put_run(const struct ctl *, int count, char **operands);
 static char *copy_of(struct span);
@@ -47,8 +50,11 @@ static bool leads_elsewhere(struct span part);
 static int target_open(struct target *, const struct ctl *);
 static char *functions_of_host(const struct ctl *);
 static int put_file(struct target *, const char *file, mode_t *mode);
+static void put_ended(int number);
+static void on_end_signals(void (*handler)(int));
 static int put_bytes(int from, int to, const char *file);
 static bool mode_read(mode_t *mode);
+static void put_warn(const struct ctl *, const struct target *);
 static mode_t mode_of(const struct target *, const struct stat *source);
 static void target_free(struct target *);
 
@@ -69,7 +75,8 @@ const struct command command_put = {
 	.text = "NAME is that of FILE unless given, and may lie in a "
 	    "directory of the tenant that\nexists. FILE - is stdin. No request "
 	    "fails: running ones finish on the old file.\nUnder root the file "
-	    "belongs to the tenant's user.\n\n"
+	    "belongs to the tenant's user. What the host does not serve as "
+	    "it is, it\nsays on stderr.\n\n"
 	    "  fcgi-hostctl put hello.sh demo\n"
 	    "  fcgi-hostctl put build/hello demo/hello\n"
 	    "  fcgi-hostctl put run.py demo/gallery/run\n"
@@ -112,6 +119,9 @@ put_run(const struct ctl *ctl, int count, char **operands)
 			words_put_line(stdout, span_of(url));
 			fputc('\n', stdout);
 		}
+		/* with --functions it is nobody's, or another host's */
+		if (result == 0 && !functions)
+			put_warn(ctl, &target);
 	}
 	target_free(&target);
 	return result;
@@ -254,14 +264,17 @@ put_file(struct target *t, const char *file, mode_t *mode)
 	/* a dotfile is never a function; the name is ours alone */
 	snprintf(t->temporary, sizeof(t->temporary), ".%s.%ld.tmp", t->name,
 	    (long)getpid());
+	doomed = t;
+	on_end_signals(put_ended);
+	made = true;
 	to = openat(t->directory_fd, t->temporary,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0) {
+		made = false;
 		diag_error("cannot make a file in %s/%s: %s", t->functions,
 		    t->tenant, diag_errno());
 		goto out;
 	}
-	made = true;
 	if (put_bytes(from, to, file) != 0)
 		goto out;
 	if (!mode_text)
@@ -276,6 +289,7 @@ put_file(struct target *t, const char *file, mode_t *mode)
 	    0)
 		goto failed;
 	made = false;
+	doomed = NULL;
 	fsync(t->directory_fd);
 	result = 0;
 	goto out;
@@ -285,9 +299,36 @@ failed:
 out:
 	if (made)
 		unlinkat(t->directory_fd, t->temporary, 0);
+	doomed = NULL;
 	fd_close(&to);
 	fd_close(&from);
 	return result;
+}
+
+/* Who ends us finds what was there before. */
+static void
+put_ended(int number)
+{
+	const struct target *t = doomed;
+
+	if (t)
+		unlinkat(t->directory_fd, t->temporary, 0);
+	raise(number); /* its default by now, and taken behind this */
+}
+
+static void
+on_end_signals(void (*handler)(int))
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	const struct sigaction action = { .sa_handler = handler,
+		.sa_flags = SA_RESETHAND };
+	struct sigaction before;
+
+	/* nohup(1) stays in force */
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &before) == 0 &&
+		    before.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
 }
 
 static int
@@ -328,6 +369,18 @@ mode_read(mode_t *mode)
 		return false;
 	*mode = (mode_t)value;
 	return true;
+}
+
+/* It is there, but would it run? The host's cell knows, who reads it as the
+ * tenant; we do not. */
+static void
+put_warn(const struct ctl *ctl, const struct target *t)
+{
+	struct span entry = span_of(t->below[0] ? t->below : t->name);
+
+	fflush(stdout);
+	entry = span_cut(&entry, '/');
+	list_warn(ctl, t->tenant, name_function(entry));
 }
 
 static mode_t

@@ -582,6 +582,30 @@ def test_put(host):
     assert host.get("/fn/rogue/installed").text == "put again"
 
 
+@pytest.mark.parametrize("name, text, words", [
+    ("puttwo.sh", "#!/bin/sh\n", "puttwo"),
+    ("putempty", "", "is empty"),
+    ("putset.conf", "no such setting", "putset.conf:1"),
+    ("putcrlf", "#!/bin/sh\r\n", "CRLF"),
+])
+def test_put_warns_of_what_is_not_served(host, name, text, words):
+    good = host.base / "putgood"
+    good.write_text(says("good"))
+    function = name.partition(".")[0]
+    if function != name:
+        host.ctl("put", good, f"rogue/{function}")
+    source = host.base / name
+    source.write_text(text)
+    done = host.ctl("put", source, "rogue")
+    assert done.stdout.decode().startswith(f"{host.functions}/rogue/{name}")
+    told = done.stderr.decode()
+    assert f"rogue/{function} is not served as it is: " in told
+    assert words in told
+    (host.functions / "rogue" / name).unlink()
+    assert not host.ctl("put", good, f"rogue/{function}").stderr
+
+
+
 def test_ten_thousand_tenants_on_disk(new_host):
     host = new_host(nginx=False)
     host.master.terminate()

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -89,13 +90,13 @@ teardown(void **state)
 
 /* As from the command line, in a process of its own:
  * put --functions BASE/f [--mode MODE] FILE TO */
-static int
-put(const char *file, const char *to, const char *mode)
+static pid_t
+put_start(const char *file, const char *to, const char *mode)
 {
 	const struct ctl ctl = { .run = "/nonexistent" };
 	const char *words[] = { "put", "--functions", NULL, file, to,
 		mode ? "--mode" : NULL, mode, NULL };
-	int count = mode ? 7 : 5, first, status;
+	int count = mode ? 7 : 5, first;
 	pid_t pid;
 
 	words[2] = strdup(path_of("f"));
@@ -110,6 +111,15 @@ put(const char *file, const char *to, const char *mode)
 		    (char **)(uintptr_t)words + first));
 	}
 	free((char *)(uintptr_t)words[2]);
+	return pid;
+}
+
+static int
+put(const char *file, const char *to, const char *mode)
+{
+	pid_t pid = put_start(file, to, mode);
+	int status;
+
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
@@ -277,6 +287,34 @@ stdin_needs_a_name(void **state)
 }
 
 static void
+who_ends_it_finds_nothing_new(void **state)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	int ends[2], status, standard = dup(0);
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		assert_int_equal(pipe(ends), 0);
+		assert_int_equal(dup2(ends[0], 0), 0);
+		signal(numbers[i], SIG_DFL);
+		pid = put_start("-", "demo/hi", NULL);
+		/* it waits for its input when the new file is there */
+		while (entries("f/demo") < 3)
+			assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+		assert_int_equal(kill(pid, numbers[i]), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), numbers[i]);
+		assert_int_equal(entries("f/demo"), 2);
+		close(ends[0]);
+		close(ends[1]);
+	}
+	dup2(standard, 0);
+	close(standard);
+}
+
+static void
 under_root_it_belongs_to_the_tenant(void **state)
 {
 	struct stat st;
@@ -301,6 +339,7 @@ main(void)
 		IN_A_DIRECTORY(a_link_is_replaced_not_written_through),
 		IN_A_DIRECTORY(what_cannot_be_read_changes_nothing),
 		IN_A_DIRECTORY(stdin_needs_a_name),
+		IN_A_DIRECTORY(who_ends_it_finds_nothing_new),
 		IN_A_DIRECTORY(under_root_it_belongs_to_the_tenant),
 	};
 
