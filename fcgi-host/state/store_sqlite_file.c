@@ -220,6 +220,9 @@ file_connect(struct file *f, enum file_use use, bool blank, char *why)
 	if (code == SQLITE_OK) {
 		sqlite3_busy_timeout(f->db, BUSY_WAIT_MS);
 		sqlite3_db_config(f->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+		sqlite3_db_config(f->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0,
+		    NULL);
+		sqlite3_db_config(f->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 		sqlite3_limit(f->db, SQLITE_LIMIT_LENGTH,
 		    (int)config->value_most + ROW_BYTES_MORE);
 		sqlite3_limit(f->db, SQLITE_LIMIT_ATTACHED, 0);
