@@ -33,7 +33,7 @@ static int choose_user(struct master *, struct span name, const struct stat *,
     struct tenant_place *);
 static int check_owner(struct master *, struct span name, uid_t owner,
     struct tenant_place *);
-static bool is_directory(DIR *, const struct dirent *);
+static bool may_be_tenant(DIR *, const struct dirent *);
 static size_t keep_least(tenant_name *, size_t count, size_t most);
 static int name_order(const void *, const void *);
 
@@ -131,7 +131,7 @@ tenant_names(const char *functions, struct span after, size_t most,
 
 		if (!config_tenant_name(name) ||
 		    strcmp(entry->d_name, last) <= 0 ||
-		    !is_directory(directory, entry))
+		    !may_be_tenant(directory, entry))
 			continue;
 		memcpy(kept[count++], name.data, name.bytes + 1);
 		if (count == 2 * NAMES_KEPT) {
@@ -277,16 +277,17 @@ check_owner(struct master *m, struct span name, uid_t owner,
 	return -1;
 }
 
+/* A link is none, and is told so. */
 static bool
-is_directory(DIR *directory, const struct dirent *entry)
+may_be_tenant(DIR *directory, const struct dirent *entry)
 {
 	struct stat s;
 
 	if (entry->d_type != DT_UNKNOWN)
-		return entry->d_type == DT_DIR;
+		return entry->d_type == DT_DIR || entry->d_type == DT_LNK;
 	return fstatat(dirfd(directory), entry->d_name, &s,
 		   AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISDIR(s.st_mode);
+	    (S_ISDIR(s.st_mode) || S_ISLNK(s.st_mode));
 }
 
 static size_t

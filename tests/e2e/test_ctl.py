@@ -72,6 +72,14 @@ def test_list_of_no_tenant(host):
     assert b"no such tenant" in done.stderr and not done.stdout
 
 
+def test_list_of_a_tenant_that_is_a_link(host):
+    (host.functions / "alias").symlink_to("rogue")
+    row, = [row for row in rows(host) if row["tenant"] == "alias"]
+    assert "symbolic link" in row["refused"] and "url" not in row
+    assert "symbolic link" in words(host.ctl("list"))
+    (host.functions / "alias").unlink()
+
+
 def test_list_of_nothing(host):
     host.tenant("bare")
     done = host.ctl("list", "bare")
