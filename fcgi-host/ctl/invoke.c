@@ -25,6 +25,7 @@ enum {
 	LOG_MOST = 16 << 20,
 	LOG_WAIT_MS = 8000, /* for the end of the function's stderr */
 	FAILED_STATUS = 400,
+	BAD_REQUEST = 400,
 	PREFIX_BYTES = sizeof("/fn/") - 1,
 };
 
@@ -52,8 +53,8 @@ static void head_print(struct span);
 static const char *reply_body(struct reply *, struct span);
 static void reply_stderr(void *arg, struct span);
 static int reply_show(const struct ctl *, struct reply *, const char *tenant);
-static int log_ask(const struct ctl *, const char *tenant, struct span id,
-    struct buf *log);
+static int log_ask(const struct ctl *, const char *tenant,
+    const struct reply *, struct buf *log);
 static void log_print(struct span log);
 static struct span request_id_of(const struct reply *);
 static json_t *reply_json(const struct reply *, struct span log);
@@ -81,7 +82,7 @@ const struct command command_invoke = {
 	    "when the status is 400 or above. The path is\nthat of a URL, so "
 	    "blanks in it are %20.\n\n"
 	    "  fcgi-hostctl invoke demo/hello\n"
-	    "  fcgi-hostctl invoke 'demo/env/a/path?name=value' --head\n"
+	    "  fcgi-hostctl invoke 'demo/environment/a/path?name=value' --head\n"
 	    "  fcgi-hostctl invoke demo/echo --data @photo.jpg "
 	    "-H 'Content-Type: image/jpeg'\n",
 };
@@ -323,7 +324,7 @@ reply_show(const struct ctl *ctl, struct reply *r, const char *tenant)
 	int result;
 
 	buf_init(&log, LOG_MOST);
-	log_ask(ctl, tenant, request_id_of(r), &log);
+	log_ask(ctl, tenant, r, &log);
 	if (ctl->json) {
 		result = words_json(reply_json(r, buf_span(&log)));
 	} else {
@@ -337,9 +338,10 @@ reply_show(const struct ctl *ctl, struct reply *r, const char *tenant)
 
 /* Waits until the request's stderr has ended and its result is there. */
 static int
-log_ask(const struct ctl *ctl, const char *tenant, struct span id,
+log_ask(const struct ctl *ctl, const char *tenant, const struct reply *r,
     struct buf *log)
 {
+	struct span id = request_id_of(r);
 	struct question q = question_of(VERB_LOGS);
 
 	if (id.bytes == 0) {
@@ -355,6 +357,10 @@ log_ask(const struct ctl *ctl, const char *tenant, struct span id,
 	q.arg = log;
 	if (host_ask(ctl, &q) == 0)
 		return 0;
+	/* refused before it was known to be for a tenant: in access.log only */
+	if (r->head.cgi.status == BAD_REQUEST &&
+	    span_starts(r->head.cgi.content_type, SPAN("application/problem")))
+		return CTL_FAILED;
 	diag_warn("stderr and timing are not known: %s; request=%.*s", q.reason,
 	    SPAN_ARGS(id));
 	return CTL_FAILED;

@@ -3,6 +3,7 @@
 person awake at three cannot see what happens, or somebody sees too much."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastcgi import Connection, request
-from host import BUILD, HEAD, IS_ROOT, Host, eventually
+from host import BUILD, HEAD, IS_ROOT, ROOT, Host, eventually
 
 
 def words(done):
@@ -190,6 +191,23 @@ def test_invoke_with_data(host):
     file.write_bytes(b"\0\1\2" * 1000)
     done = host.ctl("invoke", "rogue/rogue?head&echo", "--data", f"@{file}")
     assert done.stdout.endswith(b"\0\1\2" * 1000)
+
+
+def test_invoke_what_is_no_request(host):
+    """It was for no tenant, so none has lines of it to be missed."""
+    done = host.ctl("invoke", "rogue/rogue/%00", check=False)
+    assert done.returncode == 1
+    assert b"the path has NUL in it" in done.stdout
+    assert not done.stderr
+
+
+def test_the_examples_of_invoke_are_there(host):
+    text = words(host.ctl("invoke", "--help"))
+    names = re.findall(r"invoke '?demo/(\w+)", text)
+    assert len(names) == 3
+    there = {path.name.partition(".")[0]
+             for path in (ROOT / "functions" / "demo").iterdir()}
+    assert set(names) <= there
 
 
 def test_invoke_head(host):
