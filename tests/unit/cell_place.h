@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* cell_place.h - a tenant's directory for one test: made empty, removed with
- * everything in it. */
+ * everything in it, also when the test fails or takes too long. */
 #ifndef CELL_PLACE_H
 #define CELL_PLACE_H
 
@@ -10,11 +10,14 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static char place_path[PATH_MAX];
 static int place_fd = -1;
+static char place_top[PATH_MAX]; /* what is to be removed; "": nothing */
+static pid_t place_owner;
 
 static inline const char *
 place_of(const char *name)
@@ -27,19 +30,6 @@ place_of(const char *name)
 	return path;
 }
 
-static inline void
-place_make(void)
-{
-	char name[] = "/tmp/fcgi-host-cell-XXXXXX";
-
-	umask(022);
-	assert_non_null(mkdtemp(name));
-	assert_int_equal(chmod(name, 0755), 0);
-	assert_non_null(realpath(name, place_path));
-	place_fd = open(place_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_true(place_fd >= 0);
-}
-
 static inline int
 place_remove_one(const char *path, const struct stat *st, int type,
     struct FTW *ftw)
@@ -50,12 +40,57 @@ place_remove_one(const char *path, const struct stat *st, int type,
 	return remove(path);
 }
 
+/* Nothing when it is gone; children that exit leave it alone. */
+static inline void
+place_leave(void)
+{
+	if (place_owner == getpid() && place_top[0])
+		nftw(place_top, place_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	place_top[0] = '\0';
+}
+
+static inline void
+place_late(int number)
+{
+	place_leave();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* A new directory in /tmp, to place_leave(); that of a test that failed goes. */
+static inline void
+place_top_make(void)
+{
+	char name[] = "/tmp/fcgi-host-cell-XXXXXX";
+
+	if (place_owner != getpid()) {
+		place_owner = getpid();
+		place_top[0] = '\0';
+		assert_int_equal(atexit(place_leave), 0);
+		signal(SIGALRM, place_late);
+	}
+	place_leave();
+	umask(022);
+	assert_non_null(mkdtemp(name));
+	assert_non_null(realpath(name, place_top));
+}
+
+static inline void
+place_make(void)
+{
+	place_top_make();
+	snprintf(place_path, sizeof(place_path), "%s", place_top);
+	assert_int_equal(chmod(place_path, 0755), 0);
+	place_fd = open(place_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(place_fd >= 0);
+}
+
 static inline void
 place_remove(void)
 {
 	close(place_fd);
 	place_fd = -1;
-	nftw(place_path, place_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	place_leave();
 }
 
 /* A file with exactly this mode, new each time. */

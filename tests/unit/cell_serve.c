@@ -37,7 +37,6 @@ static int master = -1, gateway = -1, launcher = -1;
 static int out_fd = -1;
 static char output[65536];
 static struct config *config;
-static char parent_path[PATH_MAX];
 
 /* ---- a cell ------------------------------------------------------------------ */
 
@@ -181,12 +180,8 @@ receive(int channel, enum role from, struct span *body, int *fd)
 static void
 place_below_private(void)
 {
-	char name[] = "/tmp/fcgi-host-cell-XXXXXX";
-
-	umask(022);
-	assert_non_null(mkdtemp(name));
-	assert_non_null(realpath(name, parent_path));
-	snprintf(place_path, sizeof(place_path), "%.3000s/acme", parent_path);
+	place_top_make();
+	snprintf(place_path, sizeof(place_path), "%.3000s/acme", place_top);
 	assert_int_equal(mkdir(place_path, 0755), 0);
 	assert_int_equal(mkdir(place_of("data"), 0755), 0);
 	if (kind == KIND_ROOT)
@@ -248,7 +243,6 @@ cell_end(void)
 	fd_close(&launcher);
 	fd_close(&out_fd);
 	config_release(&config);
-	snprintf(place_path, sizeof(place_path), "%s", parent_path);
 	place_remove();
 	alarm(0);
 }
