@@ -20,6 +20,7 @@ static int fill(struct buf *, const char *template,
 static int put_named(struct buf *, struct span name,
     const struct answer_facts *);
 static int put_words(struct buf *, struct span);
+static int put_without_directories(struct buf *, struct span);
 static int put_json(struct buf *, struct span);
 static int put_html(struct buf *, struct span);
 static int body_json(struct buf *, const struct answer_facts *,
@@ -45,12 +46,18 @@ answer_write(struct buf *out, const struct answer_facts *facts)
 {
 	const struct end_row *row = &rows[facts->end];
 	bool html = answer_prefers_html(facts->accept);
-	struct buf detail, body;
-	int failed;
+	struct answer_facts shown = *facts;
+	struct buf what, detail, body;
+	int failed = 0;
 
+	buf_init(&what, SENTENCE_MOST);
+	if (facts->end == END_TENANT_REFUSED) {
+		failed = put_without_directories(&what, facts->what);
+		shown.what = buf_span(&what);
+	}
 	buf_init(&detail, SENTENCE_MOST);
 	buf_init(&body, BODY_MOST);
-	failed = answer_detail(&detail, facts) ||
+	failed = failed || answer_detail(&detail, &shown) ||
 	    (html ? body_html : body_json)(&body, facts, buf_span(&detail)) ||
 	    buf_printf(out, "Status: %u %s\r\n", row->status,
 		http_reason(row->status)) ||
@@ -67,6 +74,7 @@ answer_write(struct buf *out, const struct answer_facts *facts)
 		buf_printf(out, "Allow: %.*s\r\n", SPAN_ARGS(facts->allow))) ||
 	    buf_put_string(out, "\r\n") ||
 	    (!facts->head && buf_put(out, buf_span(&body)));
+	buf_free(&what);
 	buf_free(&detail);
 	buf_free(&body);
 	return failed ? -1 : 0;
@@ -166,6 +174,32 @@ put_words(struct buf *out, struct span words)
 
 		if (buf_put_byte(out, c >= ' ' && c <= '~' ? c : '?') != 0)
 			return -1;
+	}
+	return 0;
+}
+
+/* Where things are on the host is for its log: of a path that is not in the root
+ * itself only the last name is left, ".../acme". */
+static int
+put_without_directories(struct buf *out, struct span words)
+{
+	static const char before[] = " \"(=", behind[] = " \"),:;";
+	size_t at = 0, end, last;
+
+	while (at < words.bytes) {
+		last = at;
+		end = at + 1;
+		if (words.data[at] == '/' &&
+		    (at == 0 || strchr(before, words.data[at - 1])))
+			for (; end < words.bytes &&
+			     !strchr(behind, words.data[end]);
+			     end++)
+				if (words.data[end - 1] == '/')
+					last = end - 1;
+		if ((last > at && buf_put_string(out, "...") != 0) ||
+		    buf_put(out, span_make(words.data + last, end - last)) != 0)
+			return -1;
+		at = end;
 	}
 	return 0;
 }

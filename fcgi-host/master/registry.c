@@ -28,6 +28,7 @@ struct registered {
 };
 
 static int load(struct registry *, char *reason, size_t room);
+static int load_file(struct registry *, char *reason, size_t room);
 static int load_from(struct registry *, int fd, char *reason, size_t room);
 static int parse(struct registry *, struct span text, char *reason,
     size_t room);
@@ -109,14 +110,27 @@ registry_name(struct registry *r, uid_t uid)
 }
 
 /* At the first tenant that needs it, and again after an error, so that a
- * repaired file counts without a restart. */
+ * repaired file counts without a restart. Clients are told each time, the
+ * operator once. */
 static int
 load(struct registry *r, char *reason, size_t room)
 {
-	int fd, result;
+	int result;
 
 	if (r->loaded)
 		return 0;
+	result = load_file(r, reason, room);
+	if (result != 0 && !r->told)
+		diag_error("no tenant of root's is served: %s", reason);
+	r->told = result != 0;
+	return result;
+}
+
+static int
+load_file(struct registry *r, char *reason, size_t room)
+{
+	int fd, result;
+
 	fd = openat(r->dir_fd, FILE_NAME, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT) {
 		r->loaded = true;
@@ -131,10 +145,11 @@ load(struct registry *r, char *reason, size_t room)
 	}
 	result = load_from(r, fd, reason, room);
 	if (result != 0) {
-		int dir_fd = r->dir_fd;
+		struct registry old = *r;
 
 		registry_free(r);
-		registry_init(r, dir_fd);
+		registry_init(r, old.dir_fd);
+		r->told = old.told;
 	}
 	r->loaded = result == 0;
 	fd_close(&fd);

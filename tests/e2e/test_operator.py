@@ -39,6 +39,34 @@ def test_a_reload_tries_again_at_once(new_host):
     assert host.rogue("head&out=well").text == "well"
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root has users to give")
+def test_user_ids_that_cannot_be_read():
+    host = Host()
+    (host.run / "uids").write_text("71000 acme\nnonsense\n")
+    host.start()
+    try:
+        for _ in range(3):
+            got = host.rogue("head")
+            got.problem(503, "tenant-refused", "uids:2", "repaired")
+        assert host.errors.read_text().count("uids:2") == 1
+        (host.run / "uids").write_text("71000 acme\n")
+        assert host.rogue("head&out=well").text == "well"
+    finally:
+        host.stop()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="gives a directory away")
+def test_clients_are_not_told_where_things_are(host):
+    path = host.tenant("misplaced")
+    path.chmod(0o777)
+    got = host.get("/fn/misplaced/hello")
+    got.problem(503, "tenant-refused", ".../misplaced", "chmod go-w")
+    assert str(host.base) not in got.text
+    assert str(path) in host.access(got.request_id)["detail"]
+    assert str(path) in host.ctl("list").stdout.decode()
+    path.chmod(0o755)
+
+
 def test_a_cell_opens_its_files_whatever_functions_may(new_host):
     host = new_host(conf="limits = { files = 8; }; maximum = { files = 8; };")
     assert "limit_nofile 8\n" in host.rogue("head&state").text

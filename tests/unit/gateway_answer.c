@@ -132,6 +132,53 @@ test_every_row_is_problem_json(void **state)
 	}
 }
 
+static const struct path_row {
+	const char *sentence;
+	struct span what;
+	const char *shown;
+} paths[] = {
+	{ "a directory is where nobody needs to know",
+	    SPAN("/srv/functions/acme can be changed by others"),
+	    ".../acme can be changed by others" },
+	{ "a setting keeps its name", SPAN("functions = \"/srv/f\": No such"),
+	    "functions = \".../f\": No such" },
+	{ "what is in the root has no directory",
+	    SPAN("sandbox step \"read /nosuch\" of cell.paths: No such"),
+	    "sandbox step \"read /nosuch\" of cell.paths: No such" },
+	{ "several, and one at the end", SPAN("/a/b, /c/d/ and (/e/f/g"),
+	    ".../b, .../d/ and (.../g" },
+	{ "a slash in a word is no path", SPAN("acme/hello: read/write /"),
+	    "acme/hello: read/write /" },
+};
+
+static void
+test_paths(void **state)
+{
+	const struct path_row *row = *state;
+	struct answer_facts facts = facts_of(END_TENANT_REFUSED);
+	struct buf out, log;
+	json_t *problem;
+	char text[256];
+
+	facts.what = row->what;
+	buf_init(&out, 65536);
+	buf_init(&log, 65536);
+	assert_int_equal(answer_write(&out, &facts), 0);
+	assert_int_equal(answer_detail(&log, &facts), 0);
+	problem = json_loads(body_of(&out), 0, NULL);
+	snprintf(text, sizeof(text), "tenant acme is not served: %s",
+	    row->shown);
+	assert_string_equal(json_string_value(json_object_get(problem,
+				"detail")),
+	    text);
+	snprintf(text, sizeof(text), "tenant acme is not served: %.*s",
+	    SPAN_ARGS(row->what));
+	assert_string_equal(buf_string(&log), text);
+	json_decref(problem);
+	buf_free(&out);
+	buf_free(&log);
+}
+
 static void
 test_html_is_escaped(void **state)
 {
@@ -184,5 +231,6 @@ main(void)
 	};
 
 	return RUN_ROWS(details, test_detail) + RUN_ROWS(accepts, test_accept) +
+	    RUN_ROWS(paths, test_paths) +
 	    cmocka_run_group_tests(others, NULL, NULL);
 }
