@@ -515,6 +515,12 @@ run_delete(const struct ctl *ctl, const char *tenant, const char *unused)
 }
 
 bool
+state_all(void)
+{
+	return all;
+}
+
+bool
 state_may_overwrite(void)
 {
 	return yes;

@@ -35,6 +35,9 @@ int state_ask_run(const struct ctl *, struct state_ask *);
 struct json_t *state_ask_json(const struct state_ask *);
 void state_ask_free(struct state_ask *);
 
+/* Is it for every tenant? Then what fails says for which. (state.c) */
+bool state_all(void);
+
 /* ---- state_copy.c: whole files ------------------------------------------------ */
 
 int state_backup(const struct ctl *, const char *tenant, const char *to);

@@ -177,18 +177,21 @@ reply_stderr(void *arg, struct span bytes)
 	words_put(stderr, bytes);
 }
 
+/* Among many tenants, whose it is. */
 static void
 problem_say(const struct state_ask *a)
 {
+	const char *who = state_all() ? a->tenant : "";
+	const char *colon = who[0] ? ": " : "";
 	json_t *root = json_loadb(buf_span(&a->problem).data,
 	    buf_bytes(&a->problem), 0, NULL);
 	const char *title = json_string_value(json_object_get(root, "title"));
 	const char *detail = json_string_value(json_object_get(root, "detail"));
 
 	if (title && detail)
-		diag_error("%s: %s", title, detail);
+		diag_error("%s%s%s: %s", who, colon, title, detail);
 	else
-		diag_error("%s (status %u)",
+		diag_error("%s%s%s (status %u)", who, colon,
 		    title ? title : "the host refused it", a->head.cgi.status);
 	json_decref(root);
 }

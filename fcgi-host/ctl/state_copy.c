@@ -28,6 +28,7 @@ static int copy_open(struct copy *, const char *tenant, const char *to);
 static const char *copy_take(void *arg, struct span);
 static int copy_finish(struct copy *, const struct state_ask *);
 static void copy_close(struct copy *);
+static int copy_map(const char *from, struct span *copy);
 static int failed(const char *what, const char *name);
 
 int
@@ -104,7 +105,9 @@ copy_finish(struct copy *c, const struct state_ask *ask)
 	    (uint64_t)ask->head.cgi.content_length != c->bytes ||
 	    c->bytes < sizeof(c->first) ||
 	    memcmp(c->first, "SQLite format 3", sizeof(c->first)) != 0) {
-		diag_error("the copy did not come whole; nothing was changed");
+		diag_error("the copy %s did not come whole; nothing was "
+			   "changed",
+		    c->name);
 		return CTL_FAILED;
 	}
 	if (fsync(c->fd) != 0 ||
@@ -128,32 +131,51 @@ copy_close(struct copy *c)
 int
 state_restore(const struct ctl *ctl, const char *tenant, const char *from)
 {
-	int fd = open(from, O_RDONLY | O_CLOEXEC), result;
 	struct state_ask ask;
-	struct stat st;
-	void *memory = MAP_FAILED;
+	struct span copy;
+	int result;
 
-	if (!state_may_overwrite()) {
-		fd_close(&fd);
+	if (!state_may_overwrite())
 		return usage("state",
 		    "restore replaces all that %s has kept; --yes says that "
 		    "this is meant",
 		    tenant);
-	}
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_size > 0)
-		memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE,
-		    fd, 0);
-	fd_close(&fd);
-	if (memory == MAP_FAILED)
-		return failed("read", from);
+	if (copy_map(from, &copy) != 0)
+		return CTL_FAILED;
 	state_ask_init(&ask, tenant, "POST", "/host/restore");
 	ask.type = "application/vnd.sqlite3";
-	ask.send = span_make(memory, (size_t)st.st_size);
+	ask.send = copy;
 	result = state_ask_run(ctl, &ask);
 	state_ask_free(&ask);
-	munmap(memory, (size_t)st.st_size);
+	munmap((void *)copy.data, copy.bytes);
 	return result;
+}
+
+/* Never waits, as the open of a FIFO would. 0, or -1 with the reason said. */
+static int
+copy_map(const char *from, struct span *copy)
+{
+	int fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const char *wrong = NULL;
+	void *memory = MAP_FAILED;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		wrong = diag_errno();
+	else if (!S_ISREG(st.st_mode))
+		wrong = "it is not a file";
+	else if (st.st_size == 0)
+		wrong = "it is empty";
+	else if ((memory = mmap(NULL, (size_t)st.st_size, PROT_READ,
+		      MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+		wrong = diag_errno();
+	fd_close(&fd);
+	if (wrong) {
+		diag_error("cannot read the copy %s: %s", from, wrong);
+		return -1;
+	}
+	*copy = span_make(memory, (size_t)st.st_size);
+	return 0;
 }
 
 static int

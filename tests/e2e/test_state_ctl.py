@@ -216,6 +216,19 @@ def test_restore_of_what_is_no_copy(ctl, tmp_path, content):
     assert ctl("get", "kept") == "one"
 
 
+def test_restore_of_what_is_no_file(ctl, tmp_path):
+    """A FIFO would be waited for."""
+    ctl("put", "kept", "--data", "one")
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "."):
+        assert "is not a file" in ctl("restore", tmp_path / name, "--yes",
+                                      fails=True)
+    (tmp_path / "empty").touch()
+    assert "is empty" in ctl("restore", tmp_path / "empty", "--yes",
+                             fails=True)
+    assert ctl("get", "kept") == "one"
+
+
 def test_a_restore_that_breaks_off_leaves_nothing(ctl, host, tmp_path):
     """The caller dies in the middle of a large copy."""
     ctl("put", "kept", "--data", "one")
@@ -363,6 +376,9 @@ def test_damage_is_found_and_mended(tmp_path, deep):
         assert state("other", "get", "a") == "x"
         assert state("--all", "check", status=1).splitlines()[1] == \
             "other: sound"
+        said = state("--all", "backup", tmp_path, status=1)
+        assert said.startswith("fcgi-hostctl: error: acme: "), said
+        assert (tmp_path / "other.sqlite3").exists()
         state("acme", "restore", tmp_path / "copy", "--yes")
         assert state("acme", "check", "--deep") == "acme: sound\n"
         assert host.ctl("state", "acme", "get", "key/19").stdout == \
