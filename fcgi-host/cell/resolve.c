@@ -10,8 +10,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/diag.h"
+#include "base/fd.h"
 #include "base/map.h"
 
 #include "cell/conf.h"
@@ -57,6 +60,7 @@ static void choice_add(struct choice *, const struct candidate *,
     struct span asked, const char *served);
 static const struct candidate *choice_made(const struct choice *,
     struct span asked, struct resolution *);
+static bool is_bystander(const struct resolve *, const char *file);
 static int list_misnamed(void *misnamed, struct span file);
 static const char *served_entry(struct resolve *, struct span function);
 static void served_set(struct resolve *, const char *function,
@@ -143,7 +147,8 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 		snprintf(function, sizeof(function), "%.*s", SPAN_ARGS(name));
 		resolve_function(r, span_of(function), unix_ms, &out);
 		if (out.outcome == RESOLVED_FOUND ||
-		    out.outcome == RESOLVED_REFUSED)
+		    (out.outcome == RESOLVED_REFUSED &&
+			!is_bystander(r, out.file)))
 			tell(arg, &out);
 		/* behind this name, wherever a new scan has put it */
 		i = scan_find(&r->scan, span_of(function), &first) + first;
@@ -151,6 +156,30 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 	scan_each(r->grounds.place.directory_fd, list_misnamed, &misnamed);
 	resolution_free(&out);
 	return 0;
+}
+
+/* Sources, data and notes lie beside functions: what has a suffix, is not
+ * executable and does not begin as a script was not meant to be one. Asked for by
+ * its URL it says what is missing all the same. */
+static bool
+is_bystander(const struct resolve *r, const char *file)
+{
+	int directory_fd = r->grounds.place.directory_fd, fd;
+	struct stat st;
+	char head[2];
+	bool other;
+
+	if (strchr(file, '/') || !strchr(file, '.') ||
+	    fstatat(directory_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode) ||
+	    (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+		return false;
+	fd = openat(directory_fd, file,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	other = fd >= 0 &&
+	    (pread(fd, head, 2, 0) != 2 || memcmp(head, "#!", 2) != 0);
+	fd_close(&fd);
+	return other;
 }
 
 /* What would be a function but for its name. No URL leads to it, so nothing

@@ -45,8 +45,8 @@ void resolve_free(struct resolve **);
 void resolve_name(struct resolve *, struct span asked, uint64_t unix_ms,
     struct resolution *);
 
-/* Every function of the directory and every file that is refused, by name. 0,
- * or -1 when the directory cannot be read. */
+/* Every function of the directory and every file that is refused, by name, but
+ * for what only lies beside them. 0, or -1 when the directory cannot be read. */
 typedef void resolve_list_fn(void *arg, const struct resolution *);
 int resolve_list(struct resolve *, uint64_t unix_ms, resolve_list_fn *,
     void *arg);

@@ -277,6 +277,20 @@ def test_source_beside_its_program(host):
     host.get("/fn/rogue/compiled.c").problem(503, "refused", "not executable")
 
 
+def test_bystanders_are_not_listed(host):
+    directory = host.functions / "rogue"
+    texts = {"alone.c": "int main;", "notes.txt": "", "meant.sh": says("x"),
+             "whole": "data"}
+    for name, text in texts.items():
+        host.write(directory / name, text, 0o644)
+    listed = host.ctl("list", "rogue").stdout.decode()
+    assert "alone.c" not in listed and "notes.txt" not in listed
+    assert "chmod +x meant.sh" in listed and "chmod +x whole" in listed
+    host.get("/fn/rogue/alone").problem(503, "refused", "chmod +x alone.c")
+    for name in texts:
+        (directory / name).unlink()
+
+
 def test_links(host):
     directory = host.functions / "rogue"
     host.function("rogue", "target", says("target"))
