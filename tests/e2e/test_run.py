@@ -95,6 +95,7 @@ def make_run():
 def test_ready_and_every_function_has_a_line(make_run):
     run = make_run()
     text = run.text()
+    assert "removed at the end; RUN=dir keeps" in text
     assert f"ready: {run.url('/fn/demo/hello')}" in text.splitlines()
     urls = re.findall(r"http://[^\s]+", text)
     for name in ("hello", "environment", "echo", "calendar", "chart", "qr",
@@ -194,6 +195,7 @@ def test_what_was_in_run_before_is_there_afterwards(make_run, good):
         if good:
             run = make_run(RUN=place)
             assert run.get("/fn/demo/hello").status_code == 200
+            assert "removed at the end" not in run.text()
             run.stop()
         else:
             MakeRun(RUN=place, PORT="80a").refused()
