@@ -23,6 +23,7 @@ enum {
 struct head {
 	_Alignas(ElfW(Ehdr)) char bytes[HEAD_BYTES + 1]; /* ends with NUL */
 	size_t count;
+	struct stat st; /* of the whole file */
 };
 
 /* Our own, by the linker: what a program of this machine begins with. */
@@ -30,11 +31,12 @@ extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static bool elf_good(const char *file, const struct head *, bool *native,
     char *reason);
+static bool elf_whole(const char *file, const struct head *, char *reason);
 static struct span elf_loader(const struct head *);
 static bool script_good(const struct grounds *, const char *file,
     const struct head *, char *reason);
 static bool interpreter_good(const struct grounds *, const char *file,
-    struct span interpreter, char *reason);
+    const struct head *, struct span interpreter, char *reason);
 static bool head_is_text(const struct head *);
 static bool still_written(int fd);
 
@@ -46,7 +48,6 @@ program_check(const struct grounds *g, const struct candidate *c,
 	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct identity looked_at = identity_of(&c->st), found = { 0 };
 	struct head head = { 0 };
-	struct stat st;
 	ssize_t n = -1;
 	bool good;
 
@@ -57,8 +58,8 @@ program_check(const struct grounds *g, const struct candidate *c,
 		    c->file, c->file);
 		return false;
 	}
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		found = identity_of(&st);
+	if (fd >= 0 && fstat(fd, &head.st) == 0)
+		found = identity_of(&head.st);
 	if (!identity_same(&found, &looked_at))
 		ticket->young_until_ms = 1; /* another one: look again */
 	if (fd >= 0)
@@ -86,7 +87,14 @@ elf_good(const char *file, const struct head *head, bool *native, char *reason)
 	const ElfW(Ehdr) *ours = &__ehdr_start;
 	struct span loader;
 
-	if (head->count < sizeof(*elf) || elf->e_ident[EI_CLASS] == 0 ||
+	if (head->count < sizeof(Elf32_Ehdr)) {
+		reason_say(reason,
+		    "%s is cut off: it has not even the whole head of an ELF "
+		    "program",
+		    file);
+		return false;
+	}
+	if (elf->e_ident[EI_CLASS] == 0 ||
 	    elf->e_ident[EI_CLASS] >= ELFCLASSNUM)
 		return true; /* broken, in a way execve may know better */
 	*native = memcmp(elf->e_ident, ours->e_ident, EI_DATA + 1) == 0 &&
@@ -99,6 +107,8 @@ elf_good(const char *file, const struct head *head, bool *native, char *reason)
 		    file);
 		return false;
 	}
+	if (!elf_whole(file, head, reason))
+		return false;
 	loader = elf_loader(head);
 	if (loader.bytes == 0 || access(loader.data, F_OK) == 0 ||
 	    errno != ENOENT)
@@ -107,6 +117,42 @@ elf_good(const char *file, const struct head *head, bool *native, char *reason)
 	    "%s: its loader %s is not there: link it statically, or for this "
 	    "system",
 	    file, loader.data);
+	return false;
+}
+
+/* What the kernel would refuse or, when a part is missing, end by a signal. The
+ * head is read as it is: a shorter one is zero from its end on. */
+static bool
+elf_whole(const char *file, const struct head *head, char *reason)
+{
+	const ElfW(Ehdr) *elf = (const void *)head->bytes;
+	uint64_t bytes = (uint64_t)head->st.st_size, end;
+	ElfW(Phdr) part;
+
+	if (elf->e_type != ET_EXEC && elf->e_type != ET_DYN) {
+		reason_say(reason, "%s: an ELF file, but no program%s", file,
+		    elf->e_type == ET_REL ? ": it is not linked yet" : "");
+		return false;
+	}
+	if (elf->e_phentsize != sizeof(part) || elf->e_phnum == 0) {
+		reason_say(reason, "%s: a damaged ELF program", file);
+		return false;
+	}
+	end = elf->e_phnum * sizeof(part);
+	for (size_t i = 0; elf->e_phoff <= bytes && end <= bytes - elf->e_phoff;
+	     i++) {
+		if (i == elf->e_phnum ||
+		    elf->e_phoff + (i + 1) * sizeof(part) > head->count)
+			return true; /* of more we do not know */
+		memcpy(&part, head->bytes + elf->e_phoff + i * sizeof(part),
+		    sizeof(part));
+		if (part.p_type == PT_LOAD &&
+		    (part.p_offset > bytes ||
+			part.p_filesz > bytes - part.p_offset))
+			break;
+	}
+	reason_say(reason, "%s is cut off: parts of the ELF program are missing",
+	    file);
 	return false;
 }
 
@@ -158,11 +204,15 @@ script_good(const struct grounds *g, const char *file, const struct head *head,
 		    "%s: its first line ends in CR (CRLF): save it with Unix "
 		    "line ends",
 		    file);
+	else if (line.bytes < LINE_MOST && line.bytes < head->count &&
+	    head->bytes[line.bytes] == '\0')
+		reason_say(reason, "%s: its first line has NUL bytes in it",
+		    file);
 	else {
 		rest = span_skip(rest, 2);
 		rest = span_skip(rest, strspn(rest.data, " \t"));
 		rest = span_take(rest, strcspn(rest.data, " \t\n"));
-		return interpreter_good(g, file, rest, reason);
+		return interpreter_good(g, file, head, rest, reason);
 	}
 	return false;
 }
@@ -171,11 +221,13 @@ script_good(const struct grounds *g, const char *file, const struct head *head,
  * the program's directory, where it starts. */
 static bool
 interpreter_good(const struct grounds *g, const char *file,
-    struct span interpreter, char *reason)
+    const struct head *head, struct span interpreter, char *reason)
 {
 	const char *slash = strrchr(file, '/');
 	bool absolute = interpreter.bytes > 0 && interpreter.data[0] == '/';
 	char path[RESOLVE_FILE_MOST + LINE_MOST + 1];
+	struct stat st;
+	bool own;
 
 	if (interpreter.bytes == 0) {
 		reason_say(reason, "%s: no interpreter stands behind its #!",
@@ -185,8 +237,20 @@ interpreter_good(const struct grounds *g, const char *file,
 	snprintf(path, sizeof(path), "%.*s%.*s",
 	    absolute || !slash ? 0 : (int)(slash - file) + 1, file,
 	    SPAN_ARGS(interpreter));
-	if (faccessat(g->place.directory_fd, path, X_OK, AT_EACCESS) == 0)
-		return true;
+	if (faccessat(g->place.directory_fd, path, X_OK, AT_EACCESS) == 0) {
+		if (fstatat(g->place.directory_fd, path, &st, 0) != 0)
+			return true;
+		own = st.st_ino == head->st.st_ino &&
+		    st.st_dev == head->st.st_dev;
+		if (S_ISREG(st.st_mode) && !own)
+			return true;
+		reason_say(reason, "%s: its interpreter %.*s is %s", file,
+		    SPAN_ARGS(interpreter),
+		    own				? "the file itself" :
+			S_ISDIR(st.st_mode) ? "a directory" :
+					      "no file");
+		return false;
+	}
 	if (errno == ENOENT || errno == ENOTDIR)
 		reason_say(reason, "%s: its interpreter %.*s is not there%s",
 		    file, SPAN_ARGS(interpreter),

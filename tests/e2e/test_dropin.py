@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from host import HEAD, IS_ROOT, alive, count, eventually, memory_kib
+from host import HEAD, IS_ROOT, ROGUE, alive, count, eventually, memory_kib
 
 
 def says(word):
@@ -532,7 +532,7 @@ def test_a_tree_below_a_closed_directory(new_host):
 
 
 def test_programs_that_cannot_start(host):
-    host.function("rogue", "garbage", b"\x7fELF but not really")
+    host.function("rogue", "garbage", b"PK\3\4 of no kind")
     host.get("/fn/rogue/garbage").problem(502, "not-started")
     (host.functions / "rogue" / "garbage").unlink()
 
@@ -544,7 +544,11 @@ def test_programs_that_cannot_start(host):
     (b"echo no line\n", ["no #! line"]),
     (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x08\0" + bytes(100),
      ["another machine"]),
-], ids=range(5))
+    (b"\x7fELF but not really", ["cut off"]),
+    (ROGUE.read_bytes()[:5000], ["cut off"]),
+    (b"#!/usr/bin\n", ["/usr/bin is a directory"]),
+    (b"#!/bin/sh\0\n", ["NUL"]),
+], ids=range(9))
 def test_files_the_kernel_would_not_start(host, text, words):
     path = host.function("rogue", "wontrun", text)
     refused(host, "wontrun", *words)

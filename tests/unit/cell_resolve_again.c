@@ -2,6 +2,8 @@
 /* If this fails, a change in a tenant's directory goes unseen, or what has not
  * changed is looked for again and again. */
 
+#include <elf.h>
+
 #include "cell_ask.h"
 
 static void
@@ -109,18 +111,25 @@ a_ticket_is_good_until_something_changes(void **state)
 	assert_true(ticket_stale(&t));
 }
 
-/* A program as our own: the first bytes are those of this test. */
+/* A program as our own: the first bytes are those of this test, the others 0;
+ * less than HEAD_BYTES are all there is. */
+enum { HEAD_BYTES = 4096 };
+
 static void
 put_native(const char *name, mode_t mode, size_t bytes)
 {
-	char head[4096];
+	char head[HEAD_BYTES];
 	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fd;
+	struct stat st;
 
 	assert_int_equal(read(from, head, sizeof(head)), sizeof(head));
+	assert_int_equal(fstat(from, &st), 0);
 	close(from);
 	place_put(name, 0600, "");
 	fd = open(place_of(name), O_WRONLY | O_CLOEXEC);
 	assert_int_equal(write(fd, head, bytes), (ssize_t)bytes);
+	if (bytes == HEAD_BYTES)
+		assert_int_equal(ftruncate(fd, st.st_size), 0);
 	assert_int_equal(fchmod(fd, mode), 0);
 	close(fd);
 }
@@ -135,8 +144,8 @@ a_ticket_says_what_the_kernel_runs_without_help(void **state)
 		bool native;
 	} rows[] = {
 		{ NULL, 4096, 0755, true },
-		{ NULL, 16, 0755, false }, /* too short to know */
 		{ "#!/bin/sh\n", 0, 0755, false },
+		/* too odd to know */
 		{ "\177ELF, for another machine, and longer than its first "
 		  "record, which has 64 bytes",
 		    0, 0755, false },
@@ -155,8 +164,10 @@ a_ticket_says_what_the_kernel_runs_without_help(void **state)
 }
 
 /* The first bytes of this test with one of them changed. */
+#define CUT_OFF "hello is cut off: parts of the ELF program are missing"
+
 static void
-a_program_for_another_machine_is_refused(void **state)
+a_program_that_was_changed_is_refused(void **state)
 {
 	static const struct {
 		size_t at;
@@ -166,6 +177,13 @@ a_program_for_another_machine_is_refused(void **state)
 		{ 0, '\177', NULL },
 		{ 18, 8, "hello: an ELF program for another machine" },
 		{ 5, 2, "hello: an ELF program for another machine" },
+		{ 16, ET_REL,
+		    "hello: an ELF file, but no program: it is not linked "
+		    "yet" },
+		{ 16, ET_CORE, "hello: an ELF file, but no program" },
+		{ 54, 1, "hello: a damaged ELF program" },
+		{ 56, 0, "hello: a damaged ELF program" },
+		{ 39, 1, CUT_OFF }, /* where its table of parts is */
 	};
 
 	(void)state;
@@ -184,6 +202,42 @@ a_program_for_another_machine_is_refused(void **state)
 		else
 			assert_int_equal(got.outcome, RESOLVED_FOUND);
 	}
+}
+
+/* An upload that broke off: it would start, and end by a signal. */
+static void
+a_program_that_is_cut_off_is_refused(void **state)
+{
+	static const size_t sizes[] = { 4, 16, 63, 100, HEAD_BYTES - 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		put_native("hello", 0755, sizes[i]);
+		ask("hello");
+		assert_int_equal(got.outcome, RESOLVED_REFUSED);
+		assert_says(got.reason, "hello is cut off: *");
+	}
+	put_native("hello", 0755, HEAD_BYTES);
+	assert_int_equal(truncate(place_of("hello"), 2 * HEAD_BYTES), 0);
+	ask("hello");
+	assert_string_equal(got.reason, CUT_OFF);
+}
+
+static void
+a_script_with_nul_in_its_first_line_is_refused(void **state)
+{
+	static const char line[] = "#!/bin/sh\0\necho\n";
+	int fd;
+
+	(void)state;
+	place_put("hello", 0755, "");
+	fd = open(place_of("hello"), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, line, sizeof(line) - 1),
+	    (ssize_t)sizeof(line) - 1);
+	close(fd);
+	ask("hello");
+	assert_string_equal(got.reason,
+	    "hello: its first line has NUL bytes in it");
 }
 
 static void
@@ -318,7 +372,7 @@ a_ticket_opens_the_file_it_compared(void **state)
 	put_native("other", 0755, 2048);
 	assert_int_equal(rename(place_of("other"), place_of("hello")), 0);
 	assert_int_equal(fstat(program_fd, &st), 0);
-	assert_int_equal(st.st_size, 4096);
+	assert_true(st.st_size > 2048);
 	found = identity_of(&st);
 	assert_int_equal(found.inode, t.files[TICKET_PROGRAM].inode);
 	close(program_fd);
@@ -484,7 +538,9 @@ main(void)
 		ONE(listing_makes_nothing_serve),
 		ONE(a_ticket_is_good_until_something_changes),
 		ONE(a_ticket_says_what_the_kernel_runs_without_help),
-		ONE(a_program_for_another_machine_is_refused),
+		ONE(a_program_that_was_changed_is_refused),
+		ONE(a_program_that_is_cut_off_is_refused),
+		ONE(a_script_with_nul_in_its_first_line_is_refused),
 		ONE(a_program_without_its_loader_is_refused),
 		ONE(an_empty_file_that_is_still_written_is_left_to_wait),
 		ONE(an_interpreter_that_comes_later_counts),
