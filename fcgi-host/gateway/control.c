@@ -21,10 +21,12 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "config/config.h"
 #include "ipc/peer.h"
 #include "wire/json_text.h"
 
 #include "gateway/control.h"
+#include "gateway/route.h"
 
 enum {
 	TENANT_MOST = 63,
@@ -696,6 +698,12 @@ caller_list_on(struct caller *c)
 		name = span_cut(&names, '\0');
 		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
 		buf_taken(&c->names, name.bytes + 1);
+		if (!config_tenant_name(span_of(c->tenant))) {
+			caller_put_row(c, SPAN_NONE, SPAN_NONE,
+			    SPAN("a tenant's name has " ROUTE_TENANT_RULE));
+			caller_list_on(c);
+			return;
+		}
 		caller_asked(c,
 		    c->control->hooks.list_ask(c->control->arg,
 			caller_ask(c, NEXT_LIST), span_of(c->tenant)),

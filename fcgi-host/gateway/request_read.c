@@ -120,8 +120,7 @@ request_route(struct request *r)
 		return;
 	case ROUTE_BAD_TENANT:
 		request_end(r, END_NO_TENANT,
-		    SPAN(": a tenant's name has small letters, digits, _ and "
-			 "-, at most 63, and begins with a letter or digit"));
+		    SPAN(": a tenant's name has " ROUTE_TENANT_RULE));
 		return;
 	case ROUTE_NOT_OURS:
 	case ROUTE_NO_FUNCTION:

@@ -12,6 +12,11 @@ enum {
 	ROUTE_TARGET_MOST = 16 * 1024,
 };
 
+/* In words, for who has chosen another name. */
+#define ROUTE_TENANT_RULE                          \
+	"small letters, digits, _ and -, at most " \
+	"63, and begins with a letter or digit"
+
 enum route_result {
 	ROUTE_FOUND,
 	ROUTE_BAD_TARGET,  /* 400: *why says what is wrong with it */

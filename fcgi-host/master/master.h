@@ -171,8 +171,8 @@ enum tenant_outcome tenant_find(struct master *, struct span name,
 /* True when the name still leads to that directory with that owner. */
 bool tenant_same(struct master *, struct span name, dev_t, ino_t, uid_t owner);
 
-/* Names of directories, and of links, which are refused when asked for, behind
- * `after` in byte order, each with its NUL, as many as fit in `most` bytes.
+/* Names of directories and links, also such that are refused when asked for but
+ * none that is hidden or too long, behind `after` in byte order, each with its NUL, as many as fit in `most` bytes.
  * more: there are others. 0, or -1 with errno when the directory cannot be
  * read. Memory is bounded however many there are. */
 int tenant_names(const char *functions, struct span after, size_t most,

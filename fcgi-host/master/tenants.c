@@ -129,7 +129,7 @@ tenant_names(const char *functions, struct span after, size_t most,
 	while ((entry = readdir(directory))) {
 		struct span name = span_of(entry->d_name);
 
-		if (!config_tenant_name(name) ||
+		if (name.bytes > CONFIG_TENANT_MOST || name.data[0] == '.' ||
 		    strcmp(entry->d_name, last) <= 0 ||
 		    !may_be_tenant(directory, entry))
 			continue;

@@ -81,6 +81,19 @@ def test_list_of_a_tenant_that_is_a_link(host):
     (host.functions / "alias").unlink()
 
 
+@pytest.mark.parametrize("name", ["Upper", "ten.ant", "evil\x1b[31m\nx"])
+def test_list_of_a_name_that_no_tenant_can_have(host, name):
+    (host.functions / name).mkdir()
+    row, = [row for row in rows(host) if row["tenant"] == name]
+    assert "small letters, digits" in row["refused"] and "url" not in row
+    assert any(row["tenant"] == "rogue" and "url" in row for row in rows(host))
+    lines = host.ctl("list").stdout.split(b"\n")
+    assert any(b"small letters" in line for line in lines)
+    assert not any(b"\x1b" in line or line.startswith(b"x ")
+                   for line in lines)
+    (host.functions / name).rmdir()
+
+
 def test_list_of_nothing(host):
     host.tenant("bare")
     done = host.ctl("list", "bare")

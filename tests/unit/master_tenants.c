@@ -227,11 +227,11 @@ all_names_are_listed_page_by_page(void **state)
 	}
 	place_write(p, "file", "", 0644);
 	mkdirat(p->fd, ".hidden", 0755);
-	mkdirat(p->fd, "Capital", 0755);
+	mkdirat(p->fd, "Capital", 0755); /* to be told what is wrong */
 	assert_int_equal(symlinkat("t1", p->fd, "link"), 0);
-	assert_int_equal(list_all(p->path, 60 * 1024, &pages), 5001);
+	assert_int_equal(list_all(p->path, 60 * 1024, &pages), 5002);
 	assert_int_equal(pages, 3);
-	assert_int_equal(list_all(p->path, 1000, &pages), 5001);
+	assert_int_equal(list_all(p->path, 1000, &pages), 5002);
 	assert_true(pages > 20);
 }
 
