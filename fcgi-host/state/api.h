@@ -154,6 +154,7 @@ struct call {
 	struct span authorization[2];
 	size_t authorization_count;
 	const char *twice; /* a field that came more than once, or NULL */
+	bool tokenless;	   /* 401: no token was shown, good or bad */
 	bool too_long;	   /* more parameters than there may be */
 	struct target target;
 	struct query query;

@@ -266,6 +266,7 @@ authenticated(struct call *c)
 		diag_info("request refused: %s; reason=%s request=%s",
 		    auth_refusal_words(refusal), auth_refusal_name(refusal),
 		    c->id);
+	c->tokenless = refusal == AUTH_NONE || refusal == AUTH_SCHEME;
 	reply_problem(c, PROBLEM_INVALID_TOKEN, "%s", "");
 	return false;
 }
@@ -340,7 +341,9 @@ asked_well(struct call *c)
 		(unsigned)c->access.claims.scope < (unsigned)row->scope) ||
 	    (row->scope == SCOPE_ADMIN && !access_may_admin(&c->access))) {
 		reply_problem(c, PROBLEM_INSUFFICIENT_SCOPE,
-		    "this needs a token of scope %s",
+		    c->access.claims.scope >= JWT_ADMIN ?
+			"this needs a token of scope %s without a prefix" :
+			"this needs a token of scope %s",
 		    jwt_scope_name((enum jwt_scope)row->scope));
 		return false;
 	}
@@ -390,6 +393,13 @@ asked_well(struct call *c)
 		    "%s is for one key; checks of an atomic request are for "
 		    "many",
 		    c->if_match.data != NULL ? "If-Match" : "If-None-Match");
+		return false;
+	} else if (!row->key &&
+	    c->preconditions.match.kind == PRECONDITION_TAGS) {
+		reply_problem_with(c, PROBLEM_PRECONDITION_FAILED,
+		    SPAN(",\"current\":null"),
+		    "If-Match is for one key; what is asked for has no entity "
+		    "tag");
 		return false;
 	}
 	return bad == PRECONDITION_OK;

@@ -134,7 +134,9 @@ put_problem(struct call *c, enum problem problem, struct span more,
 		status, http_reason(status), buf_bytes(&body)) ||
 	    (status == 401 &&
 		buf_put_string(&head,
-		    "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n")) ||
+		    c->tokenless ? "WWW-Authenticate: Bearer\r\n" :
+				   "WWW-Authenticate: Bearer "
+				   "error=\"invalid_token\"\r\n")) ||
 	    (status == 403 &&
 		buf_put_string(&head,
 		    "WWW-Authenticate: Bearer "
@@ -196,6 +198,13 @@ reply_failed(struct call *c, const struct store_result *result)
 		reply_problem(c, PROBLEM_IDEMPOTENCY_MISMATCH, "%s", "");
 		return;
 	case STORE_GONE:
+		if (c->changes.since > result->version) {
+			reply_problem(c, PROBLEM_BAD_QUERY,
+			    "since is newer than the store, which is at "
+			    "version %llu",
+			    (unsigned long long)result->version);
+			return;
+		}
 		snprintf(more, sizeof(more), ",\"oldest\":%llu",
 		    (unsigned long long)result->oldest);
 		reply_problem_with(c, PROBLEM_VERSION_COMPACTED, span_of(more),

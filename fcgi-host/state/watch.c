@@ -206,7 +206,8 @@ gone(struct call *c, const struct store_result *result)
 	int bytes;
 
 	if (!c->streams) {
-		if (c->changes.exact && result->status == STORE_GONE) {
+		if (c->changes.exact && result->status == STORE_GONE &&
+		    c->seen <= result->version) {
 			watch_stop(c);
 			kv_look(c); /* it may have changed: that is allowed */
 			return;

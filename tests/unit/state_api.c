@@ -62,6 +62,10 @@ static const struct step {
 	    "Content-Encoding: gzip", "x", "415", ":unsupported-encoding\"" },
 	{ "a part is not the whole", "PUT /state/v1/kv/a",
 	    "Content-Range: bytes 0-1/5", "xx", "400", ":bad-header\"" },
+	{ "a list has no tag", "GET /state/v1/kv", "If-Match: \"1\"", "", "412",
+	    "\"If-Match is for one key" },
+	{ "but is there", "GET /state/v1/kv", "If-Match: *", "", "200",
+	    "\"items\"" },
 	{ "conditions are for one key", "DELETE /state/v1/kv?prefix=a",
 	    "If-Match: \"3\"", "", "400", "If-Match is for one key" },
 	{ "atomic requests have checks", "POST /state/v1/atomic",
@@ -169,8 +173,10 @@ static const struct step {
 	{ "events from nowhere", "GET /state/v1/watch",
 	    "Accept: text/event-stream\nLast-Event-ID: x", "", "400",
 	    ":bad-header\"" },
-	{ "of what never was", "GET /state/v1/watch?since=99", "", "", "410",
-	    ":version-compacted\"" },
+	{ "of what is yet to be", "GET /state/v1/watch?since=99", "", "", "400",
+	    "\"since is newer than the store, which is at version " },
+	{ "of a key, likewise", "GET /state/v1/kv/lock?since=99&wait=20", "",
+	    "", "400", ":bad-query\"" },
 	{ "a key that changed since", "GET /state/v1/kv/a?since=2", "", "",
 	    "200", "three" },
 	{ "a key that did not", "GET /state/v1/kv/a?since=3", "", "", "304",
@@ -327,6 +333,8 @@ static const struct may_row {
 	    "{\"keys\":[\"a\"]}", "200" },
 	{ "A15 write may not export", JWT_WRITE, "", "GET /state/v1/export", "",
 	    "403" },
+	{ "A15 nor may admin with a prefix", JWT_ADMIN, "app/",
+	    "GET /state/v1/export", "", "403" },
 	{ "A15 the prefix itself is none of its keys", JWT_WRITE, "app/",
 	    "GET /state/v1/kv/app", "", "403" },
 	{ "A15 keys below are", JWT_WRITE, "app/", "GET /state/v1/kv/app/x", "",
@@ -398,6 +406,12 @@ test_uniform(void **state)
 		    "\"detail\":\"there is no token, or it is not, or no "
 		    "longer, valid\"");
 	}
+	/* RFC 6750 section 3: who showed no token is told no error of it. */
+	expect(ask_as(NULL, whats[0], "Cookie: token=x", SPAN("")), "no token",
+	    "WWW-Authenticate: Bearer\r\n");
+	expect(ask_as(NULL, whats[0], "", SPAN("")), "no token",
+	    "\"detail\":\"there is no token, or it is not, or no longer, "
+	    "valid\"");
 	expect(ask_as(NULL, "OPTIONS /state/v1/kv/a", "", SPAN("")), "OPTIONS",
 	    "Status: 204");
 }
