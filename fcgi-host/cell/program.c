@@ -151,8 +151,8 @@ elf_whole(const char *file, const struct head *head, char *reason)
 			part.p_filesz > bytes - part.p_offset))
 			break;
 	}
-	reason_say(reason, "%s is cut off: parts of the ELF program are missing",
-	    file);
+	reason_say(reason,
+	    "%s is cut off: parts of the ELF program are missing", file);
 	return false;
 }
 
@@ -246,7 +246,7 @@ interpreter_good(const struct grounds *g, const char *file,
 			return true;
 		reason_say(reason, "%s: its interpreter %.*s is %s", file,
 		    SPAN_ARGS(interpreter),
-		    own				? "the file itself" :
+		    own			    ? "the file itself" :
 			S_ISDIR(st.st_mode) ? "a directory" :
 					      "no file");
 		return false;

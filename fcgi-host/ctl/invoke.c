@@ -53,8 +53,8 @@ static void head_print(struct span);
 static const char *reply_body(struct reply *, struct span);
 static void reply_stderr(void *arg, struct span);
 static int reply_show(const struct ctl *, struct reply *, const char *tenant);
-static int log_ask(const struct ctl *, const char *tenant,
-    const struct reply *, struct buf *log);
+static int log_ask(const struct ctl *, const char *tenant, const struct reply *,
+    struct buf *log);
 static void log_print(struct span log);
 static struct span request_id_of(const struct reply *);
 static json_t *reply_json(const struct reply *, struct span log);
