@@ -4,7 +4,9 @@
  * connection: nothing of it is kept. */
 #include <stdio.h>
 
-#include "base/diag.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "wire/request_id.h"
 
 #include "state/problem.h"
 #include "state/state.h"
@@ -38,16 +40,21 @@ static void
 refuse_params_end(void *arg)
 {
 	static const char head[] = "Status: 503 Service Unavailable\r\n"
+				   "X-Request-Id: %s\r\n"
 				   "Content-Type: application/problem+json\r\n"
 				   "Cache-Control: no-store\r\n"
 				   "Retry-After: 5\r\n\r\n";
 	struct connection *c = arg;
+	char id[REQUEST_ID_CHARS + 1];
+	uint8_t random[10];
 	struct buf text;
 
+	random_take(random, sizeof(random));
+	request_id_make(id, clock_unix_ms(), random);
 	buf_init(&text, PROBLEM_BODY_MOST);
-	if (buf_put_string(&text, head) != 0 ||
+	if (buf_printf(&text, head, id) != 0 ||
 	    problem_put(&text, PROBLEM_STORAGE_UNAVAILABLE, SPAN_NONE,
-		SPAN_NONE, SPAN(",\"outcome\":\"none\"")) != 0 ||
+		span_of(id), SPAN(",\"outcome\":\"none\"")) != 0 ||
 	    connection_put(c, buf_span(&text)) != 0)
 		connection_break(c, "no memory for an answer");
 	else

@@ -246,6 +246,7 @@ def test_a_broken_directory_is_not_the_end_of_functions(new_host):
     got = host.get("/state/v1/kv/a")
     assert got.status == 503
     assert b'"outcome":"none"' in got.body
+    State.check(got)
     assert "state is not served: " in host.errors.read_text()
     assert "keys" in host.status()["state"]["serving"]
     keys.chmod(mode)
