@@ -3,7 +3,9 @@
  * the keys, makes and ends them. What mint prints is a secret, and printed
  * once. */
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -30,6 +32,7 @@ static const char *overlap = TIME_DEFAULT;
 
 static int token_run(const struct ctl *, int count, char **operands);
 static int token_mint(const struct ctl *, const char *unused);
+static void tenant_warn(const struct ctl *);
 static int token_list(const struct ctl *, const char *unused);
 static int token_revoke(const struct ctl *, const char *id);
 static int token_rotate(const struct ctl *, const char *unused);
@@ -136,9 +139,29 @@ token_mint(const struct ctl *ctl, const char *unused)
 	} else if (result == 0) {
 		puts(buf_string(&token));
 	}
+	if (result == 0)
+		tenant_warn(ctl);
 	buf_free(&args);
 	buf_free(&token);
 	return result;
+}
+
+/* A token may come before its tenant; but a name that is mistyped opens the
+ * state of nobody. */
+static void
+tenant_warn(const struct ctl *ctl)
+{
+	char reason[HOST_REASON], *functions = host_functions(ctl, reason);
+	char *path = NULL;
+	struct stat st;
+
+	if (functions && asprintf(&path, "%s/%s", functions, tenant) < 0)
+		path = NULL;
+	if (path && stat(path, &st) != 0 && errno == ENOENT)
+		diag_warn("there is no tenant %s yet: %s does not exist",
+		    tenant, path);
+	free(path);
+	free(functions);
 }
 
 static int

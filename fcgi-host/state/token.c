@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* token.c - the four things an operator does with access tokens. Each is said
- * in the log, with who it was and the token's id; the token itself goes to him
- * and nowhere else. */
+/* token.c - the four things an operator does with access tokens, and their keys
+ * read again. Each of the four is said in the log, with who it was and the
+ * token's id; the token itself goes to him and nowhere else. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +43,7 @@ static int token_revoke(struct ring *, const struct order *, uint64_t now_s,
     struct answer *);
 static int token_rotate(struct ring *, const struct order *, uint64_t now_s,
     struct answer *);
+static int token_keys(struct ring *, uint64_t now_s, struct answer *);
 static void say_others(const struct ring *, char why[RING_WHY]);
 static void answer_send(struct loop *, struct answer *, bool failed, int *fd);
 static void never_said(void *arg, enum message_type, struct span body, int *fds,
@@ -121,6 +122,8 @@ token_do(struct ring *ring, struct span action, const struct order *order,
 		return token_revoke(ring, order, now_s, answer);
 	if (span_equal(action, SPAN("rotate")))
 		return token_rotate(ring, order, now_s, answer);
+	if (span_equal(action, SPAN("keys")))
+		return token_keys(ring, now_s, answer);
 	if (span_equal(action, SPAN("list"))) {
 		if (ring_list(ring, &answer->out, order->tenant, now_s) == 0)
 			return 0;
@@ -131,6 +134,17 @@ token_do(struct ring *ring, struct span action, const struct order *order,
 	snprintf(answer->why, sizeof(answer->why),
 	    "the state process is another version than this fcgi-hostctl");
 	return -1;
+}
+
+/* For who reloads: their files are read again, and what is wrong with them is
+ * the answer. */
+static int
+token_keys(struct ring *ring, uint64_t now_s, struct answer *answer)
+{
+	if (ring_reload(ring, now_s, answer->why) != 0)
+		buf_put_string(&answer->out, answer->why);
+	answer->why[0] = '\0';
+	return 0;
 }
 
 static int

@@ -439,6 +439,31 @@ def test_A18_a_bad_key_is_not_used(damage, words):
         host.stop(check=False)
 
 
+def test_a_reload_says_that_keys_are_refused(own):
+    """They stay as they were."""
+    token, path = own.mint(), own.keys / f"{own.kid()}.key"
+    assert own.ctl("reload").stderr == b""
+    path.chmod(0o444)
+    done = own.ctl("reload", check=False)
+    assert done.returncode == 1 and b"generation" in done.stdout
+    assert b"stay as they were: " in done.stderr, done.stderr
+    assert b"has mode 0444, must have 0400" in done.stderr
+    said = json.loads(own.ctl("reload", "--json", check=False).stdout)
+    assert said["reloaded"] is True and "mode 0444" in said["reason"]
+    assert own.ask("GET", "/kv/a", token).status == 404
+    path.chmod(0o400)
+    assert own.ctl("reload").stderr == b""
+
+
+def test_a_token_for_a_tenant_that_is_not_there(own):
+    """It is minted; who mistyped the name is told."""
+    for tenant, warns in (("acme", False), ("acne", True)):
+        done = own.ctl("token", "mint", "--tenant", tenant, "--scope", "read")
+        assert done.stdout.count(b".") == 2
+        assert (b"there is no tenant acne yet" in done.stderr) is warns, done
+        assert bool(done.stderr) is warns, done
+
+
 def test_A19_rotation(own):
     old, kid, secret = own.mint(), own.kid(), own.secret()
     own.ctl("token", "rotate", "--overlap", "3s")
