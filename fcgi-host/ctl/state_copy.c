@@ -170,7 +170,7 @@ copy_map(const char *from, struct span *copy)
 		      MAP_PRIVATE, fd, 0)) == MAP_FAILED)
 		wrong = diag_errno();
 	fd_close(&fd);
-	if (wrong) {
+	if (memory == MAP_FAILED) {
 		diag_error("cannot read the copy %s: %s", from, wrong);
 		return -1;
 	}
