@@ -29,6 +29,7 @@ static void put_args(struct buf *, const struct strings *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
 static int output_watch(struct request *);
+static void early_over(struct request *);
 static void output_ready(void *arg, unsigned events);
 static void errors_ready(void *arg, unsigned events);
 static void errors_check(struct request *);
@@ -289,9 +290,7 @@ invocation_watch(struct request *r)
 	struct loop *loop = r->gateway->loop;
 
 	r->watch_ms = 0;
-	if (run->early && r->front)
-		connection_hold(r->front, r->reply.at_end);
-	run->early = false;
+	early_over(r);
 	if (run->watched || run->state == INVOCATION_OVER)
 		return;
 	if (output_watch(r) != 0 ||
@@ -302,6 +301,15 @@ invocation_watch(struct request *r)
 		return;
 	}
 	run->watched = true;
+}
+
+/* What was held back may go, unless the end is waited for. */
+static void
+early_over(struct request *r)
+{
+	if (r->run.early && r->front)
+		connection_hold(r->front, r->reply.at_end);
+	r->run.early = false;
 }
 
 static int
@@ -443,6 +451,7 @@ invocation_over(struct request *r)
 
 	run->launcher = NULL;
 	invocation_move(r, INVOCATION_OVER);
+	early_over(r);
 	errors_check(r);
 	loop_unwatch(r->gateway->loop, &run->err);
 	fd_close(&run->err_fd);

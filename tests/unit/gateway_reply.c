@@ -533,6 +533,27 @@ whole_before_its_end(void **state)
 	web_hello(&web, &host);
 }
 
+/* What was held back is more than may wait, and the run is over. */
+static void
+much_at_once(void **state)
+{
+	static char block[50000];
+	struct start s;
+
+	(void)state;
+	memset(block, 'x', sizeof(block) - 1);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, T "\n");
+	for (int i = 0; i < 7; i++)
+		start_write(&s, block);
+	host_exit(&host, &s, 0);
+	web_end(&web);
+	assert_true(web.ended);
+	assert_true(web.bytes > 7 * (sizeof(block) - 1));
+	host_record(&host, "done", 200);
+}
+
 /* Nothing of it has gone out yet. */
 static void
 crash_in_a_reply_that_is_not_whole(void **state)
@@ -644,6 +665,7 @@ main(void)
 		TEST("S3: not to another tenant", redirected_outside),
 		TEST("a whole reply does not wait for the process to end",
 		    whole_before_its_end),
+		TEST("a large reply of a short run comes", much_at_once),
 		TEST("a crash early in a reply is a complete answer",
 		    crash_in_a_reply_that_is_not_whole),
 		TEST("a slow reply is not held back",
