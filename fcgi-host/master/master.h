@@ -131,7 +131,7 @@ const char *rundir_missing(const struct rundir *, char *text, size_t room);
 struct registry {
 	int dir_fd; /* borrowed, see struct rundir */
 	bool loaded;
-	bool told; /* that it cannot be loaded, on stderr */
+	bool told;	    /* that it cannot be loaded, on stderr */
 	struct map by_name; /* of struct registered, ours */
 	struct map by_uid;
 };
