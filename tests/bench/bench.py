@@ -62,7 +62,8 @@ def raw_spawn(build, kind, processes, seconds):
 
 def composite(spawn, direct):
     """A start and a web request on the same processors."""
-    return {"rate": 1 / (1 / spawn["rate"] + 1 / direct["rate"]),
+    rates = spawn["rate"], direct["rate"]
+    return {"rate": 1 / sum(1 / max(rate, 1) for rate in rates),
             "median_ms": spawn["median_ms"] + direct["median_ms"],
             "p99_ms": 0.0, "failed": 0}
 
