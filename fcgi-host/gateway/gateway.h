@@ -102,6 +102,7 @@ struct gateway {
 	size_t request_count;
 	struct list requests_spare; /* memory for the next ones */
 	size_t requests_spare_count;
+	struct request_id_last last_id;
 	uint64_t next_invocation;
 	uint64_t next_ask;
 

@@ -61,7 +61,7 @@ request_new(struct gateway *g, struct connection *f)
 	r->state = REQUEST_READING;
 	r->front = f;
 	random_take(random, sizeof(random));
-	request_id_make(r->name, clock_unix_ms(), random);
+	request_id_next(&g->last_id, r->name, clock_unix_ms(), random);
 	r->begun_us = clock_us();
 	list_add_last(&g->requests, &r->all);
 	g->request_count++;

@@ -418,7 +418,8 @@ request_not_started(struct request *r)
 	    span_of(words));
 }
 
-/* Somebody is still writing the file: a little later, with its slot. */
+/* Somebody is still writing the file: a little later, with its slot. One that is
+ * replaced all the time is tried often: any moment may be the right one. */
 static void
 request_hold_back(struct request *r, uint64_t now_ms)
 {
@@ -430,7 +431,8 @@ request_hold_back(struct request *r, uint64_t now_ms)
 		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue, queue_ms);
 		return;
 	}
-	r->busy_ms = r->busy_ms == 0		     ? INVOCATION_BUSY_MS :
+	r->busy_ms = r->busy_ms == 0 || r->run.how == ENDED_STALE ?
+	    INVOCATION_BUSY_MS :
 	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ? INVOCATION_BUSY_MOST_MS :
 						       r->busy_ms * 2;
 	request_unstart(r);

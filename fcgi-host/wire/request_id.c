@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* request_id.c - request ids that sort by the time they were made. */
+#include <string.h>
+
 #include "wire/request_id.h"
 
 static const char base32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -21,6 +23,23 @@ request_id_make(char text[REQUEST_ID_CHARS + 1], uint64_t unix_ms,
 		text[25 - i] = base32[low & 31];
 	}
 	text[REQUEST_ID_CHARS] = '\0';
+}
+
+void
+request_id_next(struct request_id_last *last, char text[REQUEST_ID_CHARS + 1],
+    uint64_t unix_ms, const uint8_t random[10])
+{
+	if (unix_ms > last->unix_ms) {
+		last->unix_ms = unix_ms;
+		memcpy(last->random, random, sizeof(last->random));
+	} else {
+		size_t at = sizeof(last->random);
+
+		while (at > 0 && ++last->random[at - 1] == 0)
+			at--;
+		last->unix_ms += at == 0;
+	}
+	request_id_make(text, last->unix_ms, last->random);
 }
 
 bool

@@ -150,6 +150,26 @@ test_ids_sort(void **state)
 	assert_true(client_request_id_valid(span_of(a)));
 }
 
+/* Also within a millisecond, when the clock goes back, and at the last number of
+ * a millisecond. */
+static void
+test_ids_sort_whatever_the_clock_says(void **state)
+{
+	static const uint64_t clock_says[] = { 1790000000000, 1790000000000,
+		1790000000000, 1700000000000, 1790000000001, 1790000000009 };
+	static const uint8_t most[10] = { 255, 255, 255, 255, 255, 255, 255,
+		255, 255, 254 };
+	char before[REQUEST_ID_CHARS + 1] = "", id[REQUEST_ID_CHARS + 1];
+	struct request_id_last last = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(clock_says); i++) {
+		request_id_next(&last, id, clock_says[i], most);
+		assert_true(strcmp(before, id) < 0);
+		memcpy(before, id, sizeof(id));
+	}
+}
+
 /* Most of it may be the query: the path is not what is told to be too long. */
 static void
 test_long_target(void **state)
@@ -182,6 +202,7 @@ main(void)
 	static const struct CMUnitTest ids[] = {
 		cmocka_unit_test(test_long_target),
 		cmocka_unit_test(test_ids_sort),
+		cmocka_unit_test(test_ids_sort_whatever_the_clock_says),
 	};
 
 	return RUN_ROWS(routes, test_route) +
