@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/* control_verbs.c - what is done for a caller who may, verb by verb, and what the
+ * answers to the asks mean for him. The rows are in verbs.def. */
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <jansson.h>
+
+#include "base/fd.h"
+#include "config/config.h"
+#include "wire/json_text.h"
+
+#include "gateway/caller.h"
+#include "gateway/route.h"
+
+enum {
+	PAUSE_BYTES = 256 * 1024, /* waiting for a slow reader before
+					 * more is asked for */
+	PAUSE_MS = 10,
+};
+
+static void verb_status(struct caller *);
+static void verb_list_all(struct caller *, struct span after);
+static void verb_logs(struct caller *);
+static void verb_state(struct caller *);
+static void verb_state_connect(struct caller *);
+static void verb_invoke(struct caller *);
+static void verb_put_row(struct caller *, struct span name, struct span file,
+    struct span refused);
+static bool is_connection(int fd);
+
+void
+verb_go(struct caller *c)
+{
+	struct control *all = c->control;
+	struct span tenant = span_of(c->tenant);
+
+	switch (c->verb) {
+	case VERB_STATUS:
+		c->facts = control_facts_new();
+		all->hooks.status(all->arg, c->facts);
+		if (all->hooks.master_status_ask(all->arg,
+			caller_ask(c, NEXT_STATUS)) != 0)
+			control_refused(all, c->ask,
+			    SPAN("no channel to "
+				 "master"));
+		break;
+	case VERB_LIST:
+		c->all = tenant.bytes == 0;
+		if (c->all)
+			verb_list_all(c, SPAN(""));
+		else
+			caller_asked(c,
+			    all->hooks.list_ask(all->arg,
+				caller_ask(c, NEXT_LIST), tenant),
+			    "the tenant's cell");
+		break;
+	case VERB_PLAN:
+		caller_asked(c,
+		    all->hooks.plan_ask(all->arg, caller_ask(c, NEXT_PLAN),
+			tenant),
+		    "the tenant's cell");
+		break;
+	case VERB_RELOAD:
+		caller_asked(c,
+		    all->hooks.reload(all->arg, caller_ask(c, NEXT_RELOAD)),
+		    "master");
+		break;
+	case VERB_LOGS:
+		verb_logs(c);
+		break;
+	case VERB_INVOKE:
+		verb_invoke(c);
+		break;
+	case VERB_TOKEN:
+		verb_state(c);
+		break;
+	case VERB_STATE:
+		verb_state_connect(c);
+		break;
+	case VERB_NONE:
+	case VERBS:
+		assert(!"a verb without a row was let through");
+	}
+}
+
+void
+control_tenant(struct control *c, uint64_t ask, uid_t uid)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_RIGHT);
+
+	if (!caller)
+		return;
+	if (control_may(verb_row(caller->verb)->right, &caller->who,
+		&c->operators, uid))
+		verb_go(caller);
+	else
+		caller_end(caller, "that is no tenant of yours");
+}
+
+void
+control_master_said(struct control *c, uint64_t ask, bool failed,
+    struct span text)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_STATUS);
+
+	if (caller) {
+		while (text.bytes > 0)
+			control_fact_line(caller->facts, span_cut(&text, '\n'));
+		verb_status(caller);
+		return;
+	}
+	caller = control_asking(c, ask, NEXT_RELOAD);
+	if (!caller)
+		return;
+	caller_put(caller, text);
+	if (text.bytes > 0 && text.data[text.bytes - 1] != '\n')
+		caller_put(caller, SPAN("\n"));
+	caller_end(caller,
+	    failed ? "nothing was changed, the configuration before stands" :
+		     NULL);
+}
+
+void
+control_tenants(struct control *c, uint64_t ask, bool more, struct span names)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_NAMES);
+
+	if (!caller)
+		return;
+	buf_clear(&caller->names);
+	if ((names.bytes > 0 && names.data[names.bytes - 1] != '\0') ||
+	    (more && names.bytes == 0) || buf_put(&caller->names, names) != 0) {
+		caller_end(caller, "master's list of tenants cannot be read");
+		return;
+	}
+	caller->more_names = more;
+	verb_list_on(caller);
+}
+
+void
+control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_LIST);
+	struct span name, file;
+
+	if (!caller)
+		return;
+	while (rows.bytes > 0) {
+		name = span_cut(&rows, '\0');
+		file = span_cut(&rows, '\0');
+		verb_put_row(caller, name, file, span_cut(&rows, '\0'));
+	}
+	if (!more)
+		verb_list_on(caller);
+}
+
+void
+control_plan(struct control *c, uint64_t ask, struct span text)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_PLAN);
+
+	if (!caller)
+		return;
+	caller_put(caller, text);
+	caller_end(caller, NULL);
+}
+
+/* The tenant is not there, or refused; or who was asked is gone. */
+void
+control_refused(struct control *c, uint64_t ask, struct span reason)
+{
+	struct caller *caller = control_asking(c, ask, NEXT_NOTHING);
+	char text[512];
+
+	if (!caller)
+		return;
+	if (caller->next == NEXT_RIGHT) {
+		caller_end(caller, "that is no tenant of yours");
+	} else if (caller->next == NEXT_STATUS) {
+		control_fact_text(caller->facts, "master", "no_answer", reason);
+		verb_status(caller);
+	} else if (caller->next == NEXT_LIST && caller->all) {
+		verb_put_row(caller, SPAN_NONE, SPAN_NONE, reason);
+		verb_list_on(caller);
+	} else {
+		snprintf(text, sizeof(text), "%s%s%s%.*s",
+		    caller->tenant[0] ? "tenant " : "", caller->tenant,
+		    caller->tenant[0] ? ": " : "",
+		    SPAN_ARGS(span_take(reason, sizeof(text) / 2)));
+		caller_end(caller, text);
+	}
+}
+
+static void
+verb_status(struct caller *c)
+{
+	char *text = control_facts_print(c->facts);
+
+	if (text) {
+		caller_put(c, span_of(text));
+		caller_put(c, SPAN("\n"));
+	}
+	caller_end(c, text ? NULL : "no memory for the answer");
+	free(text);
+}
+
+static void
+verb_list_all(struct caller *c, struct span after)
+{
+	caller_asked(c,
+	    c->control->hooks.tenants_ask(c->control->arg,
+		caller_ask(c, NEXT_NAMES), after),
+	    "which tenants there are");
+}
+
+void
+verb_list_on(struct caller *c)
+{
+	struct loop *loop = c->control->loop;
+	struct span names = buf_span(&c->names), name;
+	uint64_t now_ms = loop_now_ms(loop);
+
+	if (c->state == CALLER_GONE)
+		return;
+	if (peer_queued(c->peer) > PAUSE_BYTES) {
+		if (c->state != CALLER_PAUSED) {
+			c->next = NEXT_NOTHING;
+			c->paused_until_ms = now_ms + CONTROL_ASK_MS;
+			caller_move(c, CALLER_PAUSED);
+		} else if (now_ms >= c->paused_until_ms) {
+			caller_gone(c);
+			return;
+		}
+		loop_timer_set(loop, &c->limit, now_ms + PAUSE_MS);
+		return;
+	}
+	if (names.bytes > 0) {
+		name = span_cut(&names, '\0');
+		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
+		buf_taken(&c->names, name.bytes + 1);
+		if (!config_tenant_name(span_of(c->tenant))) {
+			verb_put_row(c, SPAN_NONE, SPAN_NONE,
+			    SPAN("a tenant's name has " ROUTE_TENANT_RULE));
+			verb_list_on(c);
+			return;
+		}
+		caller_asked(c,
+		    c->control->hooks.list_ask(c->control->arg,
+			caller_ask(c, NEXT_LIST), span_of(c->tenant)),
+		    "a tenant's cell");
+	} else if (c->more_names) {
+		verb_list_all(c, span_of(c->tenant));
+	} else {
+		caller_end(c, NULL);
+	}
+}
+
+static void
+verb_logs(struct caller *c)
+{
+	const struct message_tail tail = {
+		.tenant = span_of(c->tenant),
+		.call = span_of(c->call),
+		.lines = c->lines,
+		.follow = c->follow,
+	};
+
+	if (c->control->hooks.tail(c->control->arg, peer_fd(c->peer), &tail) !=
+	    0)
+		caller_end(c, "the log process is being restarted; try again");
+	else
+		caller_gone(c);
+}
+
+static void
+verb_state(struct caller *c)
+{
+	const struct message_control_state m = {
+		.verb = c->verb,
+		.tenant = span_of(c->tenant),
+		.args = buf_span(&c->args),
+		.flags = c->flags,
+	};
+
+	if (c->control->hooks.state(c->control->arg, peer_fd(c->peer), &m) != 0)
+		caller_end(c,
+		    "the state process is being restarted; try again");
+	else
+		caller_gone(c);
+}
+
+/* What the caller brought is his connection to the state process from now on. */
+static void
+verb_state_connect(struct caller *c)
+{
+	const struct message_control_state m = {
+		.verb = c->verb,
+		.tenant = span_of(c->tenant),
+		.args = buf_span(&c->args),
+		.flags = c->flags,
+	};
+
+	if (c->fd < 0 || !is_connection(c->fd))
+		caller_end(c, "state needs a connected Unix stream socket");
+	else if (c->control->hooks.state(c->control->arg, c->fd, &m) != 0)
+		caller_end(c,
+		    "the state process is being restarted; try again");
+	else
+		caller_end(c, NULL);
+	fd_close(&c->fd); /* the end of state's is the end */
+}
+
+static void
+verb_invoke(struct caller *c)
+{
+	int fd = c->fd;
+
+	c->fd = -1;
+	if (fd < 0 || !is_connection(fd)) {
+		fd_close(&fd);
+		caller_end(c, "invoke needs a connected Unix stream socket");
+		return;
+	}
+	caller_end(c,
+	    c->control->hooks.invoke(c->control->arg, &fd, span_of(c->tenant),
+		span_of(c->function)) == 0 ?
+		NULL :
+		"the host takes no more connections now; try again");
+	assert(fd == -1);
+}
+
+/* Of a function, or of a tenant that cannot be listed. */
+static void
+verb_put_row(struct caller *c, struct span name, struct span file,
+    struct span refused)
+{
+	json_t *row = json_object();
+	char url[512], *text;
+
+	json_object_set_new(row, "tenant", json_text(span_of(c->tenant)));
+	if (name.data) {
+		json_object_set_new(row, "function", json_text(name));
+		json_object_set_new(row, "file", json_text(file));
+	}
+	if (refused.bytes > 0) {
+		json_object_set_new(row, "refused", json_text(refused));
+	} else {
+		snprintf(url, sizeof(url), "/fn/%s/%.*s", c->tenant,
+		    SPAN_ARGS(span_take(name, CALLER_FUNCTION_MOST)));
+		json_object_set_new(row, "url", json_text(span_of(url)));
+	}
+	text = json_dumps(row, JSON_COMPACT);
+	json_decref(row);
+	if (text) {
+		caller_put(c, span_of(text));
+		caller_put(c, SPAN("\n"));
+	}
+	free(text);
+}
+
+static bool
+is_connection(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t bytes = sizeof(address);
+	int type = 0, domain = 0;
+
+	if (getpeername(fd, (struct sockaddr *)&address, &bytes) != 0)
+		return false;
+	bytes = sizeof(type);
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) != 0)
+		return false;
+	bytes = sizeof(domain);
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) == 0 &&
+	    type == SOCK_STREAM && domain == AF_UNIX;
+}
