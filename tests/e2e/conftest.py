@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One host that most tests share; tests that harm a host start their own."""
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from host import Host, seeded  # noqa: E402
 settings.register_profile("requests", deadline=None, database=None,
                           suppress_health_check=list(HealthCheck))
 settings.load_profile("requests")
+
+# Who starts tests in the background of a script has them ignore these, and every
+# process they start would, too.
+for ignored in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, signal.SIG_DFL)
 
 # Limits short enough to run into, and a password for /fn/private/.
 CONF = """
