@@ -50,27 +50,25 @@ static void
 informed(struct call *c, const struct store_result *result)
 {
 	const struct store_engine *engine = c->api->engine;
+	bool bad;
 
 	if (result->status != STORE_OK) {
 		reply_failed(c, result);
 		return;
 	}
 	buf_init(&c->out, ABOUT_MOST);
-	if (buf_printf(&c->out,
-		"{\"version\":%llu,\"engine\":\"%s\",\"export\":%s,"
-		"\"blind_writes\":%s,\"scope\":\"%s\",\"limits\":{",
-		(unsigned long long)result->version, engine->name,
-		engine->can & STORE_CAN_BACKUP && c->api->exports_fd >= 0 ?
-		    "true" :
-		    "false",
-		c->api->config->state_blind_writes ? "true" : "false",
-		jwt_scope_name(c->access.claims.scope)) ||
+	bad = buf_printf(&c->out,
+		  "{\"version\":%llu,\"engine\":\"%s\",\"export\":%s,"
+		  "\"blind_writes\":%s,\"scope\":\"%s\",\"limits\":{",
+		  (unsigned long long)result->version, engine->name,
+		  engine->can & STORE_CAN_BACKUP && c->api->exports_fd >= 0 ?
+		      "true" :
+		      "false",
+		  c->api->config->state_blind_writes ? "true" : "false",
+		  jwt_scope_name(c->access.claims.scope)) ||
 	    put_limits(&c->out, c->api->config) ||
-	    buf_put_string(&c->out, "}}\n"))
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "there is no memory");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	    buf_put_string(&c->out, "}}\n");
+	reply_page(c, bad, result->version, "there is no memory");
 }
 
 void
@@ -87,9 +85,6 @@ used(struct call *c, const struct store_result *result)
 		return;
 	}
 	buf_init(&c->out, ABOUT_MOST);
-	if (page_usage(&c->out, result) != 0)
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "there is no memory");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	reply_page(c, page_usage(&c->out, result), result->version,
+	    "there is no memory");
 }

@@ -240,6 +240,8 @@ call_tenant(const struct call *c)
  * out. */
 void reply_send(struct call *, struct span head, struct span body);
 void reply_json(struct call *, uint64_t version, struct span body);
+/* c->out as JSON, or, when it could not be written, why: what is missing. */
+void reply_page(struct call *, bool failed, uint64_t version, const char *why);
 void reply_empty(struct call *, unsigned status, uint64_t version);
 /* ETag and Fn-Version of a key that the client has. */
 void reply_unmodified(struct call *, uint64_t key_version, uint64_t version);
@@ -248,6 +250,9 @@ void reply_problem(struct call *, enum problem, const char *, ...)
 /* The same with further members, each with a comma before it. */
 void reply_problem_with(struct call *, enum problem, struct span more,
     const char *, ...) __attribute__((format(printf, 4, 5)));
+/* The storage is unavailable, and nothing was done. */
+void reply_undone(struct call *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
 /* What the store could not do. */
 void reply_failed(struct call *, const struct store_result *);
 /* If-Match or If-None-Match do not hold; 0: there is no such key. */

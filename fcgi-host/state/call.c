@@ -619,9 +619,7 @@ asked(struct call *c, int result, call_fn *then)
 		reply_end(c);
 		return;
 	}
-	reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-	    SPAN(",\"outcome\":\"none\""), "the store has too much to do: %s",
-	    diag_errno());
+	reply_undone(c, "the store has too much to do: %s", diag_errno());
 }
 
 static void

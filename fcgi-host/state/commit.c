@@ -78,8 +78,7 @@ idempotent(struct call *c)
 	    buf_put(&c->idem_name, call_tenant(c)) != 0 ||
 	    buf_put_byte(&c->idem_name, '/') != 0 ||
 	    buf_put(&c->idem_name, key) != 0) {
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "there is no memory");
+		reply_undone(c, "there is no memory");
 		return false;
 	}
 	if (map_add(&c->api->idempotency, &c->idem, buf_span(&c->idem_name))) {

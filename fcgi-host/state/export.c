@@ -68,8 +68,7 @@ copied(struct call *c, const struct store_result *result)
 		diag_error("a copy cannot be read: %s; request=%s",
 		    diag_errno(), c->id);
 		export_discard(c);
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "the copy cannot be read");
+		reply_undone(c, "the copy cannot be read");
 		return;
 	}
 	export_discard(c);

@@ -106,9 +106,7 @@ tidy_failed(struct call *c, const char *what)
 {
 	diag_error("a copy %s: %s; file=export/%s request=%s", what,
 	    diag_errno(), c->file_name, c->id);
-	reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-	    SPAN(",\"outcome\":\"none\""), "the copy %s: %s", what,
-	    diag_errno());
+	reply_undone(c, "the copy %s: %s", what, diag_errno());
 }
 
 /* ---- the tenant as a whole ----------------------------------------------------------- */
@@ -130,15 +128,12 @@ looked(struct call *c, const struct store_result *result)
 		return;
 	}
 	buf_init(&c->out, SOUND_MOST);
-	buf_printf(&c->out,
-	    "{\"sound\":%s,\"detail\":", sound ? "true" : "false");
-	if (text_put_words(&c->out, span_of(sound ? "" : result->detail)) !=
-		0 ||
-	    buf_put_string(&c->out, "}\n") != 0)
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "there is no memory");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	reply_page(c,
+	    buf_printf(&c->out,
+		"{\"sound\":%s,\"detail\":", sound ? "true" : "false") ||
+		text_put_words(&c->out, span_of(sound ? "" : result->detail)) ||
+		buf_put_string(&c->out, "}\n"),
+	    result->version, "there is no memory");
 }
 
 void
@@ -183,11 +178,8 @@ named(struct call *c, const struct store_result *result)
 	for (size_t i = 0; i < result->name_count && !bad; i++)
 		bad = buf_printf(&c->out, "%s\"%.*s\"", i > 0 ? "," : "",
 			  SPAN_ARGS(result->names[i])) != 0;
-	if (bad ||
+	bad = bad ||
 	    buf_printf(&c->out, "],\"more\":%s}\n",
-		result->more ? "true" : "false") != 0)
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""), "there is no memory");
-	else
-		reply_json(c, 0, buf_span(&c->out));
+		result->more ? "true" : "false") != 0;
+	reply_page(c, bad, 0, "there is no memory");
 }

@@ -39,12 +39,8 @@ listed(struct call *c, const struct store_result *result)
 		return;
 	}
 	buf_init(&c->out, page_most(c, result->pages[0].item_count));
-	if (page_list(&c->out, result) != 0)
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""),
-		    "there is no memory for the page");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	reply_page(c, page_list(&c->out, result), result->version,
+	    "there is no memory for the page");
 }
 
 void
@@ -95,12 +91,8 @@ got_many(struct call *c, const struct store_result *result)
 		return;
 	}
 	buf_init(&c->out, page_most(c, result->point_count));
-	if (page_many(&c->out, result, &c->read) != 0)
-		reply_problem_with(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    SPAN(",\"outcome\":\"none\""),
-		    "there is no memory for the values");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	reply_page(c, page_many(&c->out, result, &c->read), result->version,
+	    "there is no memory for the values");
 }
 
 void

@@ -15,7 +15,7 @@ enum { COMMON_MOST = 512 };
 
 static int put_common(const struct call *, struct buf *, struct span *head);
 static void put_problem(struct call *, enum problem, struct span more,
-    struct span detail);
+    const char *format, va_list);
 static void log_problem(const struct call *, enum problem, struct span detail);
 
 /* Takes the first line of *head, which is its status, and goes on with what all
@@ -68,6 +68,15 @@ reply_json(struct call *c, uint64_t version, struct span body)
 }
 
 void
+reply_page(struct call *c, bool failed, uint64_t version, const char *why)
+{
+	if (failed)
+		reply_undone(c, "%s", why);
+	else
+		reply_json(c, version, buf_span(&c->out));
+}
+
+void
 reply_empty(struct call *c, unsigned status, uint64_t version)
 {
 	char head[128];
@@ -93,36 +102,47 @@ reply_unmodified(struct call *c, uint64_t key_version, uint64_t version)
 void
 reply_problem(struct call *c, enum problem problem, const char *format, ...)
 {
-	char detail[PROBLEM_DETAIL_MOST];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
+	put_problem(c, problem, SPAN_NONE, format, args);
 	va_end(args);
-	put_problem(c, problem, SPAN_NONE, span_of(detail));
 }
 
 void
 reply_problem_with(struct call *c, enum problem problem, struct span more,
     const char *format, ...)
 {
-	char detail[PROBLEM_DETAIL_MOST];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(detail, sizeof(detail), format, args);
+	put_problem(c, problem, more, format, args);
 	va_end(args);
-	put_problem(c, problem, more, span_of(detail));
+}
+
+void
+reply_undone(struct call *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	put_problem(c, PROBLEM_STORAGE_UNAVAILABLE,
+	    SPAN(",\"outcome\":\"none\""), format, args);
+	va_end(args);
 }
 
 static void
 put_problem(struct call *c, enum problem problem, struct span more,
-    struct span detail)
+    const char *format, va_list args)
 {
 	unsigned status = problem_row(problem)->status;
+	char text[PROBLEM_DETAIL_MOST];
+	struct span detail;
 	struct buf head, body;
 	bool failed;
 
+	vsnprintf(text, sizeof(text), format, args);
+	detail = span_of(text);
 	log_problem(c, problem, detail);
 	c->api->figures.problems[problem]++;
 	buf_init(&head, 1024);

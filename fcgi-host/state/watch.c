@@ -165,11 +165,8 @@ tell_page(struct call *c, const struct store_result *result)
 		return;
 	}
 	buf_init(&c->out, c->api->changes_most);
-	if (page_changes(&c->out, result) != 0)
-		reply_problem(c, PROBLEM_STORAGE_UNAVAILABLE,
-		    "there is no memory for the changes");
-	else
-		reply_json(c, result->version, buf_span(&c->out));
+	reply_page(c, page_changes(&c->out, result), result->version,
+	    "there is no memory for the changes");
 }
 
 static void
