@@ -27,6 +27,8 @@ static enum fn_result ask(const struct call *, struct reply *);
 static enum fn_result result_of(const struct call *, const struct reply *);
 static enum fn_result conflict_of(const struct reply *);
 static enum fn_result finish(struct call *, struct reply *, enum fn_result);
+static enum fn_result value_call(struct call *, const char *key,
+    struct fn_value *);
 static enum fn_result value_get(struct call *, struct fn_value *);
 static void value_take(struct reply *, struct fn_value *);
 static int bounds_put(struct buf *, const int64_t *min, const int64_t *max,
@@ -47,18 +49,9 @@ enum fn_result
 fn_state_get(const char *key, struct fn_value *value)
 {
 	struct call call;
-	enum fn_result result = place_check(value);
+	enum fn_result result = value_call(&call, key, value);
 
-	if (result != FN_OK)
-		return result;
-	*value = (struct fn_value){ 0 };
-	result = key_check(key);
-	if (result != FN_OK)
-		return result;
-	call_init(&call, "GET", AGAIN_ALWAYS);
-	call_path(&call, "/kv/");
-	call_key(&call, key);
-	return value_get(&call, value);
+	return result == FN_OK ? value_get(&call, value) : result;
 }
 
 enum fn_result
@@ -66,6 +59,21 @@ fn_state_wait(const char *key, uint64_t since, unsigned wait_s,
     struct fn_value *value)
 {
 	struct call call;
+	enum fn_result result = value_call(&call, key, value);
+
+	if (result != FN_OK)
+		return result;
+	call.wait_s = wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S;
+	call_query_number(&call, "since", since);
+	call_query_number(&call, "wait", client_wait_ms(call.wait_s));
+	call_path(&call, "ms");
+	return value_get(&call, value);
+}
+
+/* The call for a key's value, when there are a key and a place for it. */
+static enum fn_result
+value_call(struct call *call, const char *key, struct fn_value *value)
+{
 	enum fn_result result = place_check(value);
 
 	if (result != FN_OK)
@@ -74,14 +82,10 @@ fn_state_wait(const char *key, uint64_t since, unsigned wait_s,
 	result = key_check(key);
 	if (result != FN_OK)
 		return result;
-	call_init(&call, "GET", AGAIN_ALWAYS);
-	call.wait_s = wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S;
-	call_path(&call, "/kv/");
-	call_key(&call, key);
-	call_query_number(&call, "since", since);
-	call_query_number(&call, "wait", client_wait_ms(call.wait_s));
-	call_path(&call, "ms");
-	return value_get(&call, value);
+	call_init(call, "GET", AGAIN_ALWAYS);
+	call_path(call, "/kv/");
+	call_key(call, key);
+	return FN_OK;
 }
 
 static enum fn_result
