@@ -28,17 +28,18 @@ struct child_row {
 	const char *program;
 	enum role role;
 	bool keeps_key;
-	bool pinged;	   /* its death is noticed, that it hangs is not */
-	uint64_t drain_ms; /* 0: option drain */
+	bool knows_tenants; /* what each is granted; their secrets too */
+	bool pinged;	    /* its death is noticed, that it hangs is not */
+	uint64_t drain_ms;  /* 0: option drain */
 };
 
 static const struct child_row child_rows[CHILD_KINDS] = {
-	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG, false, false,
+	[CHILD_LOG] = { "log", "fcgi-host-log", ROLE_LOG, false, false, false,
 	    LOG_DRAIN_MS },
-	[CHILD_STATE] = { "state", "fcgi-host-state", ROLE_STATE, true, true,
-	    STATE_DRAIN_MS },
+	[CHILD_STATE] = { "state", "fcgi-host-state", ROLE_STATE, true, false,
+	    true, STATE_DRAIN_MS },
 	[CHILD_GATEWAY] = { "gateway", "fcgi-host-gateway", ROLE_GATEWAY, true,
-	    false, 0 },
+	    true, false, 0 },
 };
 
 static void child_obey(struct child *, enum child_order);
@@ -333,12 +334,23 @@ child_gets(const struct child *c, int fds[PROC_FD_MOST], const uid_t **uid,
 static void
 child_send_config(struct child *c)
 {
+	const struct master *m = c->master;
 	struct message_config config = {
-		.generation = c->master->config->generation,
-		.options = buf_span(&c->master->options),
+		.generation = m->config->generation,
+		.options = buf_span(&m->options),
 	};
+	struct buf fewer;
+	bool sent = true;
 
-	if (peer_send(c->peer, MESSAGE_CONFIG, &config, NULL, 0) != 0)
+	buf_init(&fewer, CONFIG_BYTES_MOST);
+	if (!child_rows[c->kind].knows_tenants) {
+		sent = config_encode_for(m->config, SPAN(""), &fewer) == 0;
+		config.options = buf_span(&fewer);
+	}
+	sent =
+	    sent && peer_send(c->peer, MESSAGE_CONFIG, &config, NULL, 0) == 0;
+	buf_free(&fewer);
+	if (!sent)
 		children_tell(c, CHILD_BROKEN);
 }
 
