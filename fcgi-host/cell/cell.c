@@ -61,8 +61,6 @@ struct listing { /* an answer to LIST being written */
 	struct buf rows;
 };
 
-static void from_master(void *cell, enum message_type, struct span body,
-    int *fds, size_t fd_count);
 static void from_gateway(void *cell, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void channel_gone(void *cell, const char *reason, bool unread);
@@ -106,8 +104,9 @@ cell_serve(struct cell_start *start, struct plan **plan)
 	loop_on_signal(c->loop, SIGTERM, nothing_happens, c);
 	loop_on_signal(c->loop, SIGINT, nothing_happens, c);
 	loop_on_child(c->loop, on_child, c);
+	/* what a cell is was said once; the next generation gets another one */
 	c->master = peer_new(c->loop, PEER_FIRST_FD, ROLE_CELL, ROLE_MASTER,
-	    from_master, channel_gone, c);
+	    NULL, channel_gone, c);
 	c->gateway = peer_new(c->loop, start->gateway_fd, ROLE_CELL,
 	    ROLE_GATEWAY, from_gateway, channel_gone, c);
 	if (peer_send(c->master, MESSAGE_READY, NULL, NULL, 0) == 0)
@@ -118,18 +117,6 @@ cell_serve(struct cell_start *start, struct plan **plan)
 		diag_error("processes of %s cannot be killed",
 		    c->start.facts.tenant);
 	_exit(0);
-}
-
-/* What a cell is was said once; the next generation gets another one. */
-static void
-from_master(void *arg, enum message_type type, struct span body, int *fds,
-    size_t fd_count)
-{
-	(void)arg;
-	(void)type;
-	(void)body;
-	(void)fds;
-	(void)fd_count;
 }
 
 static void

@@ -19,8 +19,6 @@ struct handover { /* a run that is over, its stderr not read */
 	char names[CONFIG_TENANT_MOST + NAME_ASKED_MOST];
 };
 
-static void access_says(void *arg, enum message_type, struct span body,
-    int *fds, size_t fd_count);
 static void access_gone(void *arg, const char *reason, bool unread);
 static void access_put(struct gateway *, const struct message_access *);
 static int stderr_send(struct gateway *, struct span request,
@@ -33,7 +31,7 @@ void
 access_open(struct gateway *g, int *fd)
 {
 	peer_free(&g->log);
-	g->log = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_LOG, access_says,
+	g->log = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_LOG, NULL,
 	    access_gone, g);
 	*fd = -1;
 	access_send(g);
@@ -49,17 +47,6 @@ access_close(struct gateway *g, uint64_t limit_ms)
 	if (g->log)
 		peer_flush(g->log, limit_ms);
 	peer_free(&g->log);
-}
-
-static void
-access_says(void *arg, enum message_type type, struct span body, int *fds,
-    size_t fd_count)
-{
-	(void)arg;
-	(void)type;
-	(void)body;
-	(void)fds;
-	(void)fd_count;
 }
 
 static void

@@ -284,7 +284,8 @@ peer_gone(struct peer *p, const char *reason)
 		return;
 	}
 	peer_move(p, GONE);
-	p->on_gone(p->arg, reason, unread);
+	if (p->on_gone)
+		p->on_gone(p->arg, reason, unread);
 }
 
 static void
@@ -362,7 +363,7 @@ peer_read_one(struct peer *p)
 	    p->own, fd_count, &type, &body, text);
 	if (broken)
 		peer_gone(p, broken);
-	else
+	else if (p->on_message)
 		p->on_message(p->arg, type, body, fds, fd_count);
 	for (size_t i = 0; i < fd_count; i++)
 		fd_close(&fds[i]);

@@ -27,7 +27,8 @@ typedef void peer_message_fn(void *arg, enum message_type, struct span body,
  * true when it went without reading what we had sent last (ECONNRESET). */
 typedef void peer_gone_fn(void *arg, const char *reason, bool unread);
 
-/* Takes over fd. Roles: ours and the other's. */
+/* Takes over fd. Roles: ours and the other's. Either callback may be NULL: what
+ * comes is dropped, or nobody is told; then peer_send() fails, that is all. */
 struct peer *peer_new(struct loop *, int fd, enum role own, enum role other,
     peer_message_fn *, peer_gone_fn *, void *arg);
 void peer_free(struct peer **); /* safe inside its callbacks */

@@ -46,9 +46,6 @@ static int token_rotate(struct ring *, const struct order *, uint64_t now_s,
 static int token_keys(struct ring *, uint64_t now_s, struct answer *);
 static void say_others(const struct ring *, char why[RING_WHY]);
 static void answer_send(struct loop *, struct answer *, bool failed, int *fd);
-static void never_said(void *arg, enum message_type, struct span body, int *fds,
-    size_t fd_count);
-static void never_gone(void *arg, const char *reason, bool unread);
 
 void
 token_control(struct loop *loop, struct ring *ring,
@@ -233,8 +230,7 @@ answer_send(struct loop *loop, struct answer *answer, bool failed, int *fd)
 	struct span rest = buf_span(&answer->out);
 	struct peer *peer;
 
-	peer = peer_new(loop, *fd, ROLE_STATE, ROLE_CTL, never_said, never_gone,
-	    NULL);
+	peer = peer_new(loop, *fd, ROLE_STATE, ROLE_CTL, NULL, NULL, NULL);
 	*fd = -1;
 	while (!failed && rest.bytes > 0) {
 		out.bytes = span_take(rest, SEND_BYTES);
@@ -248,24 +244,4 @@ answer_send(struct loop *loop, struct answer *answer, bool failed, int *fd)
 		peer_free(&peer);
 	else
 		peer_finish(&peer, TAKE_MS);
-}
-
-/* The loop does not run between peer_new() and peer_finish(). */
-static void
-never_said(void *arg, enum message_type type, struct span body, int *fds,
-    size_t fd_count)
-{
-	(void)arg;
-	(void)type;
-	(void)body;
-	(void)fds;
-	(void)fd_count;
-}
-
-static void
-never_gone(void *arg, const char *reason, bool unread)
-{
-	(void)arg;
-	(void)reason;
-	(void)unread;
 }

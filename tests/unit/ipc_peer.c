@@ -387,6 +387,25 @@ test_unread_seen_by_sending(void)
 }
 
 static void
+test_no_callbacks(void)
+{
+	unsigned before = open_fds();
+	int ends[2];
+
+	assert_int_equal(fd_channel(ends), 0);
+	gateway.peer = peer_new(loop, ends[0], ROLE_GATEWAY, ROLE_LAUNCHER,
+	    NULL, NULL, NULL);
+	raw = ends[1];
+	put_raw(MESSAGE_ENDED, 4 + 4 * 4 + 8 * 5, 0);
+	fd_close(&raw);
+	UNTIL(peer_fd(gateway.peer) < 0);
+	assert_int_equal(open_fds(), before);
+	assert_int_equal(peer_send(gateway.peer, MESSAGE_START,
+			     &(struct message_start){ 0 }, (int[]){ 1, 2 }, 2),
+	    -1);
+}
+
+static void
 test_waiting_is_unread(void)
 {
 	pair(true);
@@ -604,6 +623,8 @@ static const struct story {
 	{ "a peer that went without reading is told apart", test_unread },
 	{ "even when sending notices it first", test_unread_seen_by_sending },
 	{ "what still waited was not read either", test_waiting_is_unread },
+	{ "who wants to hear nothing hears neither messages nor the end",
+	    test_no_callbacks },
 	{ "a peer may be freed in its message callback", test_free_in_message },
 	{ "a peer may be freed in its gone callback", test_free_in_gone },
 	{ "two peers may free themselves in one batch",
