@@ -37,6 +37,8 @@ extern const struct command command_logs;
 extern const struct command command_invoke;
 extern const struct command command_plan;
 extern const struct command command_state;
+extern const struct command command_suspend;
+extern const struct command command_resume;
 extern const struct command command_reload;
 extern const struct command command_check;
 extern const struct command command_put;

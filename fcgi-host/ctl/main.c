@@ -131,16 +131,15 @@ help_print(FILE *to)
 		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].sentence);
 	fputs("\nWith every verb:\n", to);
 	arguments_print(to, everywhere);
-	fputs(
-	    "\nExit status: 0; 1 it failed; 2 wrong usage.\n"
-	    "Root, the host's own user and members of operator_group may use "
-	    "every verb; a\ntenant's user all but status, reload and token, for "
-	    "its own tenant.\n\n"
-	    "  fcgi-hostctl list\n"
-	    "  fcgi-hostctl invoke demo/hello\n"
-	    "  fcgi-hostctl put hello.sh demo/hello\n"
-	    "  fcgi-hostctl logs -f demo\n"
-	    "  fcgi-hostctl VERB --help\n",
+	fputs("\nExit status: 0; 1 it failed; 2 wrong usage.\n"
+	      "Root, the host's own user and members of operator_group may use "
+	      "every verb; a\ntenant's user all but status, reload, token, "
+	      "suspend and resume, for its own tenant.\n\n"
+	      "  fcgi-hostctl list\n"
+	      "  fcgi-hostctl invoke demo/hello\n"
+	      "  fcgi-hostctl put hello.sh demo/hello\n"
+	      "  fcgi-hostctl logs -f demo\n"
+	      "  fcgi-hostctl VERB --help\n",
 	    to);
 }
 

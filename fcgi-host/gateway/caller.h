@@ -35,6 +35,7 @@ enum caller_next { /* what the answer is for */
 	NEXT_RIGHT, /* whose tenant is it: may he? */
 	NEXT_STATUS,
 	NEXT_RELOAD,
+	NEXT_SUSPEND,
 	NEXT_NAMES, /* of tenants, for `list` without one */
 	NEXT_LIST,
 	NEXT_PLAN,

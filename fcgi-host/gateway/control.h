@@ -59,6 +59,12 @@ struct control_hooks {
 	int (*master_status_ask)(void *arg, uint64_t ask);
 	/* control_master_said() */
 	int (*reload)(void *arg, uint64_t ask); /* control_master_said() */
+	/* Resumes it when it is not to be suspended. control_master_said() */
+	int (*suspend)(void *arg, uint64_t ask, struct span tenant,
+	    bool suspended, bool now, struct span reason);
+	/* Why nothing of it is run; the absent span when it is served. NULL:
+	 * all are. */
+	struct span (*suspended)(void *arg, struct span tenant);
 	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
 	/* control_tenants() */
 	/* Is there such a tenant, and whose is it? Makes its cell. */

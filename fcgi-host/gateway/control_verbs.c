@@ -23,6 +23,8 @@ enum {
 };
 
 static void verb_status(struct caller *);
+static void verb_suspend(struct caller *, bool suspended);
+static void verb_suspended(struct caller *, bool failed, struct span said);
 static void verb_list_all(struct caller *, struct span after);
 static void verb_logs(struct caller *);
 static void verb_state(struct caller *);
@@ -69,6 +71,10 @@ verb_go(struct caller *c)
 		    all->hooks.reload(all->arg, caller_ask(c, NEXT_RELOAD)),
 		    "master");
 		break;
+	case VERB_SUSPEND:
+	case VERB_RESUME:
+		verb_suspend(c, c->verb == VERB_SUSPEND);
+		break;
 	case VERB_LOGS:
 		verb_logs(c);
 		break;
@@ -111,6 +117,11 @@ control_master_said(struct control *c, uint64_t ask, bool failed,
 		while (text.bytes > 0)
 			control_fact_line(caller->facts, span_cut(&text, '\n'));
 		verb_status(caller);
+		return;
+	}
+	caller = control_asking(c, ask, NEXT_SUSPEND);
+	if (caller) {
+		verb_suspended(caller, failed, text);
 		return;
 	}
 	caller = control_asking(c, ask, NEXT_RELOAD);
@@ -206,6 +217,34 @@ verb_status(struct caller *c)
 	}
 	caller_end(c, text ? NULL : "no memory for the answer");
 	free(text);
+}
+
+static void
+verb_suspend(struct caller *c, bool suspended)
+{
+	struct span args = buf_span(&c->args);
+
+	caller_asked(c,
+	    c->control->hooks.suspend(c->control->arg,
+		caller_ask(c, NEXT_SUSPEND), span_of(c->tenant), suspended,
+		(c->flags & CONTROL_NOW) != 0, span_cut(&args, '\0')),
+	    "master");
+}
+
+static void
+verb_suspended(struct caller *c, bool failed, struct span said)
+{
+	char text[512];
+
+	if (failed) {
+		snprintf(text, sizeof(text), "%.*s",
+		    SPAN_ARGS(span_take(said, sizeof(text) - 1)));
+		caller_end(c, text);
+		return;
+	}
+	caller_put(c, said);
+	caller_put(c, SPAN("\n"));
+	caller_end(c, NULL);
 }
 
 static void
@@ -338,8 +377,19 @@ static void
 verb_put_row(struct caller *c, struct span name, struct span file,
     struct span refused)
 {
+	const struct control_hooks *hooks = &c->control->hooks;
 	json_t *row = json_object();
-	char url[512], *text;
+	char url[512], why[512], *text;
+	struct span suspended = SPAN_NONE;
+
+	if (hooks->suspended)
+		suspended =
+		    hooks->suspended(c->control->arg, span_of(c->tenant));
+	if (suspended.data) {
+		snprintf(why, sizeof(why), "the tenant is suspended: %.*s",
+		    SPAN_ARGS(suspended));
+		refused = span_of(why);
+	}
 
 	json_object_set_new(row, "tenant", json_text(span_of(c->tenant)));
 	if (name.data) {

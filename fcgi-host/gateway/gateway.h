@@ -107,6 +107,7 @@ struct gateway {
 	uint64_t next_ask;
 
 	struct map tenants;
+	struct map suspended;	  /* of struct suspension, ours */
 	struct list tenants_idle; /* with a cell, without requests */
 	struct list functions;	  /* all, least recently used first */
 	size_t function_count;
@@ -669,6 +670,13 @@ void tenant_moved(struct gateway *, struct span name); /* its directory */
 void tenant_cell_ends(struct tenant *, struct cell *); /* no longer ours */
 void tenant_settle(struct tenant *); /* freed if nobody needs it */
 void tenant_sweep(struct gateway *, uint64_t now_ms);
+
+/* ---- suspend.c: tenants of which nothing is run ----------------------------------------- */
+
+void suspend_heard(struct gateway *, const struct message_suspended *);
+/* Why; the absent span when it is served. */
+struct span suspend_reason(const struct gateway *, struct span tenant);
+void suspend_report(const struct gateway *, struct control_facts *);
 
 /* ---- function.c: what cells have resolved ------------------------------------------------
  *

@@ -10,6 +10,9 @@
 static void hook_status(void *, struct control_facts *);
 static int hook_master_status(void *, uint64_t ask);
 static int hook_reload(void *, uint64_t ask);
+static int hook_suspend(void *, uint64_t ask, struct span tenant,
+    bool suspended, bool now, struct span reason);
+static struct span hook_suspended(void *, struct span tenant);
 static int hook_tenants(void *, uint64_t ask, struct span after);
 static int hook_tenant(void *, uint64_t ask, struct span tenant);
 static int hook_list(void *, uint64_t ask, struct span tenant);
@@ -28,6 +31,8 @@ hooks_open(struct gateway *g)
 		.status = hook_status,
 		.master_status_ask = hook_master_status,
 		.reload = hook_reload,
+		.suspend = hook_suspend,
+		.suspended = hook_suspended,
 		.tenants_ask = hook_tenants,
 		.tenant_ask = hook_tenant,
 		.list_ask = hook_list,
@@ -77,6 +82,26 @@ hook_reload(void *arg, uint64_t ask)
 	struct gateway *g = arg;
 
 	return peer_send(g->master, MESSAGE_RELOAD, &m, NULL, 0);
+}
+
+static int
+hook_suspend(void *arg, uint64_t ask, struct span tenant, bool suspended,
+    bool now, struct span reason)
+{
+	const struct message_suspend m = { .ask = ask,
+		.tenant = tenant,
+		.suspended = suspended,
+		.now = now,
+		.reason = reason };
+	struct gateway *g = arg;
+
+	return peer_send(g->master, MESSAGE_SUSPEND, &m, NULL, 0);
+}
+
+static struct span
+hook_suspended(void *arg, struct span tenant)
+{
+	return suspend_reason(arg, tenant);
 }
 
 static int

@@ -82,6 +82,7 @@ master_answer(struct gateway *g, enum message_type type, struct span body,
 	struct message_tenant_cell cell;
 	struct message_tenant_none none;
 	struct message_tenant_moved moved;
+	struct message_suspended suspended;
 	struct message_tenants tenants;
 	struct message_master_says says;
 
@@ -94,6 +95,9 @@ master_answer(struct gateway *g, enum message_type type, struct span body,
 	else if (type == MESSAGE_TENANT_MOVED &&
 	    message_tenant_moved_decode(body, &moved) == 0)
 		tenant_moved(g, moved.tenant);
+	else if (type == MESSAGE_SUSPENDED &&
+	    message_suspended_decode(body, &suspended) == 0)
+		suspend_heard(g, &suspended);
 	else if (type == MESSAGE_TENANTS &&
 	    message_tenants_decode(body, &tenants) == 0)
 		control_tenants(g->control, tenants.ask, tenants.more != 0,

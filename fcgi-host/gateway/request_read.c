@@ -140,6 +140,8 @@ request_route(struct request *r)
 static bool
 request_may(struct request *r)
 {
+	struct span suspended = suspend_reason(r->gateway, r->route.tenant);
+
 	if (r->gateway->state == GATEWAY_DRAINING && r->redirects == 0) {
 		request_end(r, END_DRAINING, SPAN_NONE);
 		return false;
@@ -147,6 +149,10 @@ request_may(struct request *r)
 	if (!front_may(r->front, &r->route)) {
 		request_end(r, END_FORBIDDEN,
 		    SPAN("this connection is for another function"));
+		return false;
+	}
+	if (suspended.data) {
+		request_end(r, END_SUSPENDED, suspended);
 		return false;
 	}
 	return true;

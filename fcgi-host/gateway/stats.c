@@ -28,6 +28,7 @@ stats_report(const struct gateway *g, struct control_facts *facts)
 	report_ends(g, facts);
 	report_capacity(g, facts);
 	report_tenants(g, facts);
+	suspend_report(g, facts);
 	state_report(g, facts);
 }
 

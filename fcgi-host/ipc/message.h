@@ -103,6 +103,7 @@ enum ended {
 enum control_flag {
 	CONTROL_JSON = 1,
 	CONTROL_FOLLOW = 2,
+	CONTROL_NOW = 4, /* suspend: what runs ends, too */
 };
 
 /* Unix user ids and the like that may call a verb: see verbs.def. */

@@ -47,6 +47,8 @@ static void child_start(struct child *);
 static int child_spawn(struct child *);
 static void child_send_config(struct child *);
 static void child_send_key(struct child *);
+static void child_send_suspended(void *child, struct span tenant,
+    struct span reason);
 static void child_send_drain(struct child *);
 static size_t child_gets(const struct child *, int fds[PROC_FD_MOST],
     const uid_t **, const gid_t **);
@@ -88,6 +90,23 @@ children_configure(struct master *m)
 	for (int kind = 0; kind < CHILD_KINDS; kind++)
 		if (m->children[kind].peer)
 			child_send_config(&m->children[kind]);
+}
+
+void
+children_suspended(struct master *m, struct span tenant, bool now)
+{
+	struct child *c = &m->children[CHILD_GATEWAY];
+	struct span reason = suspended_reason(&m->suspended, tenant);
+	const struct message_suspended suspended = {
+		.tenant = tenant,
+		.suspended = reason.data != NULL,
+		.now = now,
+		.reason = reason,
+	};
+
+	if (c->peer &&
+	    peer_send(c->peer, MESSAGE_SUSPENDED, &suspended, NULL, 0) != 0)
+		children_tell(c, CHILD_BROKEN);
 }
 
 int
@@ -256,6 +275,8 @@ child_start(struct child *c)
 	if (child_spawn(c) != 0)
 		return;
 	diag_debug("%s started: pid=%d", child_name(c->kind), (int)c->pid);
+	if (c->kind == CHILD_GATEWAY)
+		suspended_each(&c->master->suspended, child_send_suspended, c);
 	child_send_config(c);
 	child_send_key(c);
 	child_wire(c);
@@ -364,6 +385,15 @@ child_send_key(struct child *c)
 	if (child_rows[c->kind].keeps_key &&
 	    peer_send(c->peer, MESSAGE_KEY, &key, NULL, 0) != 0)
 		children_tell(c, CHILD_BROKEN);
+}
+
+static void
+child_send_suspended(void *arg, struct span tenant, struct span reason)
+{
+	struct child *c = arg;
+
+	(void)reason;
+	children_suspended(c->master, tenant, false);
 }
 
 static void

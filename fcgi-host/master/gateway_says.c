@@ -18,6 +18,7 @@ enum {
 static void tenants_ask(struct master *, struct span body);
 static void reload_ask(struct master *, struct span body);
 static void status_ask(struct master *, struct span body);
+static void suspend(struct master *, struct span body);
 static void say(struct master *, uint64_t ask, bool failed, struct buf *);
 static void broken(struct master *, const char *message);
 
@@ -61,6 +62,7 @@ gateway_says(struct master *m, enum message_type type, struct span body)
 		[MESSAGE_TENANTS_ASK] = tenants_ask,
 		[MESSAGE_RELOAD] = reload_ask,
 		[MESSAGE_MASTER_STATUS_ASK] = status_ask,
+		[MESSAGE_SUSPEND] = suspend,
 	};
 
 	assert(type < MESSAGE_TYPES && answers[type]);
@@ -111,6 +113,28 @@ status_ask(struct master *m, struct span body)
 	buf_init(&text, WORDS_MOST);
 	status_print(m, &text);
 	say(m, ask.ask, false, &text);
+	buf_free(&text);
+}
+
+/* The gateway hears of it before it is answered: who asked finds it done. */
+static void
+suspend(struct master *m, struct span body)
+{
+	struct buf text;
+	int result;
+
+	DECODE(suspend, ask);
+	buf_init(&text, WORDS_MOST);
+	if (ask.suspended)
+		result =
+		    suspended_add(&m->suspended, ask.tenant, ask.reason, &text);
+	else
+		result = suspended_remove(&m->suspended, ask.tenant, &text);
+	if (result == 0) {
+		diag_info("%.*s", SPAN_ARGS(buf_span(&text)));
+		children_suspended(m, ask.tenant, ask.now != 0);
+	}
+	say(m, ask.ask, result != 0, &text);
 	buf_free(&text);
 }
 

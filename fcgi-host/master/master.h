@@ -147,6 +147,34 @@ int registry_uid(struct registry *, struct span tenant, uint64_t first,
 /* Whose id this is; the absent span if nobody's. */
 struct span registry_name(struct registry *, uid_t);
 
+/* ---- suspended.c: tenants of which nothing is run -------------------------- */
+
+enum {
+	SUSPENDED_MOST = 8192, /* all of them wait in one channel at once */
+	SUSPENDED_REASON_MOST = 200,
+};
+
+/* The file "suspended" of the state directory: lines "tenant reason". It is on
+ * disk before anybody hears of it. */
+struct suspended {
+	int dir_fd;	    /* borrowed, see struct rundir */
+	struct map by_name; /* of struct suspension, ours */
+};
+
+/* Fatal with a sentence when there is a file that cannot be understood: who is
+ * in it must not be served by mistake. */
+void suspended_open(struct suspended *, int dir_fd);
+void suspended_free(struct suspended *);
+/* 0, or -1 and nothing has changed; a sentence either way. An empty reason has
+ * words of its own; another one takes the place of the one before. */
+int suspended_add(struct suspended *, struct span tenant, struct span reason,
+    struct buf *text);
+int suspended_remove(struct suspended *, struct span tenant, struct buf *text);
+/* The absent span: it is not. */
+struct span suspended_reason(const struct suspended *, struct span tenant);
+void suspended_each(const struct suspended *,
+    void (*each)(void *arg, struct span tenant, struct span reason), void *arg);
+
 /* ---- tenants.c: finding a tenant ----------------------------------------- */
 
 enum { TENANT_REASON_MOST = 1024 };
@@ -233,6 +261,8 @@ struct child {
 void children_init(struct master *);
 void children_start(struct master *);
 void children_configure(struct master *); /* CONFIG to all that are there */
+/* SUSPENDED as it is now, to the gateway that is. */
+void children_suspended(struct master *, struct span tenant, bool now);
 /* Makes the spool again if it is not there, for the gateway that is. As
  * rundir_spool(). */
 int children_spool(struct master *, char *text, size_t room);
@@ -304,6 +334,7 @@ struct master {
 	struct loop *loop;  /* ours */
 	struct rundir rundir;
 	struct registry registry;
+	struct suspended suspended;
 	struct child children[CHILD_KINDS];
 	struct cells cells;
 	uint64_t namespaces;	     /* of cells */

@@ -47,6 +47,7 @@ serve(const struct arguments *arguments)
 	    m->root);
 	prepare_process(m); /* moves to another directory */
 	registry_init(&m->registry, m->rundir.state_fd);
+	suspended_open(&m->suspended, m->rundir.state_fd);
 	m->namespaces = probe_namespaces(m, m->namespaces_reason,
 	    sizeof(m->namespaces_reason));
 	probe_list(m, say_not_enforced, NULL);
@@ -87,6 +88,7 @@ end(struct master *m)
 	rundir_close(&m->rundir); /* first: a new master may start now */
 	cells_free(m);
 	registry_free(&m->registry);
+	suspended_free(&m->suspended);
 	loop_free(m->loop);
 	config_release(&m->config);
 	buf_free(&m->options);

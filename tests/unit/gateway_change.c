@@ -52,6 +52,77 @@ reload(void **state)
 }
 
 static void
+suspend(bool suspended, bool now)
+{
+	const struct message_suspended m = { .tenant = SPAN("acme"),
+		.suspended = suspended,
+		.now = now,
+		.reason = SPAN("it is over") };
+
+	host_send(&host, host.master, MESSAGE_SUSPENDED, &m, NULL, 0);
+}
+
+/* Of four requests two run and two wait when it comes. */
+static void
+suspended(void **state)
+{
+	struct start running[2];
+	struct web others[3];
+	struct pollfd p;
+	char byte;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &running[0]);
+	for (int i = 0; i < 3; i++) {
+		web_open(&others[i], &host);
+		web_get(&others[i], "/fn/acme/hello");
+	}
+	host_start(&host, &running[1]);
+	seen();
+	suspend(true, false);
+	for (int i = 1; i < 3; i++) {
+		web_end(&others[i]);
+		web_has(&others[i], "Status: 503 ");
+		web_has(&others[i], "tenant acme is suspended: it is over");
+		web_close(&others[i]);
+	}
+	answer(&running[0]);
+	answer(&running[1]);
+	hello_comes(&web);
+	hello_comes(&others[0]);
+	web_close(&others[0]);
+	/* nothing runs: no process either */
+	p = (struct pollfd){ .fd = host.cells[0], .events = POLLIN };
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
+	host.heard[MESSAGE_START] = 0;
+	refused("/fn/acme/hello", "Status: 503 ",
+	    "tenant acme is suspended: it is over", "suspended");
+	suspend(false, false);
+	web_hello(&web, &host);
+}
+
+/* It is asked to end; whoever waits for it is answered at once. */
+static void
+suspended_now(void **state)
+{
+	struct start s;
+	struct event e;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	suspend(true, true);
+	host_expect(&host, MESSAGE_STOP, &e);
+	web_end(&web);
+	web_has(&web, "tenant acme is suspended: it is over");
+	host_exit(&host, &s, SIGTERM);
+	host_expect(&host, MESSAGE_ACCESS, &e);
+	assert_memory_equal(host.access.end.data, "suspended", 9);
+}
+
+static void
 stderr_is_handed_over(void **state)
 {
 	struct start s;
@@ -372,6 +443,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST("a new configuration loses no request", reload),
+		TEST("a tenant is suspended: what runs finishes", suspended),
+		TEST("a tenant is suspended now", suspended_now),
 		TEST("stderr goes to the log, from its first byte",
 		    stderr_is_handed_over),
 		TEST("a log that restarts gets what waited", log_restarts),

@@ -41,6 +41,7 @@ static int answer;	 /* what they return */
 static bool silent;	 /* they answer later */
 static struct span args; /* of what is said */
 static int invoked_fd = -1;
+static char said[256];
 
 /* What the caller got. */
 static char text[1 << 20];
@@ -112,6 +113,29 @@ reload(void *arg, uint64_t ask)
 	if (answer == 0 && !silent)
 		control_master_said(control, ask, false, SPAN("generation 2"));
 	return answer;
+}
+
+static int
+suspend(void *arg, uint64_t ask, struct span tenant, bool suspended, bool now,
+    struct span why)
+{
+	(void)arg;
+	note(suspended ? "suspend" : "resume", tenant);
+	last_ask = ask;
+	if (answer == 0 && !silent) {
+		snprintf(said, sizeof(said), "%s%s: %.*s",
+		    suspended ? "suspended" : "resumed", now ? " now" : "",
+		    SPAN_ARGS(why));
+		control_master_said(control, ask, false, span_of(said));
+	}
+	return answer;
+}
+
+static struct span
+suspended(void *arg, struct span tenant)
+{
+	(void)arg;
+	return span_equal(tenant, SPAN("c")) ? SPAN("is over") : SPAN_NONE;
 }
 
 static int
@@ -225,6 +249,8 @@ static const struct control_hooks hooks = {
 	.status = status,
 	.master_status_ask = master_status_ask,
 	.reload = reload,
+	.suspend = suspend,
+	.suspended = suspended,
 	.tenants_ask = tenants_ask,
 	.tenant_ask = tenant_ask,
 	.list_ask = list_ask,
@@ -372,6 +398,8 @@ static const struct right_row {
 	{ "status is for operators", VERB_STATUS, false, false },
 	{ "reload is for operators", VERB_RELOAD, false, false },
 	{ "tokens are for operators", VERB_TOKEN, false, false },
+	{ "suspend is for operators", VERB_SUSPEND, true, false },
+	{ "resume is for operators", VERB_RESUME, true, false },
 	{ "state is for the tenant's user too", VERB_STATE, false, true },
 	{ "list is for the tenant's user too", VERB_LIST, false, true },
 	{ "logs are for the tenant's user too", VERB_LOGS, false, true },
@@ -553,7 +581,9 @@ a_list_of_all_goes_through_every_tenant(void **state)
 	assert_non_null(strstr(text, "{\"tenant\":\"a\",\"function\":\"f\""));
 	assert_non_null(strstr(text,
 	    "{\"tenant\":\"b\",\"refused\":\"not now\"}"));
-	assert_non_null(strstr(text, "{\"tenant\":\"c\",\"function\":\"g\""));
+	assert_non_null(strstr(text,
+	    "{\"tenant\":\"c\",\"function\":\"f\",\"file\":\"f.sh\","
+	    "\"refused\":\"the tenant is suspended: is over\"}"));
 }
 
 static void
@@ -571,6 +601,28 @@ a_reload_that_fails_says_what_master_said(void **state)
 	until_ended(fd);
 	assert_true(failed);
 	assert_string_equal(text, "host.conf:3: sentence\n");
+}
+
+static void
+who_suspends_is_told_what_master_did(void **state)
+{
+	int fd;
+
+	(void)state;
+	args = SPAN("is over\0");
+	call(VERB_SUSPEND, "acme");
+	assert_false(failed);
+	assert_string_equal(text, "suspended: is over\n");
+	fd = call_fd();
+	silent = true;
+	say(fd, VERB_RESUME, "acme", -1);
+	while (!strstr(asked, "resume"))
+		loop_once(loop, 50);
+	control_master_said(control, last_ask, true,
+	    SPAN("tenant acme is not suspended"));
+	until_ended(fd);
+	assert_true(failed);
+	assert_string_equal(reason, "tenant acme is not suspended");
 }
 
 static void
@@ -811,6 +863,7 @@ main(void)
 		WITH_CONTROL(a_list_has_one_object_a_line),
 		WITH_CONTROL(a_list_of_all_goes_through_every_tenant),
 		WITH_CONTROL(a_reload_that_fails_says_what_master_said),
+		WITH_CONTROL(who_suspends_is_told_what_master_did),
 		WITH_CONTROL(a_plan_longer_than_a_message_arrives_whole),
 		WITH_CONTROL(
 		    invoke_hands_over_a_stream_socket_and_nothing_else),

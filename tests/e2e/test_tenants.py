@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""If this fails, a hoster cannot add, change, suspend or remove a customer while
+the others are served."""
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from host import IS_ROOT, eventually
+
+REASON = "moved to www.example.org"
+
+
+def suspended(host, words=REASON, tenant="rogue"):
+    host.rogue("head", tenant=tenant).problem(503, "suspended", tenant, words)
+
+
+# ---- suspended --------------------------------------------------------------
+
+def test_a_suspended_tenant_is_not_run(new_host):
+    host = new_host()
+    host.function("other", "rogue")
+    assert host.rogue("head").status == 200
+    said = host.ctl("suspend", "rogue", REASON).stdout.decode()
+    assert said == f"tenant rogue is suspended: {REASON}\n"
+    suspended(host)
+    eventually(lambda: not host.cells(), "no process of it")
+    got = host.ctl("invoke", "rogue/rogue?head", check=False)
+    assert got.returncode == 1 and REASON.encode() in got.stdout
+    assert host.rogue("head", tenant="other").status == 200
+    assert host.status()["suspended"] == {"rogue": REASON}
+    rows = json.loads(host.ctl("list", "--json").stdout)
+    assert [(row["tenant"], "suspended: " + REASON in row.get("refused", ""))
+            for row in rows] == [("other", False), ("rogue", True)]
+    host.ctl("resume", "rogue")
+    assert host.rogue("head").status == 200
+    got = host.ctl("resume", "rogue", check=False)
+    assert got.returncode == 1
+    assert got.stderr.decode().endswith("tenant rogue is not suspended\n")
+
+
+def test_what_runs_finishes(new_host):
+    host = new_host()
+    got = []
+    thread = threading.Thread(
+        target=lambda: got.append(host.rogue("mark=up&head&wait=go&out=whole")))
+    thread.start()
+    host.wait_mark("up")
+    host.ctl("suspend", "rogue", REASON)
+    suspended(host)
+    host.data("go").write_text("")
+    thread.join()
+    assert got[0].text == "whole"
+    host.quiet()
+
+
+def test_now(new_host):
+    host = new_host()
+    got = []
+    thread = threading.Thread(
+        target=lambda: got.append(host.rogue("mark=up&ignore=TERM&forever")))
+    thread.start()
+    host.wait_mark("up")
+    done = host.ctl("suspend", "rogue", "--now", "--json")
+    assert json.loads(done.stdout) == {"tenant": "rogue", "suspended": True}
+    thread.join()
+    got[0].problem(503, "suspended", "by the operator of this host")
+    host.quiet()
+    eventually(lambda: not host.cells(), "no process of it")
+
+
+def test_it_survives_whoever_ends(new_host):
+    host = new_host(nginx=False)
+    host.function("other", "rogue")
+
+    def both():
+        got = host.ask("/fn/rogue/rogue?head")
+        assert got.status == 503 and REASON.encode() in got.body
+        assert host.ask("/fn/other/rogue?head").status == 200
+    host.ctl("suspend", "rogue", REASON)
+    both()
+    os.kill(host.gateway, signal.SIGKILL)
+    eventually(lambda: "gateway gone" in host.errors.read_text())
+    both()
+    host.ctl("reload")
+    both()
+    host.master.terminate()
+    assert host.master.wait(60) == 0
+    host.start_master()
+    both()
+
+
+@pytest.mark.parametrize("words, says", [
+    (["No-Such"], "is no name of a tenant"),
+    (["rogue", "two\nlines"], "the reason has to be one line"),
+    (["rogue", "x" * 201], "the reason has to be one line"),
+])
+def test_what_cannot_be_suspended(host, words, says):
+    got = host.ctl("suspend", *words, check=False)
+    assert got.returncode != 0 and says in got.stderr.decode()
+    assert host.rogue("head").status == 200
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+def test_only_the_operator_may(host):
+    path = host.tenant("owned")
+    os.chown(path, 64321, 64321)
+    for words in (["suspend", "owned"], ["resume", "owned"]):
+        got = host.ctl(*words, check=False, user=64321, group=64321,
+                       extra_groups=[])
+        assert got.returncode == 1
+        assert "operator_group may do this" in got.stderr.decode()
