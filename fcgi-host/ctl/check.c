@@ -19,7 +19,7 @@
 
 #include "ctl/ctl.h"
 
-enum { STATUS_MOST = 64 * 1024 * 1024, PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096 };
 
 static int check_run(const struct ctl *, int count, char **operands);
 static int check_host(const struct ctl *);
@@ -50,29 +50,19 @@ static int
 check_host(const struct ctl *ctl)
 {
 	struct question q = question_of(VERB_STATUS);
-	struct buf answer;
-	json_t *root, *master;
-	const char *without = NULL;
-	int result;
+	json_t *root = answer_object(ctl, &q);
+	json_t *master = json_object_get(root, "master");
+	const char *without = answer_text(master, "no_answer");
+	int result = host_say(&q, root ? 0 : CTL_FAILED);
 
-	buf_init(&answer, STATUS_MOST);
-	q.out = host_collect;
-	q.arg = &answer;
-	result = host_ask_loudly(ctl, &q);
-	root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, NULL);
-	master = json_object_get(root, "master");
-	if (master)
-		without =
-		    json_string_value(json_object_get(master, "no_answer"));
-	if (result == 0 && (!master || without)) {
+	if (result == 0 && (!master || without[0])) {
 		diag_error("the gateway answers, master does not: %s",
-		    without ? without : "it said nothing");
+		    master ? without : "it said nothing");
 		result = CTL_FAILED;
 	}
 	if (result == 0 && !front_there(ctl))
 		result = CTL_FAILED;
 	json_decref(root);
-	buf_free(&answer);
 	return check_say(ctl, "the host answers", ctl->run, result);
 }
 

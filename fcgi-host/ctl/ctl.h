@@ -97,21 +97,35 @@ struct question {
 
 /* A question of that verb with nothing in it; the answer goes to stdout. */
 struct question question_of(enum verb);
+/* The answer goes there; one that is longer than its ceiling ends us. */
+void question_collects(struct question *, struct buf *);
+/* The same for bytes that came otherwise: into a struct buf. */
+void host_collect(void *arg, struct span);
 /* 0, or CTL_FAILED with the reason; nothing is said. */
 int host_ask(const struct ctl *, struct question *);
-/* The same, and the reason is said on stderr; so is what the host remarks on
- * an answer. */
+/* Says the reason on stderr, or what the host remarks on an answer; returns the
+ * result. */
+int host_say(const struct question *, int result);
+/* Both. */
 int host_ask_loudly(const struct ctl *, struct question *);
 /* Says on stderr why the host refuses that function, if it answers and does. */
 void list_warn(const struct ctl *, const char *tenant, struct span function);
 /* The host's functions directory, which the caller frees; NULL with the reason
  * in a buffer of HOST_REASON bytes. */
 char *host_functions(const struct ctl *, char *reason);
-/* For `out`: collects into a struct buf. */
-void host_collect(void *arg, struct span);
 
 /* A tenant of the form it must have, or words on stderr and CTL_USAGE. */
 int tenant_check(const char *verb, const char *tenant);
+
+/* ---- answer.c: answers that are read before they are shown ------------------------- */
+
+struct json_t;
+/* One JSON object, or one a line; the caller's. NULL with the reason in the
+ * question; nothing is said. */
+struct json_t *answer_object(const struct ctl *, struct question *);
+struct json_t *answer_rows(const struct ctl *, struct question *);
+/* A member that is text; "" when it is not. */
+const char *answer_text(const struct json_t *, const char *name);
 
 /* ---- words.c: text for people ----------------------------------------------------- */
 
@@ -121,7 +135,6 @@ void words_put(FILE *, struct span);
 /* For a name or reason that is a part of a line: line ends and tabs as well. */
 void words_put_line(FILE *, struct span);
 /* The reply of --json, with a line end. Takes json_t *. */
-struct json_t;
 int words_json(struct json_t *);
 
 /* ---- fastcgi.c: one request, spoken by us ------------------------------------------ */

@@ -22,7 +22,7 @@
 enum {
 	UNREAD_MS = 5000,  /* its loop never needs so long */
 	ANSWER_MS = 40000, /* it gives up before we do */
-	STATUS_MOST = 1 << 26,
+	TOKEN_MS = 5000,   /* a small file is read or written */
 };
 
 static int host_connect(const struct ctl *, struct question *);
@@ -35,14 +35,32 @@ static int explain(struct question *, const char *, ...)
 struct question
 question_of(enum verb verb)
 {
+	bool token = verb == VERB_TOKEN;
+
 	return (struct question){
 		.control.verb = verb,
 		.fd = -1,
 		.out = host_print,
 		.unread_ms = UNREAD_MS,
-		.wait_ms = ANSWER_MS,
-		.who = "the host",
+		.wait_ms = token ? TOKEN_MS : ANSWER_MS,
+		.who = token ? "the state process" : "the host",
 	};
+}
+
+void
+question_collects(struct question *q, struct buf *to)
+{
+	q->out = host_collect;
+	q->arg = to;
+}
+
+void
+host_collect(void *arg, struct span bytes)
+{
+	struct buf *to = arg;
+
+	if (buf_put(to, bytes) != 0)
+		diag_fatal("the answer is longer than %zu bytes", to->ceiling);
 }
 
 int
@@ -66,8 +84,12 @@ host_ask(const struct ctl *ctl, struct question *q)
 int
 host_ask_loudly(const struct ctl *ctl, struct question *q)
 {
-	int result = host_ask(ctl, q);
+	return host_say(q, host_ask(ctl, q));
+}
 
+int
+host_say(const struct question *q, int result)
+{
 	if (result != 0)
 		diag_error("%s", q->reason);
 	else if (q->reason[0])
@@ -80,37 +102,19 @@ host_functions(const struct ctl *ctl, char *reason)
 {
 	struct question q = question_of(VERB_STATUS);
 	char *functions = NULL;
+	json_t *root = answer_object(ctl, &q);
 	const char *found;
-	struct buf answer;
-	json_t *root;
 
-	buf_init(&answer, STATUS_MOST);
-	q.out = host_collect;
-	q.arg = &answer;
-	if (host_ask(ctl, &q) == 0) {
-		root = json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0,
-		    NULL);
-		found = json_string_value(json_object_get(json_object_get(root,
-							      "host"),
-		    "functions"));
-		if (found)
+	if (root) {
+		found = answer_text(json_object_get(root, "host"), "functions");
+		if (found[0])
 			functions = diag_strdup(found);
 		else
 			explain(&q, "it does not say where its functions are");
 		json_decref(root);
 	}
 	snprintf(reason, HOST_REASON, "%s", q.reason);
-	buf_free(&answer);
 	return functions;
-}
-
-void
-host_collect(void *arg, struct span bytes)
-{
-	struct buf *to = arg;
-
-	if (buf_put(to, bytes) != 0)
-		diag_fatal("the answer is longer than %zu bytes", to->ceiling);
 }
 
 int

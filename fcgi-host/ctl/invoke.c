@@ -353,8 +353,7 @@ log_ask(const struct ctl *ctl, const char *tenant, const struct reply *r,
 	q.control.call = id;
 	q.control.flags = CONTROL_FOLLOW;
 	q.wait_ms = LOG_WAIT_MS;
-	q.out = host_collect;
-	q.arg = log;
+	question_collects(&q, log);
 	if (host_ask(ctl, &q) == 0)
 		return 0;
 	/* refused before it was known to be for a tenant: in access.log only */

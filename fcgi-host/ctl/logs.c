@@ -14,7 +14,6 @@
 
 enum {
 	LINE_MOST = 1024 * 1024,
-	LIST_MOST = 1024 * 1024 * 1024,
 	REQUEST_MOST = 128,
 	LINES_STANDARD = 20,
 };
@@ -37,7 +36,6 @@ static void logs_take(void *arg, struct span);
 static void line_print(const struct logs *, struct span line);
 static void access_print(struct span line);
 static void tenant_print_json(struct span line);
-static const char *text_of(const json_t *record, const char *name);
 
 /* clang-format off */
 const struct command command_logs = {
@@ -108,19 +106,16 @@ tenant_there(const struct ctl *ctl, const char *tenant,
     void (*say)(const char *, ...))
 {
 	struct question q = question_of(VERB_LIST);
-	struct buf answer;
-	int result;
+	json_t *rows;
 
-	buf_init(&answer, LIST_MOST);
 	q.control.tenant = span_of(tenant);
-	q.control.flags = CONTROL_JSON;
-	q.out = host_collect;
-	q.arg = &answer;
-	result = host_ask(ctl, &q);
-	if (result != 0)
-		say("%s", q.reason);
-	buf_free(&answer);
-	return result;
+	rows = answer_rows(ctl, &q);
+	if (rows) {
+		json_decref(rows);
+		return 0;
+	}
+	say("%s", q.reason);
+	return CTL_FAILED;
 }
 
 static void
@@ -168,19 +163,19 @@ access_print(struct span line)
 		return;
 	}
 	buf_init(&words, LINE_MOST);
-	buf_printf(&words, "%s %s %lld %s %s end=%s", text_of(record, "time"),
-	    text_of(record, "request"),
+	buf_printf(&words, "%s %s %lld %s %s end=%s",
+	    answer_text(record, "time"), answer_text(record, "request"),
 	    (long long)json_integer_value(json_object_get(record, "status")),
-	    text_of(record, "method"), text_of(record, "target"),
-	    text_of(record, "end"));
+	    answer_text(record, "method"), answer_text(record, "target"),
+	    answer_text(record, "end"));
 	if (json_object_get(record, "ran_ms"))
 		buf_printf(&words, " ran=%.3fms",
 		    json_number_value(json_object_get(record, "ran_ms")));
 	buf_printf(&words, " out=%lld",
 	    (long long)json_integer_value(json_object_get(record,
 		"bytes_out")));
-	if (text_of(record, "detail")[0])
-		buf_printf(&words, " - %s", text_of(record, "detail"));
+	if (answer_text(record, "detail")[0])
+		buf_printf(&words, " - %s", answer_text(record, "detail"));
 	words_put(stdout, buf_span(&words));
 	fputc('\n', stdout);
 	buf_free(&words);
@@ -221,12 +216,4 @@ tenant_print_json(struct span line)
 		puts(text);
 	free(text);
 	json_decref(object);
-}
-
-static const char *
-text_of(const json_t *record, const char *name)
-{
-	const char *text = json_string_value(json_object_get(record, name));
-
-	return text ? text : "";
 }

@@ -38,8 +38,7 @@ plan_run(const struct ctl *ctl, int count, char **operands)
 		return host_ask_loudly(ctl, &q);
 
 	buf_init(&answer, PLAN_MOST);
-	q.out = host_collect;
-	q.arg = &answer;
+	question_collects(&q, &answer);
 	result = host_ask_loudly(ctl, &q);
 	if (result == 0) {
 		lines = json_array();

@@ -11,7 +11,6 @@
 enum {
 	SENTENCES_MOST = 1024 * 1024,
 	KEYS_MOST = 64 * 1024,
-	KEYS_WAIT_MS = 5000, /* they are small files */
 };
 
 static int reload_run(const struct ctl *, int count, char **operands);
@@ -41,8 +40,7 @@ reload_run(const struct ctl *ctl, int count, char **operands)
 	(void)operands;
 	buf_init(&said, SENTENCES_MOST);
 	buf_init(&keys, KEYS_MOST);
-	q.out = host_collect;
-	q.arg = &said;
+	question_collects(&q, &said);
 	result = host_ask(ctl, &q);
 	reloaded = result == 0;
 	if (reloaded)
@@ -80,10 +78,7 @@ reload_keys(const struct ctl *ctl, struct buf *refused)
 
 	buf_init(&why, KEYS_MOST);
 	q.control.args = span_make("keys", sizeof("keys"));
-	q.wait_ms = KEYS_WAIT_MS;
-	q.who = "the state process";
-	q.out = host_collect;
-	q.arg = &why;
+	question_collects(&q, &why);
 	if (host_ask(ctl, &q) != 0) {
 		diag_warn("keys of access tokens: %s", q.reason);
 	} else if (buf_bytes(&why) > 0) {

@@ -11,7 +11,7 @@
 
 #include "ctl/ctl.h"
 
-enum { STATUS_MOST = 64 * 1024 * 1024, NAME_COLUMN = 24, DEPTH_MOST = 8 };
+enum { NAME_COLUMN = 24, DEPTH_MOST = 8 };
 
 static int status_run(const struct ctl *, int count, char **operands);
 static void print_section(const char *path, json_t *object, int depth);
@@ -29,36 +29,18 @@ static int
 status_run(const struct ctl *ctl, int count, char **operands)
 {
 	struct question q = question_of(VERB_STATUS);
-	struct buf answer;
-	json_error_t error;
 	json_t *root;
-	int result;
 
 	(void)count;
 	(void)operands;
-	buf_init(&answer, STATUS_MOST);
-	q.out = host_collect;
-	q.arg = &answer;
-	q.control.flags = CONTROL_JSON;
-	result = host_ask_loudly(ctl, &q);
-	if (result != 0)
-		goto out;
-	root =
-	    json_loadb(buf_span(&answer).data, buf_bytes(&answer), 0, &error);
-	if (!json_is_object(root)) {
-		diag_error("the host's answer is no JSON object: %s",
-		    error.text);
-		json_decref(root);
-		result = CTL_FAILED;
-	} else if (ctl->json) {
-		result = words_json(root);
-	} else {
-		print_section("", root, 0);
-		json_decref(root);
-	}
-out:
-	buf_free(&answer);
-	return result;
+	root = answer_object(ctl, &q);
+	if (host_say(&q, root ? 0 : CTL_FAILED) != 0)
+		return CTL_FAILED;
+	if (ctl->json)
+		return words_json(root);
+	print_section("", root, 0);
+	json_decref(root);
+	return 0;
 }
 
 /* First the values of an object, then the objects in it. */

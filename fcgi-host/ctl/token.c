@@ -19,9 +19,8 @@
 #define TIME_DEFAULT "30d"
 
 enum {
-	LIST_MOST = 16 * 1024 * 1024,
+	TOKEN_MOST = 64 * 1024,
 	WORDS_MOST = 3072,
-	WAIT_MS = 5000, /* it has no more to do than to write a small file */
 };
 
 static const char *tenant;
@@ -120,15 +119,14 @@ token_mint(const struct ctl *ctl, const char *unused)
 	    strcmp(scope, "admin") != 0)
 		return usage("token", "%s is not read, write or admin", scope);
 	buf_init(&args, WORDS_MOST);
-	buf_init(&token, LIST_MOST);
+	buf_init(&token, TOKEN_MOST);
 	put_word(&args, "mint", NULL);
 	put_word(&args, "scope", scope);
 	if (prefix)
 		put_word(&args, "prefix", prefix);
 	result = put_seconds(&args, "ttl", ttl, false);
 	q.control.tenant = span_of(tenant);
-	q.out = host_collect;
-	q.arg = &token;
+	question_collects(&q, &token);
 	if (result == 0)
 		result = ask(ctl, &q, &args);
 	if (result == 0 && ctl->json) {
@@ -168,9 +166,8 @@ static int
 token_list(const struct ctl *ctl, const char *unused)
 {
 	struct question q = question_of(VERB_TOKEN);
-	json_t *rows = json_array(), *row;
-	struct buf args, lines;
-	struct span rest;
+	json_t *rows, *row;
+	struct buf args;
 	size_t i;
 	int result;
 
@@ -178,22 +175,11 @@ token_list(const struct ctl *ctl, const char *unused)
 	if (tenant && tenant_check("token", tenant) != 0)
 		return CTL_USAGE;
 	buf_init(&args, WORDS_MOST);
-	buf_init(&lines, LIST_MOST);
 	put_word(&args, "list", NULL);
 	q.control.tenant = span_of(tenant);
-	q.out = host_collect;
-	q.arg = &lines;
-	result = ask(ctl, &q, &args);
-	rest = buf_span(&lines);
-	while (result == 0 && rest.bytes > 0) {
-		struct span line = span_cut(&rest, '\n');
-
-		row = json_loadb(line.data, line.bytes, 0, NULL);
-		if (json_array_append_new(rows, row) != 0) {
-			diag_error("the answer is not one object a line");
-			result = CTL_FAILED;
-		}
-	}
+	q.control.args = buf_span(&args);
+	rows = answer_rows(ctl, &q);
+	result = host_say(&q, rows ? 0 : CTL_FAILED);
 	if (result == 0 && json_array_size(rows) == 0)
 		diag_info("no access tokens%s%s; fcgi-hostctl token mint makes "
 			  "one",
@@ -204,7 +190,6 @@ token_list(const struct ctl *ctl, const char *unused)
 		json_array_foreach(rows, i, row) row_print(row);
 	json_decref(rows);
 	buf_free(&args);
-	buf_free(&lines);
 	return result;
 }
 
@@ -244,8 +229,6 @@ static int
 ask(const struct ctl *ctl, struct question *q, struct buf *args)
 {
 	q->control.args = buf_span(args);
-	q->wait_ms = WAIT_MS;
-	q->who = "the state process";
 	return host_ask_loudly(ctl, q);
 }
 
