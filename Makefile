@@ -83,7 +83,7 @@ demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
 rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/source/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
-	raw_sqlite store)
+	paced raw_sqlite store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
 	functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
@@ -244,6 +244,7 @@ fuzz-all: $(replays)
 bench: packages-run packages-bench all $(benches)	## measure against peers
 	/usr/bin/python3 -B tests/bench/bench.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_state.py --build $(BUILD) $(ARGS)
+	/usr/bin/python3 -B tests/bench/bench_tenants.py --build $(BUILD) $(ARGS)
 
 # ---- the look of it ---------------------------------------------------------
 

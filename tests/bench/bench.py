@@ -3,61 +3,19 @@
 machine can do at all. Rounds alternate between all of them, so that a slow
 moment of a shared machine hits everybody; ratios are taken within a round, and
 medians over rounds. Writes bench.json and bench.svg below --out."""
-import argparse
-import json
-import os
 import re
 import statistics
 import subprocess
-import sys
-import tempfile
 import urllib.request
-from pathlib import Path
 
 import plot
 import servers
+from bench_common import (DIRECT, median_of, options, parse, ratio_of,
+                          raw_spawn, report, rounds_of_each, staged, wrk)
 
 RAW = "raw spawn"
-DIRECT = "libfcgi direct"
 COMPOSITE = "composite limit"
 KINDS = ("static", "dynamic")
-
-
-def wrk(url, connections, seconds, script=()):
-    """requests/s, median and 99th percentile in ms, failed requests. script: a
-    file of Lua that makes the requests, and its arguments."""
-    threads = 1 if connections == 1 else 2
-    text = subprocess.run(
-        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s",
-         "--timeout", "10s", "--latency",
-         *(["-s", script[0], url, "--", *map(str, script[1:])] if script
-           else [url])], check=True,
-        capture_output=True, text=True).stdout
-    scale = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
-
-    def latency(percent):
-        found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)\s*$",
-                          text, re.M)
-        # nobody was answered within the time: wrk prints no number
-        return float(found[1]) * scale[found[2]] if found else seconds * 1e3
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), "
-                        r"write (\d+), timeout (\d+)", text)
-    return {
-        "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        "median_ms": latency(50), "p99_ms": latency(99),
-        "failed": (int(failed[1]) if failed else 0) +
-        (sum(map(int, sockets.groups())) if sockets else 0),
-    }
-
-
-def raw_spawn(build, kind, processes, seconds):
-    rate, median_us = subprocess.run(
-        [build / "bench/spawn", build / f"bench/hello-{kind}", str(processes),
-         str(seconds)], check=True, capture_output=True,
-        text=True).stdout.split()
-    return {"rate": float(rate), "median_ms": int(median_us) / 1e3,
-            "p99_ms": 0.0, "failed": 0}
 
 
 def composite(spawn, direct):
@@ -90,17 +48,6 @@ def one_round(args, urls, connections, progress):
             found[f"{COMPOSITE} {kind}"] = composite(
                 found[f"{RAW} {kind}"], found[DIRECT])
     return found
-
-
-def median_of(rounds, name, measure):
-    return statistics.median(r[name][measure] for r in rounds)
-
-
-def ratio_of(rounds, name, to):
-    """Who answered nobody in a round (libfcgi's children can all stand in
-    connections that nobody uses) counts as one answer."""
-    return statistics.median(r[name]["rate"] / max(r[to]["rate"], 1)
-                             for r in rounds)
 
 
 def targets(results):
@@ -182,62 +129,29 @@ def table(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("build/bench"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2,
-                        help="of load, for each row of a round")
-    parser.add_argument("--connections", type=int, nargs="+",
-                        default=[1, 32, 256])
-    parser.add_argument("--processes", type=int, default=4,
-                        help="that start programs at once, for the raw limit")
+    parser = options(__doc__)
     parser.add_argument("--only", help="a regular expression of rows")
-    args = parser.parse_args()
-    args.build = args.build.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
-
-    def progress(what):
-        print(f"\r\033[K{what}" if sys.stderr.isatty() else f"{what}",
-              end="" if sys.stderr.isatty() else "\n", file=sys.stderr,
-              flush=True)
-
-    with tempfile.TemporaryDirectory(prefix="fcgi-bench.") as directory:
-        stage = servers.Stage(directory, args.build)
-        try:
-            urls = servers.start_all(stage)
-            check(urls)
-            if args.only:
-                urls = {name: url for name, url in urls.items()
-                        if re.search(args.only, name)}
-            results = {connections: [] for connections in args.connections}
-            for number in range(args.rounds):
-                for connections, rounds in results.items():
-                    rounds.append(one_round(
-                        args, urls, connections,
-                        lambda what, n=number + 1: progress(
-                            f"round {n} of {args.rounds}: {what}")))
-            calls = syscalls(stage, servers.Stage.url(
-                stage, "/fn/bench/hello-static"))
-        finally:
-            stage.stop()
-    reached = targets(results)
-    print("\n" + table(results))
+    args = parse(parser)
+    with staged(args) as stage:
+        urls = servers.start_all(stage)
+        check(urls)
+        if args.only:
+            urls = {name: url for name, url in urls.items()
+                    if re.search(args.only, name)}
+        results = rounds_of_each(
+            args, lambda connections, said: one_round(args, urls, connections,
+                                                      said))
+        calls = syscalls(stage, stage.url("/fn/bench/hello-static"))
+    text = table(results)
     for who, counts in calls.items():
-        print(f"{who}: {sum(counts.values()):.1f} system calls a request: " +
-              ", ".join(f"{name} {n:.1f}" for name, n in sorted(
-                  counts.items(), key=lambda item: -item[1]) if n >= 0.05))
-    print()
-    for sentence, wanted, found, met in reached:
-        print(f"{'met ' if met else 'MISSED'}  {sentence}: {found}, "
-              f"wanted {wanted}")
-    (args.out / "bench.json").write_text(json.dumps(
-        {"rounds": {str(c): r for c, r in results.items()},
-         "system_calls": calls, "processors": os.cpu_count(),
-         "targets": [dict(zip(("what", "wanted", "found", "met"), row))
-                     for row in reached]}, indent=1) + "\n")
+        text += (f"\n{who}: {sum(counts.values()):.1f} system calls a request:"
+                 " " + ", ".join(f"{name} {n:.1f}" for name, n in sorted(
+                     counts.items(), key=lambda item: -item[1]) if n >= 0.05))
+    report(args, "bench", text + "\n", targets(results),
+           {"rounds": {str(c): r for c, r in results.items()},
+            "system_calls": calls})
     plot.draw(results, args.out / "bench.svg")
-    print(f"\n{args.out}/bench.json, {args.out}/bench.svg")
+    print(f"{args.out}/bench.svg")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,16 @@
 nothing, beside SQLite in one process with the same settings, and beside the disk's
 own fdatasync. Every PUT is on the disk when it is answered. Rounds alternate, as in
 bench.py; writes bench_state.json below --out."""
-import argparse
 import http.client
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 import servers
-from bench import DIRECT, median_of, ratio_of, wrk
+from bench_common import (DIRECT, median_of, options, parse, ratio_of, report,
+                          rounds_of_each, staged, wrk)
 
 KEYS = 100		# of each tenant
 TENANTS = 100
@@ -159,57 +156,24 @@ def table(results, groups):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("build/bench"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--connections", type=int, nargs="+",
-                        default=[1, 32, 256])
-    # make gives both benches the same; bench.py has refused what neither knows
-    args, _ = parser.parse_known_args()
-    args.build = args.build.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
-
-    def progress(what):
-        print(f"\r\033[K{what}" if sys.stderr.isatty() else f"{what}",
-              end="" if sys.stderr.isatty() else "\n", file=sys.stderr,
-              flush=True)
-
-    with tempfile.TemporaryDirectory(prefix="fcgi-bench.") as directory:
-        stage = servers.Stage(directory, args.build)
-        try:
-            servers.start_host(stage)
-            servers.start_direct(stage)
-            servers.start_nginx(stage, wrap=False)
-            tokens = mint(stage)
-            fill(stage, tokens[TENANTS])
-            results = {connections: [] for connections in args.connections}
-            for number in range(args.rounds):
-                for connections, rounds in results.items():
-                    rounds.append(one_round(
-                        stage, args, tokens, connections,
-                        lambda what, n=number + 1: progress(
-                            f"round {n} of {args.rounds}: {what}")))
-            groups = {(connections, name_of("PUT", tenants)):
-                      group_size(stage, file, connections)
-                      for connections in results
-                      for tenants, file in tokens.items()}
-        finally:
-            stage.stop()
-    reached = targets(results)
-    print("\n" + table(results, groups))
-    for sentence, wanted, found, met in reached:
-        print(f"{'met ' if met else 'MISSED'}  {sentence}: {found}, "
-              f"wanted {wanted}")
-    (args.out / "bench_state.json").write_text(json.dumps(
-        {"rounds": {str(c): r for c, r in results.items()},
-         "puts_a_commit": {f"{name}, {c} connections": size
-                         for (c, name), size in groups.items()},
-         "processors": os.cpu_count(),
-         "targets": [dict(zip(("what", "wanted", "found", "met"), row))
-                     for row in reached]}, indent=1) + "\n")
-    print(f"\n{args.out}/bench_state.json")
+    args = parse(options(__doc__), others=True)
+    with staged(args) as stage:
+        servers.start_host(stage)
+        servers.start_direct(stage)
+        servers.start_nginx(stage, wrap=False)
+        tokens = mint(stage)
+        fill(stage, tokens[TENANTS])
+        results = rounds_of_each(
+            args, lambda connections, said: one_round(stage, args, tokens,
+                                                      connections, said))
+        groups = {(connections, name_of("PUT", tenants)):
+                  group_size(stage, file, connections)
+                  for connections in results
+                  for tenants, file in tokens.items()}
+    report(args, "bench_state", table(results, groups), targets(results),
+           {"rounds": {str(c): r for c, r in results.items()},
+            "puts_a_commit": {f"{name}, {c} connections": size
+                              for (c, name), size in groups.items()}})
 
 
 if __name__ == "__main__":

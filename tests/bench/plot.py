@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The bench as a picture: one group of bars a number of connections."""
+"""The benches as pictures: a group of bars for each number of connections, a line
+of percentiles for each latency."""
 import statistics
 
 import matplotlib
@@ -39,5 +40,31 @@ def draw(results, path):
         axis.tick_params(labelsize=8)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def draw_latency(named, path):
+    """{name: ms of every request}: which part of them took longer than what."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    for at, (name, values) in enumerate(named.items()):
+        ordered = sorted(values)
+        slower = [1 - number / len(ordered) for number in range(len(ordered))]
+        axis.plot(ordered, slower, drawstyle="steps-post", label=name,
+                  color=("#1f6f54", "#b4694a")[at % 2],
+                  linestyle=("-", ":")[at // 2 % 2])
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_yticks([1, 0.5, 0.1, 0.01], ["all", "half", "1 in 10",
+                                          "1 in 100"], minor=False)
+    axis.minorticks_off()
+    axis.set_ylim(0.002, 1.2)
+    axis.set_ylabel("requests that took", fontsize=8)
+    axis.set_xlabel("longer than so many milliseconds", fontsize=8)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, frameon=False)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
     figure.tight_layout()
     figure.savefig(path)

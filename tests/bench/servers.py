@@ -82,10 +82,10 @@ class Stage:
         return f"http://127.0.0.1:{port or self.port}{path}"
 
 
-def start_host(stage):
+def start_host(stage, configuration=""):
     run = stage.directory / "run"
     run.mkdir(mode=0o755)
-    conf = stage.write("host.conf", "")
+    conf = stage.write("host.conf", configuration)
     stage.start("host", stage.build / "fcgi-host", "--config", conf, "--run",
                 run, "--functions", stage.directory / "functions")
     wait_until((run / "front.sock").exists, "fcgi-host")
@@ -116,9 +116,9 @@ def start_fcgiwrap(stage):
             for kind in ("static", "dynamic")}
 
 
-def start_nginx(stage, wrap=True):
+def start_nginx(stage, wrap=True, direct=True):
     """One nginx, set as `make run` sets it, before all that speak FastCGI; wrap:
-    fcgiwrap too."""
+    fcgiwrap too; direct: the libfcgi program too."""
     for file in (ROOT / "nginx").glob("*.conf"):
         stage.write(file.name, file.read_text().replace(
             "unix:/run/fcgi-host/", f"unix:{stage.directory}/run/"))
@@ -131,6 +131,12 @@ def start_nginx(stage, wrap=True):
         {stage.directory}/cgi/$fastcgi_script_name;
       rewrite ^/wrap/(.*)$ $1 break;
       fastcgi_pass unix:{stage.directory}/fcgiwrap.sock; }}""" if wrap else ""
+    upstream = f"""
+  upstream direct {{ server unix:{stage.directory}/direct.sock;
+    keepalive {CHILDREN}; keepalive_requests 1000000; }}""" if direct else ""
+    directly = """
+    location = /direct { include /etc/nginx/fastcgi_params;
+      fastcgi_pass direct; fastcgi_keep_conn on; }""" if direct else ""
     stage.write("nginx.conf", f"""
 daemon off; worker_processes auto; pid {work}/pid; {user}
 error_log {work}/error.log warn;
@@ -142,14 +148,12 @@ http {{
   proxy_temp_path {work}/unused; scgi_temp_path {work}/unused;
   uwsgi_temp_path {work}/unused;
   include fcgi-host-upstream.conf;
-  upstream direct {{ server unix:{stage.directory}/direct.sock;
-    keepalive {CHILDREN}; keepalive_requests 1000000; }}
+  {upstream}
   server {{
     listen 127.0.0.1:{stage.port} backlog=1024;
     include fcgi-host.conf;
     location = /static {{ return 200 "hello\\n"; }}
-    location = /direct {{ include /etc/nginx/fastcgi_params;
-      fastcgi_pass direct; fastcgi_keep_conn on; }}
+    {directly}
     include fcgi-host-state.conf;
     {wrapped}
   }}
