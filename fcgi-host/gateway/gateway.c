@@ -3,6 +3,7 @@
  * events, and its own end. It serves from its first CONFIG on. It starts no
  * program and opens no file by name: what it needs came with it or comes from
  * master. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -176,11 +177,18 @@ gateway_sweep(void *arg)
 {
 	struct gateway *g = arg;
 	uint64_t now_ms = loop_now_ms(g->loop);
+	bool more;
 
 	launcher_sweep(g, now_ms);
 	tenant_sweep(g, now_ms);
-	if (!list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle))
+	more =
+	    !list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle);
+	/* once more behind the last: what it left is free only then */
+	if (more || g->swept)
 		gateway_lapses(g);
+	else
+		malloc_trim(0); /* what the busy hours needed */
+	g->swept = more;
 }
 
 /* ---- the end ---------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tenant.c - tenants by name: found by master on their first request, with a
  * cell while they are used, known without one for as long as functions of theirs
- * are. Ten thousand idle ones cost nothing but their names. */
+ * are. Who is idle for so long that his cell ends is forgotten: ten thousand of
+ * them cost nothing. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,8 @@ tenant_sweep(struct gateway *g, uint64_t now_ms)
 			return;
 		list_remove(&t->idle);
 		cell_leave(t->cell);
+		/* the next cell has to look anyway */
+		function_forget_all(t);
 	}
 }
 

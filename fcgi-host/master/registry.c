@@ -24,7 +24,7 @@ struct registered {
 	struct map_node by_name;
 	struct map_node by_uid;
 	uint32_t uid;
-	char name[CONFIG_TENANT_MOST + 1];
+	char name[];
 };
 
 static int load(struct registry *, char *reason, size_t room);
@@ -228,7 +228,7 @@ parse_line(struct registry *r, struct span line)
 static int
 remember(struct registry *r, struct span name, uint32_t uid)
 {
-	struct registered *new = diag_alloc(sizeof(*new));
+	struct registered *new = diag_alloc(sizeof(*new) + name.bytes + 1);
 
 	new->uid = uid;
 	memcpy(new->name, name.data, name.bytes);

@@ -82,7 +82,8 @@ no_launcher(void **state)
 	web_hello(&web, &host);
 }
 
-/* Idle launchers end, then idle cells; both come again. */
+/* Idle launchers end, then idle cells, and nothing of the tenant is kept; all
+ * comes again. */
 static void
 idle(void **state)
 {
@@ -99,7 +100,7 @@ idle(void **state)
 	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
 	web_hello(&web, &host);
 	assert_int_equal(host.heard[MESSAGE_TENANT_ASK], 2);
-	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1); /* still known */
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
 }
 
 /* ---- time ------------------------------------------------------------------------------ */

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""If this fails, a hoster pays for customers whom nobody visits: in processes, in
+memory, or with a first request that takes long."""
+import os
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from host import FLAVOUR, IS_ROOT, ROOT, TORTURE, alive, count, eventually, tree
+
+IDLE = 'cell = { idle = "1s"; launcher_idle = "100ms"; };'
+TENANTS = 5000          # the number that is promised,
+MOST_KIB = 20 * 1024    # ... and what all processes may have together
+
+
+def members(host):
+    """Processes of the host."""
+    return [host.master.pid, *(p for p in tree(host.master.pid) if alive(p))]
+
+
+def kib(host):
+    """{"Rss": of all processes, "Pss": ...}; only root may see all of Pss."""
+    total = {"Rss": 0, "Pss": 0}
+    for pid in members(host):
+        text = Path(f"/proc/{pid}/status").read_text()
+        total["Rss"] += int(text.partition("VmRSS:")[2].split()[0])
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total["Pss"] += int(text.partition("\nPss:")[2].split()[0])
+        except PermissionError:
+            pass
+    return total
+
+
+def ask_all(host, names):
+    """Each once; the times it took, in ms."""
+    took = []
+    for name in names:
+        begin = time.monotonic()
+        got = host.ask(f"/fn/{name}/hello")
+        took.append((time.monotonic() - begin) * 1000)
+        assert got.status == 200, got.body
+    return took
+
+
+def idle(host):
+    """No process but master, gateway, log and state."""
+    eventually(lambda: len(members(host)) == 4, "all to be idle", timeout=30)
+
+
+@pytest.mark.skipif(FLAVOUR == "asan", reason="its own memory is more")
+def test_who_is_idle_costs_nothing(new_host):
+    host = new_host(IDLE, nginx=False)
+    hello = host.base / "hello"
+    shutil.copy(ROOT / "functions" / "demo" / "hello", hello)
+    hello.chmod(0o755)
+    warm, names = 50, []
+    for i in range(warm + count(200, TENANTS)):
+        names.append(f"t{i}")
+        host.tenant(names[-1], data=False)
+        os.link(hello, host.functions / names[-1] / "hello")
+    assert len(members(host)) == 4      # however many there are
+    before = kib(host)
+    ask_all(host, names[:warm])
+    idle(host)
+    first = kib(host)
+    took = ask_all(host, names[warm:])
+    idle(host)
+    print(f"first request: median {statistics.median(took):.1f} ms; "
+          f"KiB before {before}, {warm} asked {first}")
+
+    # Few are extrapolated by what they need of their own: pages that processes
+    # share count in Rss as often as they are seen.
+    measures = ["Rss", "Pss"] if TORTURE else ["Pss" if IS_ROOT else "Rss"]
+
+    def fits():                 # memory goes back a sweep or two later
+        after = kib(host)
+        print(f"all asked {after}")
+        return all(first[what] + TENANTS / len(took) *
+                   max(0, after[what] - first[what]) < MOST_KIB
+                   for what in measures)
+    eventually(fits, "memory to go back")
