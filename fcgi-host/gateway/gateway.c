@@ -181,8 +181,7 @@ gateway_sweep(void *arg)
 
 	launcher_sweep(g, now_ms);
 	tenant_sweep(g, now_ms);
-	more =
-	    !list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle);
+	more = !list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle);
 	/* once more behind the last: what it left is free only then */
 	if (more || g->swept)
 		gateway_lapses(g);

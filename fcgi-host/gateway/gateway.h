@@ -94,7 +94,7 @@ struct gateway {
 	struct strings environment; /* ours: NAME=value of every function */
 	struct stats stats;
 	struct timer sweep;
-	bool swept; /* ... and found something that may lapse later */
+	bool swept;	    /* ... and found something that may lapse later */
 	struct timer drain; /* its limit */
 
 	struct serve serve; /* the front socket and its connections */
