@@ -330,6 +330,7 @@ struct reply {
 	bool begun;	/* the header is on its way */
 	bool at_end;	/* no more will come */
 	bool uploading; /* held while the body comes */
+	bool ending;	/* held until it is known how the run ended */
 	bool discard;	/* the body is not for the client (S9, S14) */
 	bool cut;	/* more than its Content-Length came */
 	bool limited;	/* more than limits.output came */
@@ -343,6 +344,9 @@ struct reply {
 void reply_init(struct reply *);
 void reply_free(struct reply *);
 void reply_pump(struct request *); /* reads what is there */
+/* Derives whether the connection holds back: after a change of what says so, here
+ * or run.early. */
+void reply_hold(struct request *);
 void reply_drop(struct request *); /* ... when it was complete before */
 /* Output and run are both over, or the hold is: what becomes of the request. */
 void reply_conclude(struct request *);

@@ -303,13 +303,13 @@ invocation_watch(struct request *r)
 	run->watched = true;
 }
 
-/* What was held back may go, unless the end is waited for. */
 static void
 early_over(struct request *r)
 {
-	if (r->run.early && r->front)
-		connection_hold(r->front, r->reply.at_end);
+	if (!r->run.early)
+		return;
 	r->run.early = false;
+	reply_hold(r);
 }
 
 static int

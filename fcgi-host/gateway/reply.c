@@ -74,10 +74,8 @@ reply_pump(struct request *r)
 		}
 		if (!reply_read(r))
 			break;
-		if (!over && reply_whole(r)) {
-			connection_hold(r->front, false);
+		if (!over && reply_whole(r))
 			request_done(r, END_DONE, 0);
-		}
 		if (!over)
 			return;
 	}
@@ -259,8 +257,7 @@ reply_begin(struct request *r, const struct cgi_head *head, struct span body)
 	connection_touch(f);
 	request_replying(r);
 	reply_hold_upload(r);
-	if (r->run.early)
-		connection_hold(f, true);
+	reply_hold(r);
 }
 
 /* A record whose content is written in place: room for its head now, the head
@@ -339,6 +336,17 @@ reply_body(struct request *r, struct span s)
 
 /* ---- the end ----------------------------------------------------------------- */
 
+/* What was put goes at the end of the batch, unless there is a reason to wait. */
+void
+reply_hold(struct request *r)
+{
+	const struct reply *p = &r->reply;
+
+	if (r->front)
+		connection_hold(r->front,
+		    (p->begun && r->run.early) || p->uploading || p->ending);
+}
+
 /* nginx sends no more of a body once it has seen a header: what a function says
  * before it has read all of a stream waits, as far as there is room, for as long
  * as the stream moves. */
@@ -348,7 +356,6 @@ reply_hold_upload(struct request *r)
 	if (r->body.kind != BODY_PIPE || r->body.complete || r->body.discard)
 		return;
 	r->reply.uploading = true;
-	connection_hold(r->front, true);
 	reply_upload_moves(r, false);
 }
 
@@ -362,7 +369,7 @@ reply_upload_moves(struct request *r, bool complete)
 	if (complete) {
 		p->uploading = false;
 		r->hold_ms = 0;
-		connection_hold(r->front, false);
+		reply_hold(r);
 		return;
 	}
 	r->hold_ms = loop_now_ms(r->gateway->loop) + REPLY_UPLOAD_MS;
@@ -389,7 +396,8 @@ reply_at_end(struct request *r)
 		reply_conclude(r);
 		return;
 	}
-	connection_hold(r->front, true);
+	r->reply.ending = true;
+	reply_hold(r);
 	if (invocation_ends(r))
 		return;
 	r->hold_ms = loop_now_ms(r->gateway->loop) +
@@ -406,7 +414,8 @@ reply_conclude(struct request *r)
 	char missing[64];
 
 	r->hold_ms = 0;
-	connection_hold(r->front, false);
+	p->ending = false;
+	reply_hold(r);
 	if (p->redirect) {
 		/* Its slot is needed again: not before the run is over. */
 		if (r->run.state == INVOCATION_OVER)

@@ -380,7 +380,7 @@ request_unstart(struct request *r)
 {
 	invocation_reset(r);
 	reply_free(&r->reply);
-	connection_hold(r->front, false);
+	reply_hold(r);
 	r->due_ms = r->hold_ms = 0;
 	request_move(r, REQUEST_STARTING);
 }
