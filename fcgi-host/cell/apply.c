@@ -81,6 +81,17 @@ apply_plan(struct plan *plan, int *directory_fd, struct buf *reason)
 	return 0;
 }
 
+/* Alone and with one thread, so that the kernel need not stop others. */
+static int
+apply_cgroup(struct apply *a, struct plan_step *s)
+{
+	int result = fd_write_all(s->resource, SPAN("0"));
+
+	(void)a;
+	fd_close(&s->resource);
+	return result;
+}
+
 /* proc_start() has written the maps, before execve: it keeps who we are. */
 static int
 apply_ids(struct apply *a, struct plan_step *s)

@@ -10,7 +10,7 @@
 /* ---- start.c: from an exec'ed program to a process in its namespaces -------- */
 
 struct cell_start {
-	struct plan_facts facts; /* tenant and directory are ours */
+	struct plan_facts facts; /* its texts are ours */
 	struct config *config;	 /* held */
 	int directory_fd;	 /* ours */
 	int gateway_fd;		 /* ours */

@@ -63,6 +63,7 @@ static const struct {
 	{ "/var/tmp", "/tmp" },
 };
 
+static void plan_cgroups(struct plan *, const struct plan_facts *);
 static void plan_give(struct plan *, const struct plan_facts *);
 static void plan_mounts(struct plan *, const struct plan_facts *,
     const struct config *);
@@ -85,6 +86,7 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 	bool own_pids = facts->namespaces & CLONE_NEWPID;
 	struct plan *p = diag_alloc(sizeof(*p));
 
+	plan_cgroups(p, facts);
 	if (user_namespace)
 		plan_numbers(p, PLAN_IDS, facts->uid, facts->gid);
 	if (facts->root && facts->of_root && facts->uid != 0)
@@ -176,6 +178,17 @@ plan_print(const struct plan *p, struct buf *out)
 		plan_print_step(&p->steps[i], out);
 		buf_put_byte(out, '\n');
 	}
+}
+
+/* First of all: what is made and started from here on is counted. */
+static void
+plan_cgroups(struct plan *p, const struct plan_facts *facts)
+{
+	struct span rest = facts->cgroups;
+
+	for (int i = 0; i < PLAN_CGROUPS_MOST && rest.bytes > 0; i++)
+		plan_add(p, PLAN_CGROUP, NULL, span_cut(&rest, '\0').data)
+		    ->resource = facts->cgroup_fds[i];
 }
 
 /* Root alone can change the directory, so nobody else has chosen what has the

@@ -12,6 +12,9 @@
 /* The one directory of a tenant that its functions may write. */
 #define PLAN_DATA_NAME "data"
 
+/* Control groups a cell joins: one for each controller at most. */
+enum { PLAN_CGROUPS_MOST = 3 };
+
 enum plan_op {
 #define STEP(NAME, name, first, second, sentence) PLAN_##NAME,
 #include "cell/steps.def"
@@ -26,6 +29,8 @@ struct plan_facts {
 	gid_t gid;
 	uint64_t namespaces; /* CLONE_NEW... the cell is in */
 	bool root;	     /* it is root still */
+	struct span cgroups; /* borrowed: names, each with its NUL */
+	int cgroup_fds[PLAN_CGROUPS_MOST];
 	bool of_root; /* the directory belongs to root, uid is a given one */
 };
 
@@ -35,7 +40,8 @@ struct plan_step {
 	char *options;	/* ours, or NULL: tmpfs options, link target */
 	uint64_t first; /* see steps.def */
 	uint64_t second;
-	int resource; /* of a limit: RLIMIT_... */
+	int resource; /* of a limit: RLIMIT_...; of a control group: the
+		       * descriptor to join it by, closed by that */
 	const char
 	    *setting;  /* borrowed: the option that asks for it, or NULL */
 	char note[96]; /* what apply made of it, if not just that */

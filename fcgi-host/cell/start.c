@@ -22,6 +22,7 @@ enum {
 	    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
 };
 
+static bool cgroups_fit(struct span names, size_t fds);
 static bool belongs_to_root(int directory_fd);
 
 bool
@@ -48,6 +49,8 @@ start_receive(struct cell_start *start)
 			.uid = m.uid,
 			.gid = m.gid,
 			.namespaces = m.namespaces,
+			.cgroups = span_make(span_dup(m.cgroups),
+			    m.cgroups.bytes),
 			.root = geteuid() == 0,
 			.of_root = belongs_to_root(fds[0]),
 		},
@@ -55,11 +58,28 @@ start_receive(struct cell_start *start)
 		.directory_fd = fds[0],
 		.gateway_fd = fds[1],
 	};
+	if (fd_count > 2)
+		memcpy(start->facts.cgroup_fds, fds + 2,
+		    (fd_count - 2) * sizeof(fds[0]));
+	if (!cgroups_fit(m.cgroups, fd_count - 2))
+		diag_fatal("master sent control groups without sense");
 	if (!start->facts.tenant || !start->facts.directory || !start->config)
 		diag_fatal("master sent a CELL message without sense");
 	if (fd_cloexec(PEER_FIRST_FD, true) != 0)
 		diag_fatal("descriptor %d: %s", PEER_FIRST_FD, diag_errno());
 	return true;
+}
+
+/* A name with its NUL for each descriptor. */
+static bool
+cgroups_fit(struct span names, size_t fds)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < names.bytes; i++)
+		count += names.data[i] == '\0';
+	return count == fds &&
+	    (names.bytes == 0 || names.data[names.bytes - 1] == '\0');
 }
 
 /* Such a tenant has no user who could make a place to write, or own one. */

@@ -22,6 +22,7 @@ enum {
 	RETRY_MS = 250,	      /* behind the first failure, doubled */
 	REMEMBER_MS = 10000,  /* failures, behind the retry */
 	STRAYS_AGAIN_MS = 20, /* a killed process hands on its own */
+	GROUPS_AGAIN_MS = 50, /* the last of its processes has not gone yet */
 };
 
 struct tenant {
@@ -30,6 +31,7 @@ struct tenant {
 	unsigned count;	   /* of them */
 	unsigned failures; /* cells that were not built, in a row */
 	uint64_t retry_ms; /* no new one before, 0 = any time */
+	bool grouped;	   /* there is a control group of it */
 	char *reason;	   /* ours: of the last failure */
 	char name[CONFIG_TENANT_MOST + 1];
 };
@@ -58,6 +60,8 @@ struct cell {
 static struct tenant *tenant_get(struct master *, struct span name);
 static struct tenant *tenant_take(struct master *, struct span name);
 static void tenant_release(struct master *, struct tenant *);
+static int tenant_limit(struct master *, struct tenant *, char *reason,
+    size_t room);
 static void tenant_failed(struct master *, struct tenant *, struct span reason);
 static void answer_none(struct master *, struct span name, bool refused,
     struct span reason);
@@ -77,6 +81,7 @@ static void cell_late(void *arg);
 static void look_for_strays(void *arg);
 static void kill_stray(pid_t);
 static void sweep(void *arg);
+static void remove_groups(void *arg);
 
 void
 cells_init(struct master *m)
@@ -85,11 +90,16 @@ cells_init(struct master *m)
 	map_init(&m->cells.by_pid);
 	timer_init(&m->cells.strays, look_for_strays, m);
 	timer_init(&m->cells.sweep, sweep, m);
+	timer_init(&m->cells.groups, remove_groups, m);
 }
 
+/* Groups that are not empty yet go with the instance. */
 void
 cells_free(struct master *m)
 {
+	for (struct map_node *node = map_next(&m->cells.tenants, NULL); node;
+	     node = map_next(&m->cells.tenants, node))
+		MAP_OWNER(node, struct tenant, by_name)->grouped = false;
 	cells_forgive(m);
 	map_free(&m->cells.tenants);
 	map_free(&m->cells.by_pid);
@@ -292,11 +302,31 @@ tenant_take(struct master *m, struct span name)
 static void
 tenant_release(struct master *m, struct tenant *t)
 {
-	if (t->count > 0 || t->failures > 0)
+	if (t->count == 0 && t->grouped && cgroup_remove(&m->cgroups, t->name))
+		t->grouped = false;
+	if (t->count == 0 && t->grouped && !timer_armed(&m->cells.groups))
+		loop_timer_set(m->loop, &m->cells.groups,
+		    loop_now_ms(m->loop) + GROUPS_AGAIN_MS);
+	if (t->count > 0 || t->failures > 0 || t->grouped)
 		return;
 	map_remove(&m->cells.tenants, &t->by_name);
 	free(t->reason);
 	free(t);
+}
+
+/* One group for all cells of the tenant: an older one that still finishes what
+ * it has counts as well. */
+static int
+tenant_limit(struct master *m, struct tenant *t, char *reason, size_t room)
+{
+	static const struct cgroup_limits limits = {
+		.memory = UINT64_C(2) << 30,
+		.processes = 1024,
+		.weight = 100,
+	};
+
+	t->grouped = true;
+	return cgroup_limit(&m->cgroups, t->name, &limits, reason, room);
 }
 
 /* Building a cell costs us more than asking for one costs a client, so what
@@ -346,6 +376,18 @@ sweep(void *arg)
 }
 
 static void
+remove_groups(void *arg)
+{
+	struct master *m = arg;
+	struct map_node *node, *next;
+
+	for (node = map_next(&m->cells.tenants, NULL); node; node = next) {
+		next = map_next(&m->cells.tenants, node);
+		tenant_release(m, MAP_OWNER(node, struct tenant, by_name));
+	}
+}
+
+static void
 answer_none(struct master *m, struct span name, bool refused,
     struct span reason)
 {
@@ -384,7 +426,8 @@ cell_new(struct master *m, struct span name, const struct tenant_place *place)
 		.owner = place->owner };
 	list_init(&c->node);
 	timer_init(&c->timer, cell_late, c);
-	if (cell_spawn(c, between, reason, sizeof(reason)) != 0) {
+	if (tenant_limit(m, t, reason, sizeof(reason)) != 0 ||
+	    cell_spawn(c, between, reason, sizeof(reason)) != 0) {
 		free(c);
 		tenant_failed(m, t, span_of(reason));
 		return;
@@ -461,21 +504,40 @@ cell_introduce(struct cell *c, const struct tenant_place *place,
 		.gid = place->gid,
 		.directory = span_of(place->path),
 	};
-	const int fds[] = { place->fd, cell_end_fd };
+	int to_cell[2 + CGROUP_KINDS] = { place->fd, cell_end_fd };
+	int to_gateway[1 + CGROUP_KINDS] = { gateway_end };
 	struct peer *gateway = children_gateway(m);
-	struct buf options;
-	int result = -1;
+	struct buf options, joins, meters;
+	int result = -1, join_count, meter_count;
 
 	buf_init(&options, CONFIG_BYTES_MOST);
-	if (config_encode_for(m->config, name, &options) == 0) {
+	buf_init(&joins, CGROUP_NAMES_MOST);
+	buf_init(&meters, CGROUP_NAMES_MOST);
+	join_count =
+	    cgroup_joins(&m->cgroups, c->tenant->name, &joins, to_cell + 2);
+	meter_count = cgroup_meters(&m->cgroups, c->tenant->name, &meters,
+	    to_gateway + 1);
+	cell.cgroups = buf_span(&joins);
+	answer.meters = buf_span(&meters);
+	if (join_count >= 0 &&
+	    config_encode_for(m->config, name, &options) == 0) {
 		cell.options = buf_span(&options);
-		result = peer_send(c->peer, MESSAGE_CELL, &cell, fds, 2);
+		result = peer_send(c->peer, MESSAGE_CELL, &cell, to_cell,
+		    2 + (size_t)join_count);
 	}
+	if (result == 0)
+		result = gateway ?
+		    peer_send(gateway, MESSAGE_TENANT_CELL, &answer, to_gateway,
+			1 + (size_t)meter_count) :
+		    -1;
+	while (join_count > 0)
+		fd_close(&to_cell[1 + join_count--]);
+	while (meter_count > 0)
+		fd_close(&to_gateway[meter_count--]);
+	buf_free(&meters);
+	buf_free(&joins);
 	buf_free(&options);
-	if (result != 0 || !gateway)
-		return -1;
-	return peer_send(gateway, MESSAGE_TENANT_CELL, &answer, &gateway_end,
-	    1);
+	return result;
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "ipc/peer.h"
 
+#include "master/cgroup.h"
 #include "master/supervise.h"
 
 struct master;
@@ -220,6 +221,7 @@ struct cells {
 	struct map by_pid;   /* of struct cell, ours */
 	struct timer strays; /* looks for orphans again */
 	struct timer sweep;  /* forgets failures that are over */
+	struct timer groups; /* removes control groups that are empty now */
 };
 
 void cells_init(struct master *);
@@ -337,6 +339,7 @@ struct master {
 	struct suspended suspended;
 	struct child children[CHILD_KINDS];
 	struct cells cells;
+	struct cgroups cgroups;
 	uint64_t namespaces;	     /* of cells */
 	char namespaces_reason[256]; /* why there are none */
 	char **cell_environment;     /* ours */

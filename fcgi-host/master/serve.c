@@ -50,6 +50,7 @@ serve(const struct arguments *arguments)
 	suspended_open(&m->suspended, m->rundir.state_fd);
 	m->namespaces = probe_namespaces(m, m->namespaces_reason,
 	    sizeof(m->namespaces_reason));
+	cgroups_open(&m->cgroups);
 	probe_list(m, say_not_enforced, NULL);
 
 	m->key = make_key();
@@ -87,6 +88,7 @@ end(struct master *m)
 {
 	rundir_close(&m->rundir); /* first: a new master may start now */
 	cells_free(m);
+	cgroups_close(&m->cgroups);
 	registry_free(&m->registry);
 	suspended_free(&m->suspended);
 	loop_free(m->loop);

@@ -95,6 +95,17 @@ def tree(root):
     return found
 
 
+def groups(pid):
+    """The control groups of this master, one in each tree, as the kernel shows
+    them."""
+    found = []
+    for path, directories, _ in os.walk("/sys/fs/cgroup"):
+        if f"fcgi-host-{pid}" in directories:
+            found.append(Path(path) / f"fcgi-host-{pid}")
+            directories.clear()
+    return found
+
+
 def descriptors(pid):
     """How many; 0 where only root may look: gateway and state hold keys, and the
     functions of an ordinary user are that user."""
@@ -294,6 +305,7 @@ class Host:
                     sockets = [path for path in self.run.rglob("*")
                                if path.is_socket()]
                     assert not sockets
+                    assert not groups(self.master.pid)
             if check:
                 self.check_errors()
         finally:

@@ -286,6 +286,28 @@ tmp_has_files_for_its_size(void **state)
 }
 
 static void
+control_groups_come_before_all_else(void **state)
+{
+	const struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.root = true,
+		.of_root = true,
+		.cgroups = span_make("memory\0pids", 12),
+		.cgroup_fds = { 5, 6 } };
+	struct config *config = config_new();
+	struct plan *p = plan_make(&facts, config);
+
+	(void)state;
+	assert_memory_equal(printed(&facts, config),
+	    "cgroup memory\ncgroup pids\n", 26);
+	assert_int_equal(p->steps[0].resource, 5);
+	assert_int_equal(p->steps[1].resource, 6);
+	plan_free(&p);
+	config_release(&config);
+}
+
+static void
 notes_are_printed(void **state)
 {
 	struct plan_step step = { .op = PLAN_LIMIT,
@@ -312,6 +334,7 @@ main(void)
 		cmocka_unit_test(link_targets_are_shown_unless_they_are),
 		cmocka_unit_test(a_cell_can_open_its_own_files),
 		cmocka_unit_test(tmp_has_files_for_its_size),
+		cmocka_unit_test(control_groups_come_before_all_else),
 		cmocka_unit_test(notes_are_printed),
 	};
 	int failed = RUN_ROWS(wholes, plan_is);
