@@ -76,6 +76,26 @@ void settle_keep(const struct config *running, struct config *wanted,
 /* NULL, or one sentence: the directory of functions is not there now. */
 const char *settle_missing(const struct config *, char *text, size_t room);
 
+/* ---- users.c: who no tenant may be --------------------------------------- */
+
+struct host_user {
+	uid_t uid;
+	const char *who; /* a literal: "the gateway's (users.gateway)" */
+};
+
+struct users {
+	struct host_user *all; /* ours */
+	size_t count;
+	gid_t front_gid;    /* (gid_t)-1: none */
+	gid_t operator_gid; /* the same */
+};
+
+void users_settle(struct users *, const struct config *,
+    const struct settled *);
+void users_free(struct users *);
+/* Whose user that is, in words, or NULL: nobody's of the host. */
+const char *users_host(const struct users *, uid_t, gid_t);
+
 /* ---- trust.c: who else could change this? -------------------------------- */
 
 /* NULL, or one sentence why root must not rely on it: it belongs to somebody
@@ -332,6 +352,7 @@ struct master {
 	char *config_file;     /* ours, absolute */
 	struct config *config; /* ours, replaced by reload */
 	struct settled settled;
+	struct users users; /* ours */
 	struct buf options; /* config_encode() of it */
 	struct loop *loop;  /* ours */
 	struct rundir rundir;

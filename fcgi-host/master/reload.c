@@ -37,6 +37,7 @@ reload(struct master *m, struct buf *text)
 	if (rundir_missing(&m->rundir, missing, sizeof(missing)))
 		buf_printf(text, "%s\n", missing);
 	m->config = next;
+	users_settle(&m->users, next, &m->settled);
 	buf_free(&m->options);
 	m->options = options;
 	children_configure(m);

@@ -90,6 +90,7 @@ end(struct master *m)
 	cells_free(m);
 	cgroups_close(&m->cgroups);
 	registry_free(&m->registry);
+	users_free(&m->users);
 	suspended_free(&m->suspended);
 	loop_free(m->loop);
 	config_release(&m->config);
@@ -136,6 +137,7 @@ read_configuration(struct master *m)
 		exit(EXIT_FAILURE);
 	}
 	buf_free(&errors);
+	users_settle(&m->users, m->config, &m->settled);
 	if (settle_missing(m->config, missing, sizeof(missing)))
 		diag_warn("%s", missing);
 	buf_init(&m->options, MESSAGE_MOST);

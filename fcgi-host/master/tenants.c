@@ -253,6 +253,7 @@ check_owner(struct master *m, struct span name, uid_t owner,
 {
 	size_t room = sizeof(p->reason);
 	struct span other = registry_name(&m->registry, p->uid);
+	const char *host = users_host(&m->users, p->uid, p->gid);
 
 	if (owner != 0 && owner < m->config->tenant_least)
 		snprintf(p->reason, room,
@@ -260,10 +261,11 @@ check_owner(struct master *m, struct span name, uid_t owner,
 		    "users.least = %llu: give it to its user, or to root",
 		    p->path, (unsigned)owner,
 		    (unsigned long long)m->config->tenant_least);
-	else if (p->uid == m->settled.gateway_uid ||
-	    p->uid == m->settled.log_uid || p->uid == m->settled.state_uid)
-		snprintf(p->reason, room, "user id %u is the host's own",
-		    (unsigned)p->uid);
+	else if (host)
+		snprintf(p->reason, room,
+		    "%.700s belongs to user id %u, which is %s: give it to a "
+		    "user of its own, or to root",
+		    p->path, (unsigned)p->uid, host);
 	else if (p->gid == 0)
 		snprintf(p->reason, room, "user id %u is in root's group",
 		    (unsigned)p->uid);

@@ -112,3 +112,29 @@ def test_only_the_operator_may(host):
                        extra_groups=[])
         assert got.returncode == 1
         assert "operator_group may do this" in got.stderr.decode()
+
+
+# ---- users ------------------------------------------------------------------
+
+@pytest.mark.skipif(not IS_ROOT, reason="tenants of several users")
+def test_nobody_the_host_relies_on_is_a_tenant(new_host):
+    host = new_host('front = { users = [ "www-data", "5010" ]; };'
+                    'operator_group = "5011";')
+    host.function("given", "rogue")
+
+    def owned(uid):
+        for path in [host.functions / "given",
+                     *(host.functions / "given").iterdir()]:
+            os.chown(path, uid, uid)
+        return host.rogue("head&out=served", tenant="given")
+    for uid, words in ((70001, "users.gateway"), (70002, "users.log"),
+                       (70003, "users.state"), (5010, "front.users"),
+                       (5011, "operator_group")):
+        got = eventually(lambda: owned(uid) if owned(uid).status != 200
+                         else None, f"{uid} to be seen")
+        got.problem(503, "tenant-refused", words, "a user of its own")
+    assert owned(5012).text == "served"
+    # who becomes one by a reload is served no more
+    host.conf.write_text('front = { users = [ "www-data", "5012" ]; };')
+    host.ctl("reload")
+    owned(5012).problem(503, "tenant-refused", "front.users")
