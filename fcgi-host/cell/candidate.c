@@ -99,7 +99,8 @@ static void
 check_program(const struct grounds *g, struct candidate *c,
     const struct stat *around)
 {
-	const char *file = c->file;
+	const char *file = c->file, *slash = strrchr(file, '/');
+	char directory[RESOLVE_FILE_MOST] = "its directory";
 	mode_t mode = c->st.st_mode;
 
 	c->look = LOOK_MISFIT;
@@ -125,11 +126,12 @@ check_program(const struct grounds *g, struct candidate *c,
 		    file, mode & S_ISUID ? "setuid" : "setgid",
 		    mode & S_ISUID ? "u-s" : "g-s", file);
 	/* who may write there may put another program in its place */
-	if (around->st_mode & S_IWOTH)
-		return reason_say(c->reason,
-		    "the directory of %s is writable by "
-		    "everybody: chmod o-w on it",
-		    file);
+	if (slash)
+		snprintf(directory, sizeof(directory), "%.*s",
+		    (int)(slash - file), file);
+	if (!grounds_owner_good(g, directory, around, c->reason) ||
+	    !grounds_writers_good(g, directory, around, c->reason))
+		return;
 	if (faccessat(g->place.directory_fd, file, X_OK, AT_EACCESS) != 0)
 		return reason_say(c->reason,
 		    "%s may not be executed by user %u "

@@ -142,14 +142,24 @@ static const struct answer {
 	    { { "gallery", DIRECTORY, 0777, "", 0, 0 },
 		{ "gallery/run", FILE_, 0755, SCRIPT, 0, 0 } },
 	    "gallery", RESOLVED_REFUSED,
-	    "the directory of gallery/run is writable by everybody: chmod o-w "
-	    "on it",
-	    false },
+	    "gallery is writable by everybody: chmod o-w gallery", false },
+	{ "nor may a group write in it that is not its owner's own",
+	    { { "gallery", DIRECTORY, 0775, "", 0, 4242 },
+		{ "gallery/run", FILE_, 0755, SCRIPT, 0, 0 } },
+	    "gallery", RESOLVED_REFUSED,
+	    "gallery is writable by group 4242, which is not its owner's own: "
+	    "chmod g-w gallery",
+	    true },
+	{ "nor may it be somebody else's",
+	    { { "gallery", DIRECTORY, 0755, "", 4242, 4242 },
+		{ "gallery/run", FILE_, 0755, SCRIPT, 0, 0 } },
+	    "gallery", RESOLVED_REFUSED,
+	    "gallery belongs to user 4242: chown it to 0 or root", true },
 	{ "so is the tenant's own",
 	    { { ".", DIRECTORY, 0777, "", 0, 0 },
 		{ "hello", FILE_, 0755, SCRIPT, 0, 0 } },
 	    "hello", RESOLVED_REFUSED,
-	    "the directory of hello is writable by everybody: chmod o-w on it",
+	    "its directory is writable by everybody: chmod o-w its directory",
 	    false },
 
 	/* two of a name */
