@@ -82,6 +82,8 @@ replays := $(fuzzers:%=$(BUILD)/replay/%)
 demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
 rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/source/*.c))
+sandboxed := $(patsubst tests/sandbox/%.c,$(BUILD)/sandbox/%,\
+	$(wildcard tests/sandbox/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
 	paced raw_sqlite store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
@@ -142,6 +144,10 @@ functions/demo/%: functions/demo/%.c build/release/libfn.a | packages-build
 	$(CC) -std=gnu17 -O2 -s -static -Ifcgi-host/sdk $(WARNINGS) -o $@ $^ \
 	    -Wl,--gc-sections
 $(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
+$(BUILD)/sandbox/%: tests/sandbox/%.c $(wildcard tests/sandbox/*.def) \
+    | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
 
@@ -219,10 +225,10 @@ replay: $(replays)	## run the fuzzers' corpus once
 		$(BUILD)/replay/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
-e2e: packages-run packages-test all $(rogues)	## end to end, with a real nginx
+e2e: packages-run packages-test all $(rogues) $(sandboxed)	## end to end, with a real nginx
 	$(PYTEST)
 
-torture: packages-run packages-test all $(rogues)	## tests with full counts
+torture: packages-run packages-test all $(rogues) $(sandboxed)	## tests with full counts
 	TORTURE=1 STEPS=100000 $(MAKE) unit
 	TORTURE=1 $(PYTEST)
 

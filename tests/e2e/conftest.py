@@ -2,6 +2,7 @@
 """One host that most tests share; tests that harm a host start their own."""
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,13 @@ def new_host():
 @pytest.fixture
 def rng():
     return seeded()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was not tried here, and why: a number a reason."""
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ")
+                      for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section(f"{sum(reasons.values())} tests skipped")
+        for reason, number in sorted(reasons.items()):
+            terminalreporter.line(f"{number:5} {reason}")

@@ -465,6 +465,11 @@ class Host:
     def log(self):
         return eventually(lambda: self.named("fcgi-host-log"), "a log process")[0]
 
+    @property
+    def state(self):
+        return eventually(lambda: self.named("fcgi-host-state"),
+                          "a state process")[0]
+
     def cells(self):
         """One a tenant; as an ordinary user each has a keeper above it."""
         table = processes()

@@ -2,32 +2,19 @@
 """The smoke of everything again as an ordinary user: programs, functions and
 nginx belong to somebody without any privilege. If this fails, a person without
 root cannot use it."""
-import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
 
+from cells import USER, cells_of
 from fastcgi import Connection, request
-from host import BUILD, IS_ROOT, Broken, Host, alive, eventually, tree
-
-USER = 64123 if IS_ROOT else None       # has no name, home or groups
+from host import IS_ROOT, Broken, alive, eventually, tree
 
 
 @pytest.fixture(scope="module")
 def host():
-    # The build may stand below a directory this user cannot enter.
-    with tempfile.TemporaryDirectory(prefix="fcgi-host-test.") as place:
-        Path(place).chmod(0o755)
-        programs = Path(place) / "programs"
-        programs.mkdir()
-        programs.chmod(0o755)
-        for program in BUILD.glob("fcgi-host*"):
-            if program.is_file():
-                shutil.copy(program, programs)
-        with Host('limits = { grace = "100ms"; };', user=USER,
-                  programs=programs) as host:
-            yield host
+    with cells_of("user", 'limits = { grace = "100ms"; };') as made:
+        yield made
 
 
 def test_it_runs_as_that_user(host):

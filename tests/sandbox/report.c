@@ -4,7 +4,6 @@
  * ids, capabilities, limits, namespaces, mounts, and what it tried and was
  * refused. Knows nothing of the host; static, so that it runs anywhere. */
 
-#define _GNU_SOURCE 1
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
