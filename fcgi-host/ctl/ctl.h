@@ -33,6 +33,7 @@ struct command {
 
 extern const struct command command_status;
 extern const struct command command_list;
+extern const struct command command_faults;
 extern const struct command command_logs;
 extern const struct command command_invoke;
 extern const struct command command_plan;

@@ -101,6 +101,8 @@ access_record(const struct request *r)
 		.bytes_out = r->reply.bytes,
 	};
 
+	if (r->end != END_DONE)
+		m.limit = span_of(r->end_limit);
 	buf_clear(&detail);
 	if (r->end != END_DONE && answer_detail(&detail, &facts) == 0)
 		m.detail = buf_span(&detail);

@@ -15,9 +15,10 @@
 #include "gateway/caller.h"
 
 enum {
-	ARGS_MOST = 3072,	/* bytes; CONTROL_STATE takes as much */
-	SEND_BYTES = 32 * 1024, /* in one CONTROL_OUT */
-	NAMES_MOST = 65536,	/* of TENANTS */
+	ARGS_MOST = 3072,		/* bytes; CONTROL_STATE takes as much */
+	SEND_BYTES = 32 * 1024,		/* in one CONTROL_OUT */
+	NAMES_MOST = 65536,		/* of TENANTS */
+	ANSWER_MOST = 16 * 1024 * 1024, /* all faults there can be */
 };
 
 static void caller_message(void *arg, enum message_type, struct span body,
@@ -38,6 +39,7 @@ caller_new(struct control *control, int *fd)
 	c->control = control;
 	c->fd = -1;
 	buf_init(&c->names, NAMES_MOST);
+	buf_init(&c->answer, ANSWER_MOST);
 	buf_init(&c->args, ARGS_MOST);
 	timer_init(&c->limit, caller_limit, c);
 	if ((control->hooks.caller ? control->hooks.caller :
@@ -59,6 +61,7 @@ caller_move(struct caller *c, enum caller_state to)
 {
 	static const bool may[CALLER_GONE + 1][CALLER_GONE + 1] = {
 		[CALLER_SPEAKING] = { [CALLER_ASKING] = true,
+		    [CALLER_PAUSED] = true,
 		    [CALLER_GONE] = true },
 		[CALLER_ASKING] = { [CALLER_ASKING] = true,
 		    [CALLER_PAUSED] = true,
@@ -177,7 +180,7 @@ caller_limit(void *arg)
 	struct caller *c = arg;
 
 	if (c->state == CALLER_PAUSED)
-		verb_list_on(c);
+		verb_go_on(c);
 	else if (c->state == CALLER_ASKING)
 		caller_end(c,
 		    "no answer within 30 s; the log of fcgi-host "
@@ -257,6 +260,7 @@ caller_free(void *arg)
 
 	control_facts_free(&c->facts);
 	buf_free(&c->names);
+	buf_free(&c->answer);
 	buf_free(&c->args);
 	control_caller_free(&c->who);
 	free(c);

@@ -39,6 +39,7 @@ enum caller_next { /* what the answer is for */
 	NEXT_NAMES, /* of tenants, for `list` without one */
 	NEXT_LIST,
 	NEXT_PLAN,
+	NEXT_FAULTS, /* is there such a tenant, of whom none are known? */
 };
 
 struct caller {
@@ -63,8 +64,9 @@ struct caller {
 	enum caller_next next;
 	uint64_t ask;
 	struct control_facts *facts; /* NEXT_STATUS */
-	struct buf names; /* `list`: tenants to come, each with NUL */
-	bool all;	  /* `list` without a tenant */
+	struct buf names;  /* `list`: tenants to come, each with NUL */
+	struct buf answer; /* `faults`: what is still to be sent */
+	bool all;	   /* `list` without a tenant */
 	bool more_names;
 	uint64_t paused_until_ms;
 };
@@ -109,7 +111,7 @@ void caller_gone(struct caller *);
 
 /* He may: does the verb, or asks whoever can. */
 void verb_go(struct caller *);
-/* One tenant after the other, as fast as the reader reads. */
-void verb_list_on(struct caller *);
+/* He was PAUSED: goes on if he has read by now. */
+void verb_go_on(struct caller *);
 
 #endif

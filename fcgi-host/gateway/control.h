@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/loop.h"
 #include "ipc/message.h"
 
@@ -76,6 +77,10 @@ struct control_hooks {
 	/* control_listed() */
 	int (*plan_ask)(void *arg, uint64_t ask, struct span tenant);
 	/* control_plan() */
+	/* Appends JSON, one object a line: since when faults are counted, then
+	 * those of that tenant, or with an empty name of all. How many tenants
+	 * have any, or -1 when there is no memory. */
+	int (*faults)(void *arg, struct span tenant, struct buf *);
 	/* Adopts *fd as a front connection, kept for one request, whose path
 	 * must lead to this tenant (403 if not); takes *fd whatever it
 	 * returns. It is a connected AF_UNIX SOCK_STREAM socket, but its other

@@ -26,6 +26,10 @@ static void verb_status(struct caller *);
 static void verb_suspend(struct caller *, bool suspended);
 static void verb_suspended(struct caller *, bool failed, struct span said);
 static void verb_list_all(struct caller *, struct span after);
+static void verb_list_on(struct caller *);
+static bool verb_pauses(struct caller *);
+static void verb_faults(struct caller *);
+static void verb_answer_on(struct caller *);
 static void verb_logs(struct caller *);
 static void verb_state(struct caller *);
 static void verb_state_connect(struct caller *);
@@ -78,6 +82,9 @@ verb_go(struct caller *c)
 	case VERB_LOGS:
 		verb_logs(c);
 		break;
+	case VERB_FAULTS:
+		verb_faults(c);
+		break;
 	case VERB_INVOKE:
 		verb_invoke(c);
 		break;
@@ -96,8 +103,13 @@ verb_go(struct caller *c)
 void
 control_tenant(struct control *c, uint64_t ask, uid_t uid)
 {
-	struct caller *caller = control_asking(c, ask, NEXT_RIGHT);
+	struct caller *caller = control_asking(c, ask, NEXT_FAULTS);
 
+	if (caller) {
+		verb_answer_on(caller);
+		return;
+	}
+	caller = control_asking(c, ask, NEXT_RIGHT);
 	if (!caller)
 		return;
 	if (control_may(verb_row(caller->verb)->right, &caller->who,
@@ -256,27 +268,14 @@ verb_list_all(struct caller *c, struct span after)
 	    "which tenants there are");
 }
 
-void
+/* One tenant after the other, as fast as the reader reads. */
+static void
 verb_list_on(struct caller *c)
 {
-	struct loop *loop = c->control->loop;
 	struct span names = buf_span(&c->names), name;
-	uint64_t now_ms = loop_now_ms(loop);
 
-	if (c->state == CALLER_GONE)
+	if (verb_pauses(c))
 		return;
-	if (peer_queued(c->peer) > PAUSE_BYTES) {
-		if (c->state != CALLER_PAUSED) {
-			c->next = NEXT_NOTHING;
-			c->paused_until_ms = now_ms + CONTROL_ASK_MS;
-			caller_move(c, CALLER_PAUSED);
-		} else if (now_ms >= c->paused_until_ms) {
-			caller_gone(c);
-			return;
-		}
-		loop_timer_set(loop, &c->limit, now_ms + PAUSE_MS);
-		return;
-	}
 	if (names.bytes > 0) {
 		name = span_cut(&names, '\0');
 		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
@@ -296,6 +295,73 @@ verb_list_on(struct caller *c)
 	} else {
 		caller_end(c, NULL);
 	}
+}
+
+void
+verb_go_on(struct caller *c)
+{
+	if (c->verb == VERB_FAULTS)
+		verb_answer_on(c);
+	else
+		verb_list_on(c);
+}
+
+/* He has not read what he was sent, or is gone: nothing more for now. */
+static bool
+verb_pauses(struct caller *c)
+{
+	struct loop *loop = c->control->loop;
+	uint64_t now_ms = loop_now_ms(loop);
+
+	if (c->state == CALLER_GONE)
+		return true;
+	if (peer_queued(c->peer) <= PAUSE_BYTES)
+		return false;
+	if (c->state != CALLER_PAUSED) {
+		c->next = NEXT_NOTHING;
+		c->paused_until_ms = now_ms + CONTROL_ASK_MS;
+		caller_move(c, CALLER_PAUSED);
+	} else if (now_ms >= c->paused_until_ms) {
+		caller_gone(c);
+		return true;
+	}
+	loop_timer_set(loop, &c->limit, now_ms + PAUSE_MS);
+	return true;
+}
+
+/* That there is nothing to tell of a tenant must not be said of one there is
+ * not. */
+static void
+verb_faults(struct caller *c)
+{
+	const struct control_hooks *hooks = &c->control->hooks;
+	struct span tenant = span_of(c->tenant);
+	int tenants = hooks->faults(c->control->arg, tenant, &c->answer);
+
+	if (tenants < 0)
+		caller_end(c, "no memory for the answer now; try again");
+	else if (tenants == 0 && tenant.bytes > 0)
+		caller_asked(c,
+		    hooks->tenant_ask(c->control->arg,
+			caller_ask(c, NEXT_FAULTS), tenant),
+		    "whether there is such a tenant");
+	else
+		verb_answer_on(c);
+}
+
+static void
+verb_answer_on(struct caller *c)
+{
+	while (buf_bytes(&c->answer) > 0) {
+		struct span piece =
+		    span_take(buf_span(&c->answer), PAUSE_BYTES);
+
+		if (verb_pauses(c))
+			return;
+		caller_put(c, piece);
+		buf_taken(&c->answer, piece.bytes);
+	}
+	caller_end(c, NULL);
 }
 
 static void

@@ -41,6 +41,7 @@ gateway_init(struct gateway *g)
 	g->stats.started_ms = loop_now_ms(g->loop);
 	map_init(&g->tenants);
 	map_init(&g->suspended);
+	faults_init(&g->faults, clock_unix_ms());
 	admit_host_init(&g->admit, (struct admit_limits){ 0 });
 	buf_init(&g->records, ACCESS_RECORDS_MOST);
 	timer_init(&g->records_due, access_due, g);

@@ -29,6 +29,7 @@
 #include "gateway/answer.h"
 #include "gateway/control.h"
 #include "gateway/environment.h"
+#include "gateway/faults.h"
 #include "gateway/outcome.h"
 #include "gateway/route.h"
 
@@ -58,7 +59,8 @@ struct stats {
 	uint64_t bytes_out;	  /* of replies */
 };
 
-void stats_ended(struct stats *, const struct request *);
+void stats_reason(struct gateway *, const struct request *); /* it is set */
+void stats_ended(struct gateway *, const struct request *);  /* it is over */
 void stats_report(const struct gateway *, struct control_facts *);
 
 /* ---- gateway.c: all of it -----------------------------------------------------
@@ -93,6 +95,7 @@ struct gateway {
 	struct settings *settings;  /* ours: of a function without files */
 	struct strings environment; /* ours: NAME=value of every function */
 	struct stats stats;
+	struct faults faults; /* what tenants ran into */
 	struct timer sweep;
 	bool swept;	    /* ... and found something that may lapse later */
 	struct timer drain; /* its limit */

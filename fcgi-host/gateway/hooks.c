@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/proc.h"
+
 #include "gateway/gateway.h"
 
 static void hook_status(void *, struct control_facts *);
@@ -17,6 +18,7 @@ static int hook_tenants(void *, uint64_t ask, struct span after);
 static int hook_tenant(void *, uint64_t ask, struct span tenant);
 static int hook_list(void *, uint64_t ask, struct span tenant);
 static int hook_plan(void *, uint64_t ask, struct span tenant);
+static int hook_faults(void *, struct span tenant, struct buf *);
 static int hook_invoke(void *, int *fd, struct span tenant,
     struct span function);
 static int hook_tail(void *, int fd, const struct message_tail *);
@@ -37,6 +39,7 @@ hooks_open(struct gateway *g)
 		.tenant_ask = hook_tenant,
 		.list_ask = hook_list,
 		.plan_ask = hook_plan,
+		.faults = hook_faults,
 		.invoke = hook_invoke,
 		.tail = hook_tail,
 		.state = hook_state,
@@ -211,6 +214,23 @@ errand_fail(struct gateway *g, struct errand **owned, struct span reason)
 	*owned = NULL;
 	control_refused(g->control, e->ask, reason);
 	free(e);
+}
+
+static int
+hook_faults(void *arg, struct span tenant, struct buf *out)
+{
+	const struct gateway *g = arg;
+	const struct faults *all = &g->faults;
+	const struct faults_tenant *one = faults_tenant(all, tenant);
+	int result = faults_put_since(out, all);
+
+	if (result == 0 && tenant.bytes == 0)
+		result = faults_put_all(out, all);
+	else if (result == 0 && one)
+		result = faults_put_json(out, one);
+	if (result != 0)
+		return -1;
+	return tenant.bytes > 0 ? one != NULL : (int)all->tenants.count;
 }
 
 static int

@@ -2,19 +2,103 @@
 /* stats.c - counters, and what `status` says about the gateway. */
 #include <stdio.h>
 
+#include "base/clock.h"
+
 #include "gateway/gateway.h"
 
+enum { STATS_FAULTS_MOST = 10, STATS_WORDS_MOST = 1024 };
+
+static void note_fault(struct gateway *, const struct request *);
+static enum fault_kind fault_of_run(const struct request *,
+    struct fault_event *, char value[32]);
 static void report_requests(const struct gateway *, struct control_facts *);
 static void report_ends(const struct gateway *, struct control_facts *);
 static void report_capacity(const struct gateway *, struct control_facts *);
 static void report_tenants(const struct gateway *, struct control_facts *);
 static void report_tenant(const struct tenant *, struct control_facts *);
+static void report_faults(const struct gateway *, struct control_facts *);
+static void report_fault(const struct faults_tenant *, struct control_facts *);
 
+/* Who reads that its request failed finds it counted. */
 void
-stats_ended(struct stats *s, const struct request *r)
+stats_reason(struct gateway *g, const struct request *r)
 {
-	s->ends[r->end]++;
-	s->bytes_out += r->reply.bytes;
+	if (r->end != END_DONE)
+		note_fault(g, r);
+}
+
+/* A run may have gone wrong behind a complete reply. */
+void
+stats_ended(struct gateway *g, const struct request *r)
+{
+	g->stats.ends[r->end]++;
+	g->stats.bytes_out += r->reply.bytes;
+	if (r->end == END_DONE)
+		note_fault(g, r);
+}
+
+/* Of functions that are there: what is asked for by a name that is none says
+ * nothing about a tenant. */
+static void
+note_fault(struct gateway *g, const struct request *r)
+{
+	char value[32];
+	struct fault_event event = {
+		.tenant = r->route.tenant,
+		.function = r->function	  ? function_name(r->function) :
+		    r->end == END_REFUSED ? r->route.function :
+					    SPAN_NONE,
+		.limit = span_of(r->end_limit),
+		.value = span_of(r->end_value),
+		.what = span_of(r->end_what),
+		.request = span_make(r->name, REQUEST_ID_CHARS),
+		.times = 1,
+	};
+
+	if (r->end == END_DONE)
+		event.kind = fault_of_run(r, &event, value);
+	else if (r->end == END_MACHINE && !r->function)
+		return;
+	else
+		event.kind = fault_of_end(r->end, event.limit);
+	if (event.kind == FAULTS)
+		return;
+	event.at_unix_ms = clock_unix_ms();
+	faults_add(&g->faults, &event);
+}
+
+/* Only limits: what else its end was, nobody asked for. */
+static enum fault_kind
+fault_of_run(const struct request *r, struct fault_event *event, char value[32])
+{
+	const struct outcome_facts *facts = &r->run.facts;
+	enum limit limit;
+
+	if (!r->run.ended || !r->settings)
+		return FAULTS;
+	switch (outcome_of_reply(facts)) {
+	case END_TIME:
+		limit = LIMIT_time;
+		event->limit = SPAN("limits.time");
+		break;
+	case END_CPU:
+		limit = LIMIT_cpu;
+		event->limit = SPAN("limits.cpu");
+		break;
+	case END_IDLE:
+		limit = LIMIT_idle;
+		event->limit = SPAN("limits.idle");
+		break;
+	case END_OUTPUT_SIZE:
+		limit = LIMIT_output;
+		event->limit = SPAN("limits.output");
+		break;
+	default:
+		return FAULTS;
+	}
+	event->value =
+	    span_of(limit_text(limit, r->settings->limits[limit], value));
+	return fault_of_end(outcome_of_reply(facts), event->limit);
 }
 
 void
@@ -29,6 +113,7 @@ stats_report(const struct gateway *g, struct control_facts *facts)
 	report_capacity(g, facts);
 	report_tenants(g, facts);
 	suspend_report(g, facts);
+	report_faults(g, facts);
 	state_report(g, facts);
 }
 
@@ -123,4 +208,37 @@ report_tenant(const struct tenant *t, struct control_facts *facts)
 	    t->functions.count);
 	control_fact_count(facts, section, "launchers",
 	    t->cell ? t->cell->launcher_count : 0);
+}
+
+/* Tenants that ran into most of late; `faults` tells of what. */
+static void
+report_faults(const struct gateway *g, struct control_facts *facts)
+{
+	const struct faults_tenant *most[STATS_FAULTS_MOST];
+	size_t count =
+	    faults_most(&g->faults, clock_unix_ms(), most, STATS_FAULTS_MOST);
+
+	control_fact_count(facts, "faults", "since_unix_ms",
+	    g->faults.since_unix_ms);
+	control_fact_count(facts, "faults", "count", g->faults.count);
+	control_fact_count(facts, "faults", "tenants", g->faults.tenants.count);
+	for (size_t i = 0; i < count; i++)
+		report_fault(most[i], facts);
+}
+
+static void
+report_fault(const struct faults_tenant *t, struct control_facts *facts)
+{
+	const struct fault *last =
+	    LIST_OWNER(list_first(&t->rows), struct fault, in_tenant);
+	char section[sizeof("faults/") + CONFIG_TENANT_MOST];
+	struct buf words;
+
+	snprintf(section, sizeof(section), "faults/%s", t->name);
+	control_fact_count(facts, section, "count", t->count);
+	control_fact_count(facts, section, "last_unix_ms", last->last_unix_ms);
+	buf_init(&words, STATS_WORDS_MOST);
+	(void)fault_put_sentence(&words, faults_worst(t));
+	control_fact_text(facts, section, "most", buf_span(&words));
+	buf_free(&words);
 }

@@ -41,6 +41,7 @@ static const struct member members[] = {
 	{ ",\"remote\":", TEXT, ALWAYS, AT(remote) },
 	{ ",\"status\":", COUNT32, ALWAYS, AT(status) },
 	{ ",\"end\":", TEXT, ALWAYS, AT(end) },
+	{ ",\"limit\":", TEXT, SOME, AT(limit) },
 	{ ",\"detail\":", TEXT, SOME, AT(detail) },
 	{ ",\"", HOW, RAN, AT(wait_status) },
 	{ ",\"strays\":", COUNT32, RAN, AT(strays) },

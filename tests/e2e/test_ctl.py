@@ -302,6 +302,7 @@ def test_run_by_environment(host):
 VERBS = [["status"], ["list"], ["list", "mine"], ["list", "rogue"],
          ["logs"], ["logs", "mine"], ["logs", "rogue"], ["reload"],
          ["token", "list"], ["token", "rotate"],
+         ["faults"], ["faults", "mine"], ["faults", "rogue"],
          ["plan", "mine"], ["plan", "rogue"],
          ["state", "mine", "usage"], ["state", "rogue", "usage"],
          ["invoke", "mine/rogue?head"], ["invoke", "rogue/rogue?head"]]

@@ -177,7 +177,10 @@ def test_fields_of_the_access_log():
                   for word in line.split(" ") if word != ","}
     found = set()
     with Host() as host:
-        for steps in ("head", "exit=3", "signal=KILL"):
-            got = host.rogue(steps, headers={"X-Request-Id": "mine"})
+        host.function("rogue", "slow", conf='limits = { time = "1ms"; };')
+        for name, steps in (("rogue", "head"), ("rogue", "exit=3"),
+                            ("rogue", "signal=KILL"), ("slow", "forever")):
+            got = host.rogue(steps, name=name,
+                             headers={"X-Request-Id": "mine"})
             found |= set(host.access(got.request_id))
     assert found == documented

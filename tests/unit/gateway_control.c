@@ -42,6 +42,7 @@ static bool silent;	 /* they answer later */
 static struct span args; /* of what is said */
 static int invoked_fd = -1;
 static char said[256];
+static size_t fault_lines;
 
 /* What the caller got. */
 static char text[1 << 20];
@@ -194,6 +195,17 @@ plan_ask(void *arg, uint64_t ask, struct span tenant)
 	return answer;
 }
 
+/* Of nobody there are none. */
+static int
+faults(void *arg, struct span tenant, struct buf *out)
+{
+	(void)arg;
+	note("faults", tenant);
+	for (size_t i = 0; i < fault_lines; i++)
+		buf_put_string(out, "{\"tenant\":\"jo\",\"count\":3}\n");
+	return answer != 0 ? -1 : !span_equal(tenant, SPAN("nobody"));
+}
+
 static int
 invoke(void *arg, int *fd, struct span tenant, struct span function)
 {
@@ -255,6 +267,7 @@ static const struct control_hooks hooks = {
 	.tenant_ask = tenant_ask,
 	.list_ask = list_ask,
 	.plan_ask = plan_ask,
+	.faults = faults,
 	.invoke = invoke,
 	.tail = tail,
 	.state = state_verb,
@@ -279,6 +292,7 @@ setup(void **state)
 	asked[0] = '\0';
 	answer = 0;
 	silent = false;
+	fault_lines = 1;
 	calling = ROOT;
 	args = SPAN("mint\0scope=read\0");
 	return 0;
@@ -403,6 +417,7 @@ static const struct right_row {
 	{ "state is for the tenant's user too", VERB_STATE, false, true },
 	{ "list is for the tenant's user too", VERB_LIST, false, true },
 	{ "logs are for the tenant's user too", VERB_LOGS, false, true },
+	{ "faults are for the tenant's user too", VERB_FAULTS, false, true },
 	{ "invoke is for the tenant's user too", VERB_INVOKE, true, true },
 	{ "plan is for the tenant's user too", VERB_PLAN, true, true },
 };
@@ -643,6 +658,43 @@ a_plan_longer_than_a_message_arrives_whole(void **state)
 	assert_int_equal(text_bytes, sizeof(plan));
 }
 
+/* More than waits for anybody: who reads slowly gets all of it, bit by bit. */
+static void
+many_faults_arrive_whole(void **state)
+{
+	uint64_t deadline = clock_ms() + PATIENCE_MS;
+	size_t most = 0, bytes;
+	int fd = call_fd();
+
+	(void)state;
+	fault_lines = 30000; /* 870 KB */
+	say(fd, VERB_FAULTS, "", -1);
+	while (take(fd) && clock_ms() < deadline) {
+		bytes = text_bytes;
+		loop_once(loop, 5);
+		take(fd);
+		most = text_bytes - bytes > most ? text_bytes - bytes : most;
+	}
+	assert_true(ended && !failed);
+	assert_int_equal(text_bytes,
+	    fault_lines * strlen("{\"tenant\":\"jo\",\"count\":3}\n"));
+	assert_true(most < text_bytes);
+	close(fd);
+}
+
+static void
+nothing_is_said_of_tenants_there_are_not(void **state)
+{
+	(void)state;
+	call(VERB_FAULTS, "jo");
+	assert_false(failed);
+	assert_string_equal(asked, "faults(jo) ");
+	call(VERB_FAULTS, "nobody");
+	assert_true(failed);
+	assert_string_equal(reason, "tenant nobody: no tenant");
+	assert_int_equal(text_bytes, 0);
+}
+
 static void
 invoke_hands_over_a_stream_socket_and_nothing_else(void **state)
 {
@@ -865,6 +917,8 @@ main(void)
 		WITH_CONTROL(a_reload_that_fails_says_what_master_said),
 		WITH_CONTROL(who_suspends_is_told_what_master_did),
 		WITH_CONTROL(a_plan_longer_than_a_message_arrives_whole),
+		WITH_CONTROL(many_faults_arrive_whole),
+		WITH_CONTROL(nothing_is_said_of_tenants_there_are_not),
 		WITH_CONTROL(
 		    invoke_hands_over_a_stream_socket_and_nothing_else),
 		WITH_CONTROL(arguments_are_words_and_not_too_many),
