@@ -84,6 +84,7 @@ cell_serve(struct cell_start *start, struct plan **plan)
 	static struct cell cell;
 	struct cell *c = &cell;
 	struct resolve_place place = {
+		.tenant = start->facts.tenant,
 		.directory_fd = start->directory_fd,
 		.directory = start->facts.directory,
 		.uid = start->facts.uid,

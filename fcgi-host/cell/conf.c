@@ -12,25 +12,24 @@
 
 #include "cell/conf.h"
 
-static int conf_read_one(const struct grounds *, const struct config *,
+static int conf_read_one(const struct grounds *, const struct terms *,
     const char *name, uint64_t unix_ms, struct settings **, struct ticket *,
     struct identity *, char *reason);
 static void conf_say(struct buf *errors, char *reason);
 
 int
-conf_read(const struct grounds *g, const struct config *config,
-    const char *file, uint64_t unix_ms, struct ticket *ticket,
-    struct buf *encoded, char *reason)
+conf_read(const struct grounds *g, const struct terms *terms, const char *file,
+    uint64_t unix_ms, struct ticket *ticket, struct buf *encoded, char *reason)
 {
 	struct settings *settings = NULL;
 	int result = -1;
 
-	if (conf_read_one(g, config, TICKET_TENANT_NAME, unix_ms, &settings,
+	if (conf_read_one(g, terms, TICKET_TENANT_NAME, unix_ms, &settings,
 		ticket, &ticket->files[TICKET_TENANT], reason) != 0 ||
-	    conf_read_one(g, config, file, unix_ms, &settings, ticket,
+	    conf_read_one(g, terms, file, unix_ms, &settings, ticket,
 		&ticket->files[TICKET_SETTINGS], reason) != 0)
 		goto out;
-	if (settings && settings_encode(settings, config, encoded) != 0) {
+	if (settings && settings_encode(settings, terms, encoded) != 0) {
 		reason_say(reason, "%s: all settings together are too large",
 		    file);
 		goto out;
@@ -45,7 +44,7 @@ out:
 /* Identity first, then the contents: what changes in between shows at the
  * next start. */
 static int
-conf_read_one(const struct grounds *g, const struct config *config,
+conf_read_one(const struct grounds *g, const struct terms *terms,
     const char *name, uint64_t unix_ms, struct settings **settings,
     struct ticket *ticket, struct identity *identity, char *reason)
 {
@@ -79,8 +78,8 @@ conf_read_one(const struct grounds *g, const struct config *config,
 	if (tick_ms >= unix_ms && tick_ms > ticket->young_until_ms)
 		ticket->young_until_ms = tick_ms;
 	if (!*settings)
-		*settings = settings_new(config);
-	if (settings_read(*settings, config, fd, name, &errors) != 0) {
+		*settings = settings_new(terms);
+	if (settings_read(*settings, terms, fd, name, &errors) != 0) {
 		conf_say(&errors, reason);
 		goto out;
 	}

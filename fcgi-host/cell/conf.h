@@ -3,12 +3,14 @@
 #ifndef CELL_CONF_H
 #define CELL_CONF_H
 
+#include "config/terms.h"
+
 #include "cell/grounds.h"
 
 /* The tenant's settings, over them the function's. 0, or -1 with a reason.
  * Their identities go into the ticket, and how long they are young. `encoded`
  * stays empty when all are the defaults. */
-int conf_read(const struct grounds *, const struct config *, const char *file,
+int conf_read(const struct grounds *, const struct terms *, const char *file,
     uint64_t unix_ms, struct ticket *, struct buf *encoded, char *reason);
 
 #endif

@@ -14,6 +14,8 @@
 
 #include "base/diag.h"
 
+#include "config/terms.h"
+
 #include "cell/plan.h"
 
 /* Cells and launchers open some of their own, the latter for a moment from 64
@@ -66,10 +68,10 @@ static const struct {
 static void plan_cgroups(struct plan *, const struct plan_facts *);
 static void plan_give(struct plan *, const struct plan_facts *);
 static void plan_mounts(struct plan *, const struct plan_facts *,
-    const struct config *);
+    const struct config *, const struct terms *);
 static void plan_paths(struct plan *, enum plan_op, const struct strings *,
     const char *setting);
-static void plan_limits(struct plan *, const struct config *);
+static void plan_limits(struct plan *, const struct terms *);
 static uint64_t files_at_least(uint64_t);
 static void plan_limit(struct plan *, const char *name, int resource,
     uint64_t soft, uint64_t hard);
@@ -85,6 +87,8 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 	bool user_namespace = facts->namespaces & CLONE_NEWUSER;
 	bool own_pids = facts->namespaces & CLONE_NEWPID;
 	struct plan *p = diag_alloc(sizeof(*p));
+	const struct terms *terms =
+	    config_terms(config, span_of(facts->tenant));
 
 	plan_cgroups(p, facts);
 	if (user_namespace)
@@ -92,10 +96,10 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 	if (facts->root && facts->of_root && facts->uid != 0)
 		plan_give(p, facts);
 	if (facts->namespaces & CLONE_NEWNS)
-		plan_mounts(p, facts, config);
+		plan_mounts(p, facts, config, terms);
 	if (facts->namespaces & CLONE_NEWUTS)
 		plan_add(p, PLAN_HOSTNAME, NULL, facts->tenant);
-	plan_limits(p, config);
+	plan_limits(p, terms);
 	if (facts->root || user_namespace)
 		plan_add(p, PLAN_BOUNDING, NULL, NULL);
 	if (facts->root)
@@ -208,15 +212,13 @@ plan_give(struct plan *p, const struct plan_facts *facts)
 /* A path below another one comes behind it, or it would be covered. */
 static void
 plan_mounts(struct plan *p, const struct plan_facts *facts,
-    const struct config *config)
+    const struct config *config, const struct terms *terms)
 {
-	const struct grant *grant =
-	    config_grant(config, span_of(facts->tenant));
 	char tmp_options[96], data[4096], fn[4096];
-	uint64_t inodes = config->tmp_size / TMP_BYTES_A_FILE;
+	uint64_t inodes = terms->tmp / TMP_BYTES_A_FILE;
 
 	snprintf(tmp_options, sizeof(tmp_options),
-	    "size=%ju,nr_inodes=%ju,mode=1777", (uintmax_t)config->tmp_size,
+	    "size=%ju,nr_inodes=%ju,mode=1777", (uintmax_t)terms->tmp,
 	    (uintmax_t)(inodes < TMP_FILES_LEAST ? TMP_FILES_LEAST : inodes));
 	plan_add(p, PLAN_PRIVATE, "/", NULL);
 	plan_add(p, PLAN_ROOT, "/", "size=1m,nr_inodes=16k,mode=755");
@@ -235,8 +237,7 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 			plan_add(p, PLAN_MAYBE, config->link_targets.items[i],
 			    NULL);
 	plan_paths(p, PLAN_READ, &config->cell_paths, "cell.paths");
-	if (grant)
-		plan_paths(p, PLAN_READ, &grant->read, "tenants.read");
+	plan_paths(p, PLAN_READ, &terms->read, "tenants.read");
 	/* the directory: a socket mounted by itself would be the old one as
 	 * soon as the web server makes a new one */
 	snprintf(fn, sizeof(fn), "%s/fn", config->run);
@@ -247,8 +248,7 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);
 		plan_add(p, PLAN_DATA, data, NULL);
 	}
-	if (grant)
-		plan_paths(p, PLAN_WRITE, &grant->write, "tenants.write");
+	plan_paths(p, PLAN_WRITE, &terms->write, "tenants.write");
 	plan_add(p, PLAN_PIVOT, NULL, NULL);
 	plan_add(p, PLAN_READONLY, "/dev", NULL);
 	plan_add(p, PLAN_READONLY, "/", NULL);
@@ -278,15 +278,15 @@ plan_paths(struct plan *p, enum plan_op op, const struct strings *paths,
 /* Soft is what functions get that say nothing, hard what their settings may
  * ask for; the launcher sets each function's own. */
 static void
-plan_limits(struct plan *p, const struct config *config)
+plan_limits(struct plan *p, const struct terms *terms)
 {
 	plan_limit(p, "core", RLIMIT_CORE, 0, 0);
 	plan_limit(p, "msgqueue", RLIMIT_MSGQUEUE, 0, 0);
 	plan_limit(p, "rtprio", RLIMIT_RTPRIO, 0, 0);
 	plan_limit(p, "nice", RLIMIT_NICE, 0, 0);
 	plan_limit(p, "nofile", RLIMIT_NOFILE,
-	    files_at_least(config->limits[LIMIT_files]),
-	    files_at_least(config->maximum[LIMIT_files]));
+	    files_at_least(terms->limits[LIMIT_files]),
+	    files_at_least(terms->maximum[LIMIT_files]));
 }
 
 /* However few a function may open, the cell opens some of its own. */

@@ -22,7 +22,8 @@
 
 struct resolve {
 	struct grounds grounds;
-	struct config *config; /* held */
+	struct config *config;	   /* held */
+	const struct terms *terms; /* its tenant's, of that */
 	struct scan scan;
 	struct map serving; /* struct served by function */
 };
@@ -89,6 +90,7 @@ resolve_new(const struct resolve_place *place, struct config *config)
 	struct resolve *r = diag_alloc(sizeof(*r));
 
 	r->config = config_hold(config);
+	r->terms = config_terms(config, span_of(place->tenant));
 	grounds_init(&r->grounds, place, config);
 	scan_init(&r->scan);
 	map_init(&r->serving);
@@ -270,7 +272,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
 	if (!program_check(&r->grounds, made, &ticket, out->reason) ||
-	    conf_read(&r->grounds, r->config, settings, unix_ms, &ticket,
+	    conf_read(&r->grounds, r->terms, settings, unix_ms, &ticket,
 		&out->settings, out->reason) != 0)
 		return;
 	if (ticket_encode(&ticket, &out->ticket) != 0)

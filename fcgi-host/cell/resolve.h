@@ -19,6 +19,7 @@ enum { RESOLVE_FILE_MOST = NAME_FILE_MOST + 5 };
 struct resolve; /* opaque */
 
 struct resolve_place {
+	const char *tenant;    /* borrowed; NULL: any */
 	int directory_fd;      /* borrowed: the tenant's directory */
 	const char *directory; /* borrowed: its absolute path */
 	uid_t uid;	       /* who we are */

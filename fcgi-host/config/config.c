@@ -17,6 +17,8 @@
 #define CEILING_COUNT 1048576
 
 static const char *const state_durability_words[] = { "full", "relaxed", NULL };
+static const char *const tenant_network_words[] = { "auto", "none", "host",
+	NULL };
 
 /* clang-format off */
 #define WORDS_OF_PATH(member) NULL
@@ -56,18 +58,10 @@ const struct option config_options[CONFIG_OPTIONS] = {
 	    " may be; 0 is any" },
 #include "config/limits.def"
 #undef LIMIT
-	{ .path = CONFIG_GRANTS, .type = OPTION_OTHER,
+	{ .path = CONFIG_PLANS, .type = OPTION_OTHER,
+	    .sentence = "what tenants get that have such a plan" },
+	{ .path = CONFIG_TENANTS, .type = OPTION_OTHER,
 	    .sentence = "what single tenants get beside what all get" },
-};
-
-const struct option grant_options[GRANT_OPTIONS] = {
-#define GRANT(member, path_, TYPE, standard, least_, most_, sentence_)      \
-	{ .path = path_, .type = OPTION_##TYPE,                             \
-	    .offset = offsetof(struct grant, member),                       \
-	    STANDARD_##TYPE(standard), .least = least_, .most = most_,      \
-	    .sentence = sentence_ },
-#include "config/grants.def"
-#undef GRANT
 };
 
 const struct limit_row limit_rows[LIMITS] = {
@@ -112,6 +106,7 @@ config_new(void)
 
 	c->references = 1;
 	options_default(config_options, CONFIG_OPTIONS, c);
+	config_settle(c);
 	return c;
 }
 
@@ -131,75 +126,95 @@ config_release(struct config **held)
 	*held = NULL;
 	if (!c || --c->references > 0)
 		return;
-	for (size_t i = 0; i < c->grant_count; i++)
-		options_free(grant_options, GRANT_OPTIONS, &c->grants[i]);
-	free(c->grants);
+	for (size_t i = 0; i < c->terms_count; i++)
+		terms_free(&c->terms[i]);
+	free(c->terms);
+	grants_free(&c->plans);
+	grants_free(&c->tenants);
 	options_free(config_options, CONFIG_OPTIONS, c);
 	free(c);
-}
-
-struct grant *
-config_grant_add(struct config *c)
-{
-	struct grant *grants =
-	    realloc(c->grants, (c->grant_count + 1) * sizeof(*grants));
-
-	if (!grants)
-		return NULL;
-	c->grants = grants;
-	grants = &grants[c->grant_count++];
-	*grants = (struct grant){ 0 };
-	options_default(grant_options, GRANT_OPTIONS, grants);
-	return grants;
-}
-
-const struct grant *
-config_grant(const struct config *c, struct span tenant)
-{
-	for (size_t i = 0; i < c->grant_count; i++)
-		if (span_equal(span_of(c->grants[i].tenant), tenant))
-			return &c->grants[i];
-	return NULL;
 }
 
 bool
 config_tenant_name(struct span name)
 {
-	for (size_t i = 0; i < name.bytes; i++) {
+	size_t first = span_starts(name, SPAN("~")) ? 1 : 0;
+
+	for (size_t i = first; i < name.bytes; i++) {
 		char c = name.data[i];
 
 		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
 			continue;
-		if (i == 0 || (c != '_' && c != '-'))
+		if (c == '_' && i > 0)
+			continue;
+		if (i == first || c != '-')
 			return false;
 	}
-	return name.bytes > 0 && name.bytes <= CONFIG_TENANT_MOST;
+	return name.bytes > first && name.bytes <= CONFIG_TENANT_MOST;
 }
 
 /* ---- bytes ------------------------------------------------------------------------ */
 
-/* generation, span of options; then a span of options for each grant. */
+static int encode_grants(const struct grants *, const struct grants *standard,
+    const char *only, struct buf *);
+static int decode_grants(struct span *, struct grants *);
+
+/* generation, span of options, plans, tenants; the latter two as their number
+ * and a span of options for each. */
 static int
 encode(const struct config *c, const struct span *only, struct buf *b)
 {
 	struct config *standard = config_new();
-	struct grant *plain = config_grant_add(standard);
+	const struct grant *own = only ? grants_find(&c->tenants, *only) : NULL;
+	struct config shown = *c; /* borrows all it has */
 	struct buf rows;
 	int result = -1;
 
 	buf_init(&rows, CONFIG_BYTES_MOST);
-	if (!plain || option_put_u64(b, c->generation) != 0 ||
-	    options_encode(config_options, CONFIG_OPTIONS, c, standard,
+	if (own && own->plan[0])
+		shown.plan = standard->plan;
+	if (!grants_add(&standard->plans) ||
+	    option_put_u64(b, c->generation) != 0 ||
+	    options_encode(config_options, CONFIG_OPTIONS, &shown, standard,
 		&rows) != 0 ||
 	    option_put_span(b, buf_span(&rows)) != 0)
 		goto out;
-	for (size_t i = 0; i < c->grant_count; i++) {
-		const struct grant *g = &c->grants[i];
+	if (encode_grants(&c->plans, &standard->plans,
+		only ? (own && own->plan[0] ? own->plan : c->plan) : NULL,
+		b) != 0 ||
+	    encode_grants(&c->tenants, &standard->plans,
+		only ? (own ? own->name : "") : NULL, b) != 0)
+		goto out;
+	result = 0;
+out:
+	buf_free(&rows);
+	config_release(&standard);
+	return result;
+}
 
-		if (only && !span_equal(span_of(g->tenant), *only))
+/* `only` the one of that name, or all. */
+static int
+encode_grants(const struct grants *grants, const struct grants *standard,
+    const char *only, struct buf *b)
+{
+	struct option all[GRANT_OPTIONS];
+	uint32_t count = 0;
+	struct buf rows;
+	int result = -1;
+
+	for (size_t i = 0; i < grants->count; i++)
+		count += !only || strcmp(grants->items[i].name, only) == 0;
+	grant_rows(all);
+	buf_init(&rows, CONFIG_BYTES_MOST);
+	if (option_put_u32(b, count) != 0)
+		goto out;
+	for (size_t i = 0; i < grants->count; i++) {
+		const struct grant *g = &grants->items[i];
+
+		if (only && strcmp(g->name, only) != 0)
 			continue;
 		buf_clear(&rows);
-		if (options_encode(grant_options, GRANT_OPTIONS, g, plain,
+		if (options_encode(all, GRANT_OPTIONS, g, standard->items,
 			&rows) != 0 ||
 		    option_put_span(b, buf_span(&rows)) != 0)
 			goto out;
@@ -207,7 +222,6 @@ encode(const struct config *c, const struct span *only, struct buf *b)
 	result = 0;
 out:
 	buf_free(&rows);
-	config_release(&standard);
 	return result;
 }
 
@@ -228,20 +242,34 @@ config_decode(struct span bytes)
 {
 	struct config *c = config_new();
 	struct span rows;
-	struct grant *g;
 
 	if (option_take_u64(&bytes, &c->generation) != 0 ||
 	    option_take_span(&bytes, &rows) != 0 ||
-	    options_decode(config_options, CONFIG_OPTIONS, rows, c) != 0)
-		goto bad;
-	while (bytes.bytes > 0) {
-		g = config_grant_add(c);
-		if (!g || option_take_span(&bytes, &rows) != 0 ||
-		    options_decode(grant_options, GRANT_OPTIONS, rows, g) != 0)
-			goto bad;
-	}
+	    options_decode(config_options, CONFIG_OPTIONS, rows, c) != 0 ||
+	    decode_grants(&bytes, &c->plans) != 0 ||
+	    decode_grants(&bytes, &c->tenants) != 0 || bytes.bytes > 0 ||
+	    config_settle(c) != 0)
+		config_release(&c);
 	return c;
-bad:
-	config_release(&c);
-	return NULL;
+}
+
+static int
+decode_grants(struct span *bytes, struct grants *grants)
+{
+	struct option all[GRANT_OPTIONS];
+	struct span rows;
+	struct grant *g;
+	uint32_t count;
+
+	grant_rows(all);
+	if (option_take_u32(bytes, &count) != 0)
+		return -1;
+	while (count-- > 0) {
+		if (option_take_span(bytes, &rows) != 0)
+			return -1;
+		g = grants_add(grants);
+		if (!g || options_decode(all, GRANT_OPTIONS, rows, g) != 0)
+			return -1;
+	}
+	return 0;
 }

@@ -51,13 +51,27 @@ struct strings {      /* a list of text */
 
 enum { DURABILITY_FULL, DURABILITY_RELAXED };
 
-/* What the administrator gives one tenant, one member per row of grants.def:
+/* A plan, or what the administrator gives one tenant: one member per row of
+ * grants.def and terms.def. Numbers that were not given are all ones. Who wants
+ * to know what a tenant has asks config_terms() of terms.h.
  * `tenants = ( { name = "git"; read = [ "/srv/git" ]; slots = 8; } );` */
 struct grant {
 #define GRANT(member, name, TYPE, standard, least, most, sentence) \
 	CONFIG_##TYPE member;
 #include "config/grants.def"
 #undef GRANT
+#define TERM(member, name, TYPE, host_member, sentence) CONFIG_##TYPE member;
+#include "config/terms.def"
+#undef TERM
+	uint64_t limits[LIMITS];
+	uint64_t maximum[LIMITS];
+	char *plan; /* ours; of a tenant: "" is that of all */
+};
+
+struct grants {
+	struct grant *items; /* ours */
+	size_t count;
+	uint32_t *by_name; /* ours: their numbers, once settled */
 };
 
 struct config {
@@ -69,13 +83,19 @@ struct config {
 #undef OPTION
 	uint64_t limits[LIMITS]; /* defaults */
 	uint64_t maximum[LIMITS];
-	struct grant *grants; /* ours */
-	size_t grant_count;
+	struct grants plans;
+	struct grants tenants;
+	struct terms *terms; /* ours: of who has no entry, then of each in
+			      * `tenants` */
+	size_t terms_count;
 };
 
 struct config *config_new(void); /* every option at its default */
 struct config *config_hold(struct config *);
 void config_release(struct config **);
+/* Works the terms out again, after members were changed: 0, or -1 when a plan
+ * is not there. What config_terms() gave before is gone. */
+int config_settle(struct config *);
 
 /* Reads a file over the defaults. Relative PATHs are taken from the directory
  * the file is in. On errors returns NULL and appends to `errors` one line each,
@@ -84,18 +104,16 @@ struct config *config_load(const char *file, uint64_t generation,
     struct buf *errors);
 
 /* The same struct in the bytes of a CONFIG message, and back: NULL when they
- * are not. config_encode_for() leaves out what other tenants are granted: a
- * cell has no business with their variables. -1: the buffer's ceiling. */
+ * are not. config_encode_for() leaves out what other plans and tenants are
+ * granted: a cell has no business with their variables. -1: the buffer's ceiling. */
 enum { CONFIG_BYTES_MOST = 190 * 1024 }; /* config_load() refuses more */
 int config_encode(const struct config *, struct buf *);
 int config_encode_for(const struct config *, struct span tenant, struct buf *);
 struct config *config_decode(struct span);
 
 enum { CONFIG_TENANT_MOST = 63 };
-bool config_tenant_name(struct span); /* [a-z0-9][a-z0-9_-]{0,62} */
-
-/* NULL: nothing beside what all have. */
-const struct grant *config_grant(const struct config *, struct span tenant);
+/* [a-z0-9][a-z0-9_-]*; or a user's own: ~ and then [a-z0-9_][a-z0-9_-]* */
+bool config_tenant_name(struct span);
 
 /* All options with sentence, type, range and default: as a commented
  * configuration file (conf/every-option.conf), or as text for --help-options,

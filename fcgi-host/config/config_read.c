@@ -12,13 +12,19 @@
 #include "base/diag.h"
 #include "base/fd.h"
 
+#include "config/nearest.h"
 #include "config/options.h"
 
 enum { FILE_MOST = 1024 * 1024 };
 
 static char *directory_of(const char *file);
 static void settle_paths(struct config *, const char *directory);
-static void read_grants(struct option_file *, struct config *);
+static void read_grants(struct option_file *, struct grants *, const char *list,
+    size_t rows);
+static void check_plans(struct option_file *, const struct config *);
+static void check_plan(struct option_file *, const struct config *,
+    const char *path, const char *name);
+static void check_terms(struct option_file *, const struct config *);
 static void check_limits(struct option_file *, struct config *);
 static void check_users(struct option_file *, const struct config *);
 static void check_pairs(struct option_file *, struct config *);
@@ -51,10 +57,14 @@ config_load(const char *file, uint64_t generation, struct buf *errors)
 		goto out;
 	option_file_read(f, config_options, CONFIG_OPTIONS, c);
 	settle_paths(c, directory);
-	read_grants(f, c);
+	read_grants(f, &c->plans, CONFIG_PLANS, PLAN_OPTIONS);
+	read_grants(f, &c->tenants, CONFIG_TENANTS, GRANT_OPTIONS);
 	check_limits(f, c);
 	check_users(f, c);
 	check_pairs(f, c);
+	check_plans(f, c);
+	config_settle(c);
+	check_terms(f, c);
 	check_size(f, c);
 	good = option_file_errors(f) == 0;
 out:
@@ -104,34 +114,116 @@ settle_paths(struct config *c, const char *directory)
 	}
 }
 
+/* Their names are their own. */
 static void
-read_grants(struct option_file *f, struct config *c)
+read_grants(struct option_file *f, struct grants *grants, const char *list,
+    size_t rows)
 {
-	size_t count = option_file_groups(f, CONFIG_GRANTS);
+	struct option all[GRANT_OPTIONS];
+	size_t count = option_file_groups(f, list);
 
+	grant_rows(all);
 	for (size_t i = 0; i < count; i++) {
-		struct grant *g = config_grant_add(c);
-		const struct grant *first;
-		struct span name;
+		struct grant *g = grants_add(grants);
 
 		if (!g)
-			diag_fatal("no memory for %zu tenants", count);
-		option_file_group(f, CONFIG_GRANTS, i, grant_options,
-		    GRANT_OPTIONS, g);
-		name = span_of(g->tenant);
-		first = config_grant(c, name);
-		if (!config_tenant_name(name))
+			diag_fatal("no memory for %zu %s", count, list);
+		option_file_group(f, list, i, all, rows, g);
+		if (!config_tenant_name(span_of(g->name)))
 			option_file_say(f, NULL,
-			    CONFIG_GRANTS
-			    ".name takes "
-			    "the name of a tenant: small letters, digits, _ "
-			    "and -");
-		else if (first != g)
-			option_file_say(f, NULL,
-			    CONFIG_GRANTS " has %s "
-					  "twice",
-			    g->tenant);
+			    "%s.name takes the name of a %.*s: small letters, "
+			    "digits, _ and -",
+			    list, (int)strlen(list) - 1, list);
 	}
+	grants_sort(grants);
+	for (size_t i = 1; i < count; i++) {
+		const char *name = grants->items[grants->by_name[i]].name;
+
+		if (strcmp(grants->items[grants->by_name[i - 1]].name, name) !=
+		    0)
+			continue;
+		option_file_at(f, list, grants->by_name[i], "name");
+		option_file_say(f, NULL, "%s has %s twice", list, name);
+	}
+}
+
+static void
+check_plans(struct option_file *f, const struct config *c)
+{
+	option_file_at(f, config_options[CONFIG_ROW_plan].path, 0, NULL);
+	check_plan(f, c, config_options[CONFIG_ROW_plan].path, c->plan);
+	for (size_t i = 0; i < c->tenants.count; i++) {
+		option_file_at(f, CONFIG_TENANTS, i, "plan");
+		check_plan(f, c, CONFIG_TENANTS ".plan",
+		    c->tenants.items[i].plan);
+	}
+}
+
+/* The error stands at the last option_file_at(). */
+static void
+check_plan(struct option_file *f, const struct config *c, const char *path,
+    const char *name)
+{
+	const char **names, *meant;
+	char shown[OPTION_SHOWN_MOST + 8];
+
+	if (name[0] == '\0' || grants_find(&c->plans, span_of(name)))
+		return;
+	names = diag_alloc((c->plans.count + 1) * sizeof(*names));
+	for (size_t i = 0; i < c->plans.count; i++)
+		names[i] = c->plans.items[i].name;
+	meant = nearest(name, names, c->plans.count);
+	option_file_say(f, NULL,
+	    "%s = \"%s\" is none of " CONFIG_PLANS "%s%s%s", path,
+	    option_file_shown(name, shown), meant ? "; did you mean \"" : "",
+	    meant ? meant : "", meant ? "\"?" : "");
+	free(names);
+}
+
+/* What a plan or a tenant says itself, together with what it does not say. */
+static void
+check_given(struct option_file *f, const struct terms *t, enum terms_from from,
+    const char *list, size_t index)
+{
+	char value[32], most[32], of[96];
+
+	for (int i = 0; i < LIMITS; i++) {
+		const struct option *row = config_limit_row((enum limit)i);
+		bool off = t->limits[i] == 0 && row->number > 0;
+
+		if (t->limits_from[i] != from || t->maximum[i] == 0 ||
+		    (!off && t->limits[i] <= t->maximum[i]))
+			continue;
+		option_file_at(f, list, index, row->path);
+		limit_text((enum limit)i, t->maximum[i], most);
+		terms_of(t, t->maximum_from[i], of);
+		if (off)
+			option_file_say(f, NULL,
+			    "%s.%s = 0 is off, which maximum.%s = %s%s does "
+			    "not allow",
+			    list, row->path, limit_rows[i].name, most, of);
+		else
+			option_file_say(f, NULL,
+			    "%s.%s = %s is above maximum.%s = %s%s", list,
+			    row->path,
+			    limit_text((enum limit)i, t->limits[i], value),
+			    limit_rows[i].name, most, of);
+	}
+}
+
+static void
+check_terms(struct option_file *f, const struct config *c)
+{
+	for (size_t i = 0; i < c->plans.count; i++) {
+		struct terms t;
+
+		terms_make(&t, c, &c->plans.items[i], NULL);
+		check_given(f, &t, TERMS_PLAN, CONFIG_PLANS, i);
+		terms_free(&t);
+	}
+	for (size_t i = 0; i < c->tenants.count; i++)
+		check_given(f, &c->terms[i + 1], TERMS_TENANT, CONFIG_TENANTS,
+		    i);
 }
 
 /* A default that was not written follows a maximum that was. */
@@ -226,9 +318,9 @@ check_size(struct option_file *f, const struct config *c)
 
 	buf_init(&bytes, CONFIG_BYTES_MOST);
 	if (config_encode(c, &bytes) != 0)
-		option_file_say(f, CONFIG_GRANTS,
+		option_file_say(f, CONFIG_TENANTS,
 		    "the configuration has more "
-		    "than %d KiB; " CONFIG_GRANTS " is usually what is large",
+		    "than %d KiB; " CONFIG_TENANTS " is usually what is large",
 		    CONFIG_BYTES_MOST / 1024);
 	buf_free(&bytes);
 }

@@ -69,6 +69,15 @@ option_number(const struct option *row, const void *object)
 	return *(const uint64_t *)at;
 }
 
+bool
+option_is_set(const struct option *row, const void *object)
+{
+	uint64_t unset =
+	    row->type == OPTION_CHOICE ? (unsigned)OPTION_UNSET : OPTION_UNSET;
+
+	return option_number(row, object) != unset;
+}
+
 const char *
 option_string(const struct option *row, const void *object)
 {
@@ -231,10 +240,11 @@ check_number(const struct option *row, uint64_t value, char *why)
 	option_number_text(row, value, text);
 	if (value > row->most && row->set_by)
 		snprintf(why, OPTION_WHY_MOST,
-		    " = %s is above the host's "
-		    "maximum of %s (%s)",
-		    text, option_number_text(row, row->most, most),
-		    row->set_by);
+		    " = %s is above the %s "
+		    "maximum of %s (%s%s)",
+		    text, row->set_of && *row->set_of ? "tenant's" : "host's",
+		    option_number_text(row, row->most, most), row->set_by,
+		    row->set_of ? row->set_of : "");
 	else if (value == 0 && row->set_by)
 		snprintf(why, OPTION_WHY_MOST,
 		    " = 0 would switch it off, "
@@ -596,6 +606,34 @@ strings_add(struct strings *list, struct span item)
 	items[list->count++] = copy;
 	list->items = items;
 	return 0;
+}
+
+int
+strings_put_env(struct strings *list, struct span pair)
+{
+	struct span rest = pair, name = span_cut(&rest, '=');
+	char *copy;
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (strncmp(list->items[i], pair.data, name.bytes + 1) != 0)
+			continue;
+		copy = span_dup(pair);
+		if (!copy)
+			return -1;
+		free(list->items[i]);
+		list->items[i] = copy;
+		return 0;
+	}
+	return strings_add(list, pair);
+}
+
+bool
+strings_have(const struct strings *list, struct span item)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (span_equal(span_of(list->items[i]), item))
+			return true;
+	return false;
 }
 
 int

@@ -20,6 +20,7 @@ enum {
 	OPTION_ENV_MOST = 32 * 1024,  /* bytes of a list of variables */
 	OPTION_METHODS_MOST = 32,
 	OPTION_METHOD_MOST = 32, /* bytes of a method */
+	OPTION_SHOWN_MOST = 48,	 /* bytes of a value that is wrong */
 };
 
 enum option_type {
@@ -51,11 +52,17 @@ struct option {
 	uint64_t least;
 	uint64_t most;
 	bool off;	    /* 0 is allowed, too, though below least */
-	const char *set_by; /* option of the host that says most, or NULL */
+	const char *set_by; /* option that says most, or NULL, */
+	const char *set_of; /* ... and whose it is: " of plan small" */
+	const struct option *standard_of; /* whose value is the default, while
+					   * this is OPTION_UNSET; or NULL */
 	const char *const *words; /* of a CHOICE, NULL behind the last */
 	const char *fixed;	  /* NULL, or why it takes its default only */
 	const char *sentence;
 };
+
+/* The number of an option with a standard_of that was not given. */
+#define OPTION_UNSET UINT64_MAX
 
 /* Which member of struct option a row's default goes to. */
 #define STANDARD_PATH(s) .text = (s)
@@ -85,6 +92,7 @@ struct option_value {
 enum option_kind option_kind(const struct option *);
 void option_value_free(struct option_value *);
 uint64_t option_number(const struct option *, const void *object);
+bool option_is_set(const struct option *, const void *object); /* a number */
 const char *option_string(const struct option *, const void *object);
 const struct strings *option_list(const struct option *, const void *object);
 
@@ -121,6 +129,10 @@ int option_take_u64(struct span *, uint64_t *);
 int option_take_span(struct span *, struct span *);
 
 int strings_add(struct strings *, struct span); /* 0 or -1 */
+/* A pair NAME=value; a name that is there gets its new value in its old place.
+ * 0 or -1. */
+int strings_put_env(struct strings *, struct span pair);
+bool strings_have(const struct strings *, struct span);
 int strings_copy(struct strings *, const struct strings *);
 void strings_free(struct strings *);
 bool strings_equal(const struct strings *, const struct strings *);
@@ -143,7 +155,15 @@ void option_file_say(struct option_file *, const char *path, const char *, ...)
 void option_file_say_at(struct option_file *, const char *name, int line,
     const char *, ...) __attribute__((format(printf, 4, 5)));
 bool option_file_has(const struct option_file *, const char *path);
+/* Errors stand at the line of an option of that group from now on, if it has
+ * that option, and else of the group. */
+void option_file_at(struct option_file *, const char *list, size_t index,
+    const char *path);
 size_t option_file_errors(const struct option_file *);
+
+/* A value from the file for an error, cut. */
+const char *option_file_shown(const char *value,
+    char text[OPTION_SHOWN_MOST + 8]);
 
 /* At most `most` bytes of a regular file, from its start, into *b. 0, or -1
  * and `why`: "cannot be read: ...". */

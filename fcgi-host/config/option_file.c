@@ -123,6 +123,20 @@ option_file_say(struct option_file *f, const char *path, const char *format,
 	va_end(args);
 }
 
+void
+option_file_at(struct option_file *f, const char *list, size_t index,
+    const char *path)
+{
+	const config_setting_t *setting = config_lookup(&f->config, list);
+	const config_setting_t *group = setting, *found = NULL;
+
+	if (setting && config_setting_type(setting) == CONFIG_TYPE_LIST)
+		group = config_setting_get_elem(setting, (unsigned)index);
+	if (group && path && config_setting_type(group) == CONFIG_TYPE_GROUP)
+		found = config_setting_lookup((config_setting_t *)group, path);
+	f->group = found ? found : group;
+}
+
 bool
 option_file_has(const struct option_file *f, const char *path)
 {

@@ -8,8 +8,6 @@
 
 #include "config/option.h"
 
-enum { OPTION_SHOWN_MOST = 48 }; /* of a value that is wrong */
-
 struct option_file {
 	const char *name;      /* borrowed */
 	const char *directory; /* borrowed; NULL: no @include */
@@ -27,8 +25,5 @@ struct option_file {
 /* An error at the line of a setting. */
 void option_file_complain(struct option_file *, const config_setting_t *,
     const char *, ...) __attribute__((format(printf, 3, 4)));
-/* A value from the file for an error, cut. */
-const char *option_file_shown(const char *value,
-    char text[OPTION_SHOWN_MOST + 8]);
 
 #endif

@@ -89,7 +89,7 @@ options_print_list(const struct option *rows, size_t count, struct buf *b)
 	buf_free(&words);
 }
 
-/* The default as it is written in a file. */
+/* The default as it is written in a file, or the option that says it. */
 static void
 put_default(const struct option *row, struct buf *b)
 {
@@ -97,6 +97,10 @@ put_default(const struct option *row, struct buf *b)
 	const char *separator = "[ ";
 	char text[32];
 
+	if (row->standard_of) {
+		buf_put_string(b, row->standard_of->path);
+		return;
+	}
 	switch (option_kind(row)) {
 	case OPTION_NUMBER:
 		option_number_text(row, row->number, text);

@@ -408,22 +408,6 @@ read_list(struct option_file *f, const struct option *row,
 	return result;
 }
 
-/* A name that is there already gets its new value in its old place. */
-static void
-env_put(struct strings *list, struct span pair)
-{
-	struct span rest = pair, name = span_cut(&rest, '=');
-
-	for (size_t i = 0; i < list->count; i++)
-		if (strncmp(list->items[i], pair.data, name.bytes + 1) == 0) {
-			free(list->items[i]);
-			list->items[i] = diag_strdup(pair.data);
-			return;
-		}
-	if (strings_add(list, pair) != 0)
-		diag_fatal("no memory for the environment");
-}
-
 static int
 read_env(struct option_file *f, const struct option *row,
     const config_setting_t *setting, struct option_value *value)
@@ -457,8 +441,8 @@ read_env(struct option_file *f, const struct option *row,
 			    row->path, why);
 			result = -1;
 		} else {
-			buf_string(&pair); /* ends it with a NUL */
-			env_put(&value->list, buf_span(&pair));
+			if (strings_put_env(&value->list, buf_span(&pair)) != 0)
+				diag_fatal("no memory for the environment");
 		}
 	}
 	buf_free(&pair);

@@ -5,8 +5,10 @@
 #define CONFIG_OPTIONS_H
 
 #include "config/option.h"
+#include "config/terms.h"
 
-#define CONFIG_GRANTS "tenants"
+#define CONFIG_PLANS "plans"
+#define CONFIG_TENANTS "tenants"
 
 enum {
 #define OPTION(member, ...) CONFIG_ROW_##member,
@@ -14,7 +16,8 @@ enum {
 #undef OPTION
 	CONFIG_FIRST_LIMIT,
 	CONFIG_FIRST_MAXIMUM = CONFIG_FIRST_LIMIT + LIMITS,
-	CONFIG_GRANTS_ROW = CONFIG_FIRST_MAXIMUM + LIMITS,
+	CONFIG_PLANS_ROW = CONFIG_FIRST_MAXIMUM + LIMITS,
+	CONFIG_TENANTS_ROW,
 	CONFIG_OPTIONS,
 };
 
@@ -22,13 +25,34 @@ enum {
 #define GRANT(member, ...) GRANT_ROW_##member,
 #include "config/grants.def"
 #undef GRANT
+	GRANT_FIRST_TERM,
+	GRANT_FIRST_LIMIT = GRANT_FIRST_TERM + TERMS,
+	GRANT_FIRST_MAXIMUM = GRANT_FIRST_LIMIT + LIMITS,
+	GRANT_ROW_plan = GRANT_FIRST_MAXIMUM + LIMITS,
 	GRANT_OPTIONS,
+	PLAN_OPTIONS = GRANT_ROW_plan, /* a plan has no plan */
 };
 
 extern const struct option config_options[CONFIG_OPTIONS];
-extern const struct option grant_options[GRANT_OPTIONS];
 
 const struct option *config_limit_row(enum limit);
-struct grant *config_grant_add(struct config *); /* NULL: no memory */
+
+/* ---- grant.c: elements of plans and tenants ---------------------------------- */
+
+/* Ranges, words and defaults are those of the host's options. */
+void grant_rows(struct option rows[GRANT_OPTIONS]);
+struct grant *grants_add(struct grants *); /* NULL: no memory */
+void grants_free(struct grants *);
+void grants_sort(struct grants *); /* so that they can be found */
+/* NULL: there is none of that name. */
+const struct grant *grants_find(const struct grants *, struct span name);
+
+/* ---- terms.c -------------------------------------------------------------------- */
+
+/* What the host's options, a plan and a tenant's entry come to; the latter two
+ * may be NULL. */
+void terms_make(struct terms *, const struct config *, const struct grant *plan,
+    const struct grant *own);
+void terms_free(struct terms *);
 
 #endif

@@ -17,7 +17,12 @@ enum {
 	SETTING_OPTIONS = SETTING_FIRST_LIMIT + LIMITS,
 };
 
-/* Defaults and maxima are those of this configuration. */
-void setting_rows(const struct config *, struct option rows[SETTING_OPTIONS]);
+struct setting_rows {
+	struct option rows[SETTING_OPTIONS];
+	char of[TERMS_TENANT + 1][96]; /* what rows call who set a maximum */
+};
+
+/* Defaults and maxima are those of these terms. */
+void setting_rows(const struct terms *, struct setting_rows *);
 
 #endif

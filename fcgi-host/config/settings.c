@@ -51,22 +51,26 @@ static const struct option setting_options[SETTING_OPTIONS] = {
 
 /* 0 is off where the host itself does not limit it, or sets no maximum. */
 void
-setting_rows(const struct config *c, struct option rows[SETTING_OPTIONS])
+setting_rows(const struct terms *t, struct setting_rows *all)
 {
+	struct option *rows = all->rows;
 	struct option *concurrency = &rows[SETTING_ROW_concurrency];
 
 	memcpy(rows, setting_options, sizeof(setting_options));
-	concurrency->number = c->slots_function;
-	concurrency->most = c->slots_function_most;
+	for (int from = TERMS_HOST; from <= TERMS_TENANT; from++)
+		terms_of(t, (enum terms_from)from, all->of[from]);
+	concurrency->number = t->concurrency;
+	concurrency->most = t->concurrency_most;
 	concurrency->set_by =
 	    config_options[CONFIG_ROW_slots_function_most].path;
 	for (int i = 0; i < LIMITS; i++) {
 		struct option *row = &rows[SETTING_FIRST_LIMIT + i];
 
-		row->number = c->limits[i];
-		row->most = c->maximum[i];
-		row->off = c->limits[i] == 0;
-		if (c->maximum[i] == 0) {
+		row->number = t->limits[i];
+		row->most = t->maximum[i];
+		row->off = t->limits[i] == 0;
+		row->set_of = all->of[t->maximum_from[i]];
+		if (t->maximum[i] == 0) {
 			row->most = config_limit_row((enum limit)i)->most;
 			row->off = true;
 			row->set_by = NULL;
@@ -75,14 +79,14 @@ setting_rows(const struct config *c, struct option rows[SETTING_OPTIONS])
 }
 
 struct settings *
-settings_new(const struct config *c)
+settings_new(const struct terms *t)
 {
-	struct option rows[SETTING_OPTIONS];
+	struct setting_rows all;
 	struct settings *s = diag_alloc(sizeof(*s));
 
-	setting_rows(c, rows);
+	setting_rows(t, &all);
 	s->references = 1;
-	options_default(rows, SETTING_OPTIONS, s);
+	options_default(all.rows, SETTING_OPTIONS, s);
 	return s;
 }
 
@@ -107,29 +111,29 @@ settings_release(struct settings **held)
 }
 
 int
-settings_encode(const struct settings *s, const struct config *c, struct buf *b)
+settings_encode(const struct settings *s, const struct terms *t, struct buf *b)
 {
-	struct option rows[SETTING_OPTIONS];
-	struct settings *standard = settings_new(c);
+	struct settings *standard = settings_new(t);
+	struct setting_rows all;
 	int result;
 
-	setting_rows(c, rows);
-	result = options_encode(rows, SETTING_OPTIONS, s, standard, b);
+	setting_rows(t, &all);
+	result = options_encode(all.rows, SETTING_OPTIONS, s, standard, b);
 	settings_release(&standard);
 	return result;
 }
 
 struct settings *
-settings_decode(struct span bytes, const struct config *c)
+settings_decode(struct span bytes, const struct terms *t)
 {
-	struct option rows[SETTING_OPTIONS];
+	struct setting_rows all;
 	struct settings *s;
 
 	if (bytes.bytes > SETTINGS_BYTES_MOST)
 		return NULL;
-	s = settings_new(c);
-	setting_rows(c, rows);
-	if (options_decode(rows, SETTING_OPTIONS, bytes, s) != 0)
+	s = settings_new(t);
+	setting_rows(t, &all);
+	if (options_decode(all.rows, SETTING_OPTIONS, bytes, s) != 0)
 		settings_release(&s);
 	return s;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* settings.h - the settings of one function: its own file over the tenant's
- * over the host's defaults, within the host's maxima. Parsed only by a process
+ * over the tenant's terms, within their maxima. Parsed only by a process
  * that runs as the tenant; the gateway gets them as bytes and trusts no value
- * before settings_decode() has checked it against the maxima again. Encode and decode
- * with the same generation of the configuration. */
+ * before settings_decode() has checked it against the maxima again. Encode and
+ * decode with the terms of the same generation of the configuration. */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
-#include "config/config.h"
+#include "config/terms.h"
 
 enum {
 	SETTINGS_FILE_MOST = 64 * 1024,
@@ -37,9 +37,9 @@ struct settings {
 	uint64_t limits[LIMITS];
 };
 
-/* The host's defaults: what a function without any file has. concurrency is
+/* The tenant's defaults: what a function without any file has. concurrency is
  * slots.function. */
-struct settings *settings_new(const struct config *);
+struct settings *settings_new(const struct terms *);
 struct settings *settings_hold(struct settings *);
 void settings_release(struct settings **);
 
@@ -47,15 +47,15 @@ void settings_release(struct settings **);
  * read from its start, at most SETTINGS_FILE_MOST bytes; @include is refused.
  * 0, or -1 with lines "name:line: sentence" in `errors`: the first of syntax, or
  * all of meaning; *s is then to be thrown away. */
-int settings_read(struct settings *, const struct config *, int fd,
+int settings_read(struct settings *, const struct terms *, int fd,
     const char *name, struct buf *errors);
 
-/* Only what differs from settings_new() of the same configuration goes into the
- * bytes, so a function without files has none. decode: NULL unless every value
- * is in range for this configuration. */
-int settings_encode(const struct settings *, const struct config *,
+/* Only what differs from settings_new() of the same terms goes into the bytes, so
+ * a function without files has none. decode: NULL unless every value is in range
+ * for these terms. */
+int settings_encode(const struct settings *, const struct terms *,
     struct buf *);
-struct settings *settings_decode(struct span, const struct config *);
+struct settings *settings_decode(struct span, const struct terms *);
 
 bool settings_takes_method(const struct settings *, struct span method);
 

@@ -7,10 +7,10 @@
 void
 settings_print_file(struct buf *b)
 {
-	struct option rows[SETTING_OPTIONS];
+	struct setting_rows all;
 	struct config *c = config_new();
 
-	setting_rows(c, rows);
+	setting_rows(config_terms(c, SPAN_NONE), &all);
 	options_print_prose(
 	    "Every setting of a function at its default: "
 	    "copied to NAME.conf beside the executable NAME, to function.conf "
@@ -18,17 +18,17 @@ settings_print_file(struct buf *b)
 	    "are the defaults of all functions of the tenant. The host may "
 	    "have other defaults and maxima than the ones named here.",
 	    b);
-	options_print_file(rows, SETTING_OPTIONS, b);
+	options_print_file(all.rows, SETTING_OPTIONS, b);
 	config_release(&c);
 }
 
 void
 settings_print_man(struct buf *b)
 {
-	struct option rows[SETTING_OPTIONS];
+	struct setting_rows all;
 	struct config *c = config_new();
 
-	setting_rows(c, rows);
-	options_print_man(rows, SETTING_OPTIONS, "", b);
+	setting_rows(config_terms(c, SPAN_NONE), &all);
+	options_print_man(all.rows, SETTING_OPTIONS, "", b);
 	config_release(&c);
 }

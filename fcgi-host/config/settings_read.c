@@ -7,16 +7,16 @@
 #include "config/setting_rows.h"
 
 int
-settings_read(struct settings *s, const struct config *c, int fd,
+settings_read(struct settings *s, const struct terms *t, int fd,
     const char *name, struct buf *errors)
 {
-	struct option rows[SETTING_OPTIONS];
+	struct setting_rows all;
 	char why[OPTION_WHY_MOST];
 	struct option_file *f;
 	struct buf text;
 	int result = -1;
 
-	setting_rows(c, rows);
+	setting_rows(t, &all);
 	buf_init(&text, SETTINGS_FILE_MOST + 1);
 	if (option_file_load(fd, SETTINGS_FILE_MOST, &text, why) != 0) {
 		buf_printf(errors, "%s: %s\n", name, why);
@@ -25,7 +25,7 @@ settings_read(struct settings *s, const struct config *c, int fd,
 	f = option_file_new(name, buf_span(&text), NULL, errors);
 	if (!f)
 		goto out;
-	option_file_read(f, rows, SETTING_OPTIONS, s);
+	option_file_read(f, all.rows, SETTING_OPTIONS, s);
 	if (option_file_errors(f) == 0)
 		result = 0;
 	option_file_free(f);

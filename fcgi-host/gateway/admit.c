@@ -8,8 +8,8 @@
 #include "gateway/admit.h"
 
 enum {
-	/* Slot time a tenant of weight 1 earns per turn: a few short
-	 * invocations. */
+	/* Slot time a tenant of the usual weight earns per turn: a few
+	 * short invocations. */
 	QUANTUM_US = 20000,
 	/* What an invocation costs as long as nothing is known. */
 	TYPICAL_FIRST_US = 5000,
@@ -46,7 +46,7 @@ admit_tenant_init(struct admit_tenant *tenant, struct admit_host *host,
 {
 	*tenant = (struct admit_tenant){ .host = host,
 		.limits = limits,
-		.weight = 1,
+		.weight = ADMIT_WEIGHT,
 		.typical_us = TYPICAL_FIRST_US };
 	list_init(&tenant->turn);
 	list_init(&tenant->active);
@@ -291,7 +291,8 @@ tenant_quantum(const struct admit_tenant *tenant)
 
 	if (quantum < cost_of(tenant) / 4)
 		quantum = cost_of(tenant) / 4;
-	return quantum * tenant->weight;
+	quantum = quantum * tenant->weight / ADMIT_WEIGHT;
+	return quantum > 0 ? quantum : 1;
 }
 
 static uint64_t

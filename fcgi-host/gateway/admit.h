@@ -35,7 +35,7 @@ struct admit_tenant {
 	struct admit_limits limits;
 	uint64_t running;
 	uint64_t waiting;
-	uint64_t weight;     /* 1 unless given; share of the host */
+	uint64_t weight;     /* share of the host */
 	int64_t deficit_us;  /* slot time it may still use */
 	uint64_t typical_us; /* smoothed slot time of an invocation */
 	struct list turn;    /* in host->active while waiting > 0 */
@@ -50,6 +50,8 @@ struct admit_function {
 	struct list turn;  /* in tenant->active while waiting > 0 */
 	struct list queue; /* of admit_ticket, first come first */
 };
+
+enum { ADMIT_WEIGHT = 100 }; /* unless it is given another */
 
 enum admit_state { ADMIT_OUT, ADMIT_WAITING, ADMIT_HOLDING };
 

@@ -37,6 +37,7 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
 	c->gateway = g;
 	c->tenant = t;
 	c->config = config_hold(g->config);
+	c->terms = config_terms(c->config, tenant_name(t));
 	c->uid = (uid_t)m->uid;
 	c->heard_ms = loop_now_ms(g->loop);
 	c->directory_bytes = m->directory.bytes;
@@ -394,6 +395,7 @@ cell_end(void *arg)
 {
 	struct cell *c = arg;
 
+	settings_release(&c->settings);
 	config_release(&c->config);
 	free(c);
 }

@@ -14,8 +14,7 @@ static struct function *function_new(struct tenant *, struct span name);
 static int function_set(struct function *, const struct config *,
     const struct message_resolved *, struct settings *);
 static void function_unlist(struct function *);
-static struct settings *settings_of(struct gateway *, const struct config *,
-    struct span bytes);
+static struct settings *settings_of(struct cell *, struct span bytes);
 static struct span name_of(struct span asked);
 
 struct tenant *
@@ -70,7 +69,7 @@ function_learn(struct cell *c, const struct message_resolved *m)
 	struct map_node *node = map_find(&t->functions, m->name);
 	struct function *f =
 	    node ? MAP_OWNER(node, struct function, node) : NULL;
-	struct settings *settings = settings_of(g, c->config, m->settings);
+	struct settings *settings = settings_of(c, m->settings);
 
 	if (!settings)
 		return NULL;
@@ -131,15 +130,20 @@ function_set(struct function *f, const struct config *config,
 	return 0;
 }
 
-/* Those without files share one. */
+/* Those without files share one: all tenants on the same terms that none has of
+ * its own, and else what is in one cell. */
 static struct settings *
-settings_of(struct gateway *g, const struct config *config, struct span bytes)
+settings_of(struct cell *c, struct span bytes)
 {
-	if (bytes.bytes == 0 && config == g->config)
-		return settings_hold(g->settings);
-	if (bytes.bytes == 0)
-		return settings_new(config);
-	return settings_decode(bytes, config);
+	const struct gateway *g = c->gateway;
+
+	if (bytes.bytes > 0)
+		return settings_decode(bytes, c->terms);
+	if (!c->settings && c->terms == config_terms(g->config, SPAN_NONE))
+		c->settings = settings_hold(g->settings);
+	if (!c->settings)
+		c->settings = settings_new(c->terms);
+	return settings_hold(c->settings);
 }
 
 void

@@ -67,7 +67,7 @@ gateway_configure(struct gateway *g, struct span options)
 	config_release(&g->config);
 	settings_release(&g->settings);
 	g->config = config;
-	g->settings = settings_new(config);
+	g->settings = settings_new(config_terms(config, SPAN_NONE));
 	gateway_environment(g);
 	front_configure(g);
 	gateway_limits(g);

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "config/config.h"
 #include "config/settings.h"
+#include "config/terms.h"
 #include "ipc/peer.h"
 #include "serve/serve.h"
 #include "wire/fcgi.h"
@@ -590,10 +591,13 @@ enum cell_state { CELL_SERVING, CELL_LEAVING, CELL_LOST, CELL_GONE };
 
 struct cell {
 	enum cell_state state;
-	struct gateway *gateway; /* borrowed */
-	struct tenant *tenant;	 /* counted there */
-	struct config *config;	 /* ours, a reference: what it was given */
-	struct peer *peer;	 /* ours; NULL when LOST */
+	struct gateway *gateway;   /* borrowed */
+	struct tenant *tenant;	   /* counted there */
+	struct config *config;	   /* ours, a reference: what it was given */
+	const struct terms *terms; /* of its tenant, in that */
+	struct settings *settings; /* ours, a reference, or NULL: of its
+				    * functions without files */
+	struct peer *peer;	   /* ours; NULL when LOST */
 	struct list launchers;
 	struct list idle;
 	struct list wanting; /* requests */
@@ -649,8 +653,9 @@ enum {
 
 struct tenant {
 	enum tenant_state state;
-	struct gateway *gateway; /* borrowed */
-	struct map_node node;	 /* in gateway->tenants, by name */
+	struct gateway *gateway;   /* borrowed */
+	struct map_node node;	   /* in gateway->tenants, by name */
+	const struct terms *terms; /* of gateway->config */
 	struct admit_tenant admit;
 	struct map functions;
 	struct cell *cell;   /* ours, while SERVED */

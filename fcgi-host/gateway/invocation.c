@@ -184,8 +184,7 @@ write_start(struct request *r, struct message_start *start, const char **why)
 	static struct buf token = { .ceiling = JWT_MOST };
 	const struct settings *s = r->settings;
 	const struct config *config = r->gateway->config;
-	const struct grant *grant =
-	    config_grant(config, tenant_name(r->tenant));
+	const struct terms *terms = r->tenant->terms;
 	uint64_t time_ms = s->limits[LIMIT_time], now_ms = clock_unix_ms();
 	struct environment_facts facts = {
 		.params = request_pairs(r),
@@ -206,7 +205,7 @@ write_start(struct request *r, struct message_start *start, const char **why)
 		.trace_parent = span_make(r->trace, 55),
 		.server_software = SPAN("fcgi-host"),
 		.settings = s,
-		.granted = grant ? &grant->env : NULL,
+		.granted = &terms->env,
 		.host = &r->gateway->environment,
 		.redirects = r->redirects,
 		.redirect_url = r->first_path,

@@ -64,23 +64,13 @@ tenant_name(const struct tenant *t)
 	return t->node.key;
 }
 
-/* The administrator may give one tenant more than its share of the host. */
 void
 tenant_configure(struct tenant *t)
 {
-	const struct config *config = t->gateway->config;
-	const struct grant *grant = config_grant(config, tenant_name(t));
-	uint64_t share = config->slots_host * config->slots_share / 100;
-	uint64_t slots = config->slots_tenant;
-
-	if (slots > share)
-		slots = share > 0 ? share : 1;
-	if (grant && grant->slots > 0)
-		slots = grant->slots;
-	if (slots > config->slots_host)
-		slots = config->slots_host;
-	t->admit.limits.slots = slots;
-	t->admit.limits.queue = config->queue_tenant;
+	t->terms = config_terms(t->gateway->config, tenant_name(t));
+	t->admit.limits.slots = t->terms->slots;
+	t->admit.limits.queue = t->terms->queue;
+	t->admit.weight = t->terms->weight;
 }
 
 static void

@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include "config/terms.h"
+
 #include "master/master.h"
 
 /* What nginx waits beyond us: the host answers first, with its reason. */
@@ -14,9 +16,12 @@ static uint64_t seconds(uint64_t ms);
 void
 nginx_print(const struct config *c, struct buf *out)
 {
-	const uint64_t *most = c->maximum;
-	uint64_t silence_ms = most[LIMIT_queue] + most[LIMIT_start] +
-	    most[LIMIT_time] + most[LIMIT_grace];
+	uint64_t most[LIMITS], silence_ms;
+
+	for (int i = 0; i < LIMITS; i++)
+		most[i] = config_maximum(c, (enum limit)i);
+	silence_ms = most[LIMIT_queue] + most[LIMIT_start] + most[LIMIT_time] +
+	    most[LIMIT_grace];
 
 	buf_put_string(out,
 	    "# Made by `fcgi-host -n --nginx` from the maxima of the host's "

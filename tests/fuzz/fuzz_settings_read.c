@@ -35,10 +35,11 @@ check_settings(const struct settings *s, const struct config *config)
 		assert(s->limits[i] <= config->maximum[i]);
 	buf_init(&first, SETTINGS_BYTES_MOST);
 	buf_init(&second, SETTINGS_BYTES_MOST);
-	must(settings_encode(s, config, &first));
-	again = settings_decode(buf_span(&first), config);
+	must(settings_encode(s, config_terms(config, SPAN_NONE), &first));
+	again =
+	    settings_decode(buf_span(&first), config_terms(config, SPAN_NONE));
 	assert(again != NULL);
-	must(settings_encode(again, config, &second));
+	must(settings_encode(again, config_terms(config, SPAN_NONE), &second));
 	must_equal(buf_span(&first), buf_span(&second));
 	settings_release(&again);
 	buf_free(&first);
@@ -49,14 +50,15 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct config *config = config_new();
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	int fd = memfd_create("x.conf", MFD_CLOEXEC);
 	struct buf errors;
 
 	assert(fd >= 0);
 	must(fd_write_all(fd, span_make(data, bytes)));
 	buf_init(&errors, ERRORS_MOST);
-	if (settings_read(s, config, fd, "x.conf", &errors) == 0) {
+	if (settings_read(s, config_terms(config, SPAN_NONE), fd, "x.conf",
+		&errors) == 0) {
 		assert(buf_bytes(&errors) == 0);
 		check_settings(s, config);
 	} else {

@@ -7,7 +7,9 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/fd.h"
 #include "cell/plan.h"
 
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -125,11 +127,13 @@ static const struct whole {
 };
 
 static const char *
-printed(const struct plan_facts *facts, const struct config *config)
+printed(const struct plan_facts *facts, struct config *config)
 {
 	static struct buf text;
-	struct plan *plan = plan_make(facts, config);
+	struct plan *plan;
 
+	config_settle(config);
+	plan = plan_make(facts, config);
 	buf_free(&text);
 	buf_init(&text, 65536);
 	plan_print(plan, &text);
@@ -166,7 +170,6 @@ plan_is(void **state)
 
 static char *some_paths[] = { (char *)(uintptr_t) "/srv/b/c",
 	(char *)(uintptr_t) "/srv/a", (char *)(uintptr_t) "/srv/b" };
-static char *a_path[] = { (char *)(uintptr_t) "/srv/git" };
 static char *targets[] = { (char *)(uintptr_t) "/usr/lib/cgi-bin",
 	(char *)(uintptr_t) "/opt/cgi", (char *)(uintptr_t) "/usrlocal" };
 
@@ -196,6 +199,25 @@ paths_come_before_what_is_in_them(void **state)
 	config_release(&config);
 }
 
+static struct config *
+configured(const char *text)
+{
+	int fd = memfd_create("host.conf", MFD_CLOEXEC);
+	struct config *config;
+	struct buf errors;
+	char name[32];
+
+	assert_int_equal(fd_write_all(fd, span_of(text)), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	buf_init(&errors, 65536);
+	config = config_load(name, 1, &errors);
+	if (!config)
+		fail_msg("%s", buf_string(&errors));
+	buf_free(&errors);
+	fd_close(&fd);
+	return config;
+}
+
 static void
 grants_are_the_tenants_own(void **state)
 {
@@ -203,23 +225,21 @@ grants_are_the_tenants_own(void **state)
 		.directory = "/f/git",
 		.namespaces = NAMESPACES,
 		.root = true };
-	struct config *config = config_new();
-	struct grant grant = {
-		.tenant = (char *)(uintptr_t) "git",
-		.read = { a_path, 1 },
-		.write = { some_paths + 1, 1 },
-	};
+	struct config *config =
+	    configured("plans = ( { name = \"p\"; read = [ \"/srv/a\" ]; "
+		       "tmp = \"1 MiB\"; limits = { files = 200; }; } );\n"
+		       "tenants = ( { name = \"git\"; plan = \"p\"; "
+		       "read = [ \"/srv/git\" ]; write = [ \"/srv/b\" ]; } "
+		       ");");
 
 	(void)state;
-	config->grants = &grant;
-	config->grant_count = 1;
 	assert_has(printed(&facts, config),
-	    "read /srv/git\nmaybe /run/fcgi-host/fn\ntenant /f/git\n"
-	    "data /f/git/data\nwrite /srv/a\npivot\n");
+	    "read /srv/a\nread /srv/git\nmaybe /run/fcgi-host/fn\n"
+	    "tenant /f/git\ndata /f/git/data\nwrite /srv/b\npivot\n");
+	assert_has(printed(&facts, config), "tmpfs /tmp size=1048576,");
+	assert_has(printed(&facts, config), "nofile soft=200 ");
 	facts.tenant = "other";
 	assert_null(strstr(printed(&facts, config), "/srv/"));
-	config->grants = NULL;
-	config->grant_count = 0;
 	config_release(&config);
 }
 

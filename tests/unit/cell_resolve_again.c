@@ -437,14 +437,16 @@ settings_go_over_the_tenants_over_the_hosts(void **state)
 	place_put("tenant.conf", 0644, "concurrency = 3; state = \"none\";");
 	place_put("hello.conf", 0644, "concurrency = 5;");
 	ask("hello");
-	s = settings_decode(buf_span(&got.settings), config);
+	s = settings_decode(buf_span(&got.settings),
+	    config_terms(config, SPAN_NONE));
 	assert_non_null(s);
 	assert_int_equal(s->concurrency, 5);
 	assert_int_equal(s->state, STATE_NONE);
 	settings_release(&s);
 	unlink(place_of("hello.conf"));
 	ask("hello");
-	s = settings_decode(buf_span(&got.settings), config);
+	s = settings_decode(buf_span(&got.settings),
+	    config_terms(config, SPAN_NONE));
 	assert_int_equal(s->concurrency, 3);
 	settings_release(&s);
 }

@@ -9,12 +9,13 @@ static struct config *config; /* the defaults */
 static struct settings *
 settings_of(struct span text)
 {
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	int fd = file_in_memory(text);
 	struct buf errors;
 
 	buf_init(&errors, 65536);
-	if (settings_read(s, config, fd, "hello.conf", &errors) != 0)
+	if (settings_read(s, config_terms(config, SPAN_NONE), fd, "hello.conf",
+		&errors) != 0)
 		fail_msg("%s", buf_string(&errors));
 	buf_free(&errors);
 	fd_close(&fd);
@@ -63,11 +64,16 @@ run_settings(void **state)
 
 	buf_init(&bytes, SETTINGS_BYTES_MOST);
 	buf_init(&bytes_again, SETTINGS_BYTES_MOST);
-	assert_int_equal(settings_encode(s, config, &bytes), 0);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &bytes),
+	    0);
 	assert_int_equal(buf_bytes(&bytes), row->bytes);
-	again = settings_decode(buf_span(&bytes), config);
+	again =
+	    settings_decode(buf_span(&bytes), config_terms(config, SPAN_NONE));
 	assert_non_null(again);
-	assert_int_equal(settings_encode(again, config, &bytes_again), 0);
+	assert_int_equal(settings_encode(again, config_terms(config, SPAN_NONE),
+			     &bytes_again),
+	    0);
 	assert_bytes(&bytes_again, &bytes);
 	assert_int_equal(again->start, s->start);
 	assert_int_equal(again->env.count, s->env.count);
@@ -79,10 +85,12 @@ run_settings(void **state)
 		char *part = malloc(i + 1);
 
 		memcpy(part + 1, buf_span(&bytes).data, i);
-		again = settings_decode(span_make(part + 1, i), config);
+		again = settings_decode(span_make(part + 1, i),
+		    config_terms(config, SPAN_NONE));
 		if (again) {
 			buf_clear(&bytes_again);
-			settings_encode(again, config, &bytes_again);
+			settings_encode(again, config_terms(config, SPAN_NONE),
+			    &bytes_again);
 			assert_int_equal(buf_bytes(&bytes_again), i);
 		}
 		settings_release(&again);
@@ -360,7 +368,8 @@ run_forgery(void **state)
 
 	buf_init(&f.bytes, 1024 * 1024);
 	row->forge(&f);
-	assert_null(settings_decode(buf_span(&f.bytes), config));
+	assert_null(settings_decode(buf_span(&f.bytes),
+	    config_terms(config, SPAN_NONE)));
 	buf_free(&f.bytes);
 }
 
@@ -370,7 +379,9 @@ run_forgery(void **state)
 static void
 check_decoded(struct span bytes)
 {
-	struct settings *s = settings_decode(bytes, config), *again;
+	struct settings *s = settings_decode(bytes,
+			    config_terms(config, SPAN_NONE)),
+			*again;
 	struct buf first, second;
 
 	if (!s)
@@ -381,11 +392,16 @@ check_decoded(struct span bytes)
 	assert_true(s->concurrency <= config->slots_function_most);
 	buf_init(&first, SETTINGS_BYTES_MOST);
 	buf_init(&second, SETTINGS_BYTES_MOST);
-	assert_int_equal(settings_encode(s, config, &first), 0);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &first),
+	    0);
 	assert_true(buf_bytes(&first) <= bytes.bytes);
-	again = settings_decode(buf_span(&first), config);
+	again =
+	    settings_decode(buf_span(&first), config_terms(config, SPAN_NONE));
 	assert_non_null(again);
-	assert_int_equal(settings_encode(again, config, &second), 0);
+	assert_int_equal(settings_encode(again, config_terms(config, SPAN_NONE),
+			     &second),
+	    0);
 	assert_bytes(&second, &first);
 	settings_release(&again);
 	settings_release(&s);
@@ -415,7 +431,9 @@ test_changed(void)
 	struct buf bytes;
 
 	buf_init(&bytes, SETTINGS_BYTES_MOST);
-	assert_int_equal(settings_encode(s, config, &bytes), 0);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &bytes),
+	    0);
 	for (int i = 0; i < 50000; i++) {
 		size_t count = buf_bytes(&bytes);
 		char *all = malloc(count);
@@ -445,8 +463,11 @@ test_largest(void)
 	buf_printf(&file, "env = { A = \"%.*s\"; };\nargs = [ \"%.*s\" ];",
 	    32768 - 3, text, 16383, text);
 	s = settings_of(buf_span(&file));
-	assert_int_equal(settings_encode(s, config, &bytes), 0);
-	again = settings_decode(buf_span(&bytes), config);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &bytes),
+	    0);
+	again =
+	    settings_decode(buf_span(&bytes), config_terms(config, SPAN_NONE));
 	assert_non_null(again);
 	assert_int_equal(strlen(again->env.items[0]), 32767);
 	settings_release(&again);
@@ -498,8 +519,8 @@ test_config(void)
 	assert_int_equal(again->front_users.count, 2);
 	assert_int_equal(again->maximum[LIMIT_time], 60000);
 	assert_int_equal(again->maximum[LIMIT_cpu], 0);
-	assert_int_equal(again->grant_count, 2);
-	assert_string_equal(config_grant(again, SPAN("git"))->env.items[0],
+	assert_int_equal(again->tenants.count, 2);
+	assert_string_equal(config_terms(again, SPAN("git"))->env.items[0],
 	    "SECRET=git's");
 	config_release(&again);
 
@@ -528,8 +549,8 @@ test_config_for_one(void)
 	    4));
 	again = config_decode(buf_span(&bytes));
 	assert_non_null(again);
-	assert_non_null(config_grant(again, SPAN("git")));
-	assert_null(config_grant(again, SPAN("acme")));
+	assert_int_equal(config_terms(again, SPAN("git"))->slots, 8);
+	assert_int_equal(config_terms(again, SPAN("acme"))->env.count, 0);
 	assert_string_equal(again->functions, "/srv/f");
 	config_release(&again);
 
@@ -573,7 +594,8 @@ static void
 test_held(void)
 {
 	struct config *c = config_new(), *held = config_hold(c);
-	struct settings *s = settings_new(c), *kept = settings_hold(s);
+	struct settings *s = settings_new(config_terms(c, SPAN_NONE)),
+			*kept = settings_hold(s);
 
 	config_release(&c);
 	assert_null(c);

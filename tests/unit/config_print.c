@@ -61,7 +61,7 @@ test_uncommented(void)
 {
 	struct buf printed, text, errors, bytes, standard_bytes;
 	struct config *c, *standard;
-	unsigned options, rows = 2 * LIMITS + 1;
+	unsigned options, rows = 2 * LIMITS + 2;
 
 #define OPTION(...) rows++;
 #include "config/options.def"
@@ -96,7 +96,7 @@ static void
 test_uncommented_function(void)
 {
 	struct config *c = config_new();
-	struct settings *s = settings_new(c);
+	struct settings *s = settings_new(config_terms(c, SPAN_NONE));
 	struct buf printed, text, errors, bytes;
 	unsigned options, rows = LIMITS;
 	int fd;
@@ -114,9 +114,11 @@ test_uncommented_function(void)
 	uncomment(&printed, &text, &options);
 	assert_int_equal(options, rows);
 	fd = file_in_memory(buf_span(&text));
-	if (settings_read(s, c, fd, "function.conf", &errors) != 0)
+	if (settings_read(s, config_terms(c, SPAN_NONE), fd, "function.conf",
+		&errors) != 0)
 		fail_msg("%s", buf_string(&errors));
-	assert_int_equal(settings_encode(s, c, &bytes), 0);
+	assert_int_equal(settings_encode(s, config_terms(c, SPAN_NONE), &bytes),
+	    0);
 	assert_int_equal(buf_bytes(&bytes), 0);
 	fd_close(&fd);
 	settings_release(&s);
@@ -160,7 +162,8 @@ test_people(void)
 #include "config/options.def"
 #undef OPTION
 	assert_non_null(strstr(buf_string(&help), "limits.time = \"10s\"  "));
-	assert_non_null(strstr(buf_string(&help), "  tenants.slots = 0  "));
+	assert_non_null(strstr(buf_string(&help),
+	    "  tenants.slots = slots.tenant  "));
 	assert_non_null(strstr(buf_string(&man), ".B maximum.memory\n"));
 	rest = buf_span(&man);
 	while (rest.bytes > 0) {

@@ -222,11 +222,11 @@ test_everything(void)
 	    "}\n"
 	    "queue = { host = 0; };\n"
 	    "limits = { idle = \"3s\"; cpu = 0; };\n"
-	    "maximum = { memory = 0; };\n"
+	    "maximum = { memory = 0; cpu = 0; };\n"
 	    "tenants = ( { name = \"git\"; read = [ \"/srv/git\" ];\n"
 	    "  slots = 8; env = { A = \"1\"; B = \"\"; }; },\n"
 	    "  { name = \"acme\"; write = ( \"/srv/acme\" ); } );\n"));
-	const struct grant *g = config_grant(c, SPAN("git"));
+	const struct terms *g = config_terms(c, SPAN("git"));
 
 	assert_string_equal(c->functions, "/srv/f");
 	assert_string_equal(c->log, "");
@@ -243,14 +243,13 @@ test_everything(void)
 	assert_int_equal(c->maximum[LIMIT_memory], 0);
 	assert_int_equal(c->generation, 1);
 
-	assert_non_null(g);
 	assert_string_equal(g->read.items[0], "/srv/git");
 	assert_int_equal(g->write.count, 0);
 	assert_int_equal(g->slots, 8);
 	assert_string_equal(g->env.items[0], "A=1");
 	assert_string_equal(g->env.items[1], "B=");
-	assert_null(config_grant(c, SPAN("gi")));
-	assert_string_equal(config_grant(c, SPAN("acme"))->write.items[0],
+	assert_int_equal(config_terms(c, SPAN("gi"))->env.count, 0);
+	assert_string_equal(config_terms(c, SPAN("acme"))->write.items[0],
 	    "/srv/acme");
 	config_release(&c);
 }
@@ -339,7 +338,7 @@ test_many_tenants(void)
 	buf_put_string(&text, ");\n");
 	c = load(buf_span(&text), &errors);
 	assert_non_null(c);
-	assert_int_equal(c->grant_count, 3000);
+	assert_int_equal(c->tenants.count, 3000);
 	config_release(&c);
 
 	buf_clear(&text);

@@ -13,7 +13,8 @@ read_settings(struct settings *s, const struct config *c, struct span text,
 {
 	int fd = file_in_memory(text), result;
 
-	result = settings_read(s, c, fd, "hello.conf", errors);
+	result = settings_read(s, config_terms(c, SPAN_NONE), fd, "hello.conf",
+	    errors);
 	fd_close(&fd);
 	return result;
 }
@@ -132,7 +133,7 @@ static void
 run_mistake(void **state)
 {
 	const struct mistake *row = *state;
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	struct buf errors;
 
 	buf_init(&errors, 65536);
@@ -147,7 +148,7 @@ run_mistake(void **state)
 static struct settings *
 settings_of(const struct config *c, struct span first, struct span second)
 {
-	struct settings *s = settings_new(c);
+	struct settings *s = settings_new(config_terms(c, SPAN_NONE));
 	struct buf errors;
 
 	buf_init(&errors, 65536);
@@ -225,6 +226,8 @@ test_off(void)
 
 	buf_init(&errors, 4096);
 	/* the host itself does not limit it */
+	c->limits[LIMIT_cpu] = 0;
+	config_settle(c);
 	s = settings_of(c, SPAN("limits={cpu=\"1s\";};"),
 	    SPAN("limits={cpu=0;};"));
 	assert_int_equal(s->limits[LIMIT_cpu], 0);
@@ -232,13 +235,15 @@ test_off(void)
 
 	/* it does now */
 	c->limits[LIMIT_cpu] = 1000;
-	s = settings_new(c);
+	config_settle(c);
+	s = settings_new(config_terms(c, SPAN_NONE));
 	assert_int_equal(read_settings(s, c, SPAN("limits={cpu=0;};"), &errors),
 	    -1);
 	settings_release(&s);
 
 	/* no maximum: off, or anything */
 	c->maximum[LIMIT_time] = 0;
+	config_settle(c);
 	s = settings_of(c, SPAN("limits={time=\"1d\";};"),
 	    SPAN("limits={time=0;};"));
 	assert_int_equal(s->limits[LIMIT_time], 0);
@@ -274,7 +279,7 @@ static void
 test_sizes(void)
 {
 	static char text[SETTINGS_FILE_MOST + 2];
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	struct buf errors, env;
 
 	buf_init(&errors, 65536);
@@ -314,7 +319,7 @@ test_sizes(void)
 static void
 test_many_errors(void)
 {
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	struct buf errors, text;
 	size_t lines = 0;
 
@@ -335,22 +340,24 @@ test_many_errors(void)
 static void
 test_no_file(void)
 {
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	struct buf errors;
 	int fd = open("/tmp", O_RDONLY | O_CLOEXEC), ends[2];
 
 	buf_init(&errors, 65536);
-	assert_int_equal(settings_read(s, config, fd, "hello.conf", &errors),
+	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
+			     "hello.conf", &errors),
 	    -1);
 	fd_close(&fd);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(settings_read(s, config, ends[0], "hello.conf",
-			     &errors),
+	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE),
+			     ends[0], "hello.conf", &errors),
 	    -1);
 	fd_close(&ends[0]);
 	fd_close(&ends[1]);
 	fd = open(path_of("host.conf"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(settings_read(s, config, fd, "hello.conf", &errors),
+	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
+			     "hello.conf", &errors),
 	    -1);
 	fd_close(&fd);
 	assert_string_equal(buf_string(&errors),
@@ -364,13 +371,14 @@ test_no_file(void)
 static void
 test_read_from_its_start(void)
 {
-	struct settings *s = settings_new(config);
+	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
 	struct buf errors;
 	int fd = file_in_memory(SPAN("state=\"none\""));
 
 	buf_init(&errors, 65536);
 	assert_int_equal(lseek(fd, 0, SEEK_END), 12);
-	assert_int_equal(settings_read(s, config, fd, "hello.conf", &errors),
+	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
+			     "hello.conf", &errors),
 	    0);
 	assert_int_equal(s->state, STATE_NONE);
 	fd_close(&fd);

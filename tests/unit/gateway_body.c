@@ -315,7 +315,7 @@ setup_stream(void **state)
 {
 	(void)state;
 	host_open(&host, small_memory);
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->body = BODY_STREAM;
 	web_open(&web, &host);
 	web_known(&web, &host, "/fn/acme/echo");

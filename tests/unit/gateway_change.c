@@ -31,6 +31,7 @@ reload(void **state)
 	host_start(&host, &old);
 	host.config->generation = 2;
 	host.config->limits[LIMIT_time] = 7000;
+	config_settle(host.config);
 	host_configure(&host);
 	web_open(&other, &host);
 	web_get(&other, "/fn/acme/hello");

@@ -170,6 +170,7 @@ host_open(struct host *h, void (*tweak)(struct config *))
 	h->config->generation = 1;
 	if (tweak)
 		tweak(h->config);
+	config_settle(h->config);
 	snprintf(h->directory, sizeof(h->directory), "/tmp/gateway.XXXXXX");
 	assert_non_null(mkdtemp(h->directory));
 	snprintf(h->front, sizeof(h->front), "%s/front", h->directory);
@@ -364,7 +365,8 @@ host_resolved(struct host *h, size_t cell, const struct message_resolve *ask)
 
 	buf_init(&bytes, 65536);
 	if (h->settings)
-		assert_int_equal(settings_encode(h->settings, h->config,
+		assert_int_equal(settings_encode(h->settings,
+				     config_terms(h->config, SPAN_NONE),
 				     &bytes),
 		    0);
 	m.settings = buf_span(&bytes);

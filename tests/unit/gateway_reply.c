@@ -342,7 +342,7 @@ output_closed_without_reply(void **state)
 static void
 limited(uint64_t time_ms, uint64_t grace_ms)
 {
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_time] = time_ms;
 	host.settings->limits[LIMIT_grace] = grace_ms;
 }
@@ -600,7 +600,7 @@ too_much_output(void **state)
 	struct event e;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_output] = 1000;
 	memset(block, 'x', sizeof(block) - 1);
 	web_get(&web, "/fn/acme/hello");
@@ -622,7 +622,7 @@ idle_output(void **state)
 	struct event e;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_idle] = 50;
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);

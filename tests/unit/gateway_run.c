@@ -53,7 +53,7 @@ settings_count(void **state)
 	struct start s;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->methods.items = calloc(2, sizeof(char *));
 	memcpy(host.settings->methods.items, methods, sizeof(methods));
 	host.settings->methods.count = 2;
@@ -221,7 +221,7 @@ judged_again(void **state)
 	web_body(&web, 1, SPAN("four"));
 	web_flush(&web);
 	host_start(&host, &s);
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	row->change(host.settings);
 	not_started(&s, ENDED_STALE, 0, 0);
 	host_record(&host, row->end, (unsigned)atoi(row->status));
@@ -253,7 +253,7 @@ too_large_as_it_comes(void **state)
 	struct start s;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	small_body(host.settings);
 	web_hello(&web, &host);
 	settings_release(&host.settings);
@@ -290,7 +290,7 @@ judged_after_waiting(void **state)
 	host_start(&host, &b);
 	web_get(&webs[2], "/fn/acme/hello");
 	seen(); /* it waits */
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_time] = 1234;
 	not_started(&a, ENDED_STALE, 0, 0);
 	host_start(&host, &a);
@@ -322,7 +322,7 @@ concurrency_lowered(void **state)
 	host_start(&host, &a);
 	web_get(&other, "/fn/acme/hello");
 	host_start(&host, &b);
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->concurrency = 1;
 	not_started(&b, ENDED_STALE, 0, 0);
 	host_expect(&host, MESSAGE_RESOLVE, &e);

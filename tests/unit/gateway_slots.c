@@ -113,7 +113,7 @@ every_step_to_the_end(void **state)
 	struct event e;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_time] = 20;
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -139,7 +139,7 @@ finishes_in_grace(void **state)
 	struct event e;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_time] = 20;
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -156,7 +156,7 @@ ends_in_grace_without_a_word(void **state)
 	struct event e;
 
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->limits[LIMIT_time] = 20;
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -260,7 +260,7 @@ static void
 switched_off(void **state)
 {
 	(void)state;
-	host.settings = settings_new(host.config);
+	host.settings = settings_new(config_terms(host.config, SPAN_NONE));
 	host.settings->concurrency = 0;
 	refused("/fn/acme/hello", "Status: 503 ", "switched off",
 	    "switched-off");

@@ -178,6 +178,7 @@ nginx_gets_limits_that_agree(void **state)
 	c->maximum[LIMIT_start] = 5000;
 	c->maximum[LIMIT_time] = 300000;
 	c->maximum[LIMIT_grace] = 500;
+	config_settle(c);
 	buf_init(&out, 65536);
 	nginx_print(c, &out);
 	text = buf_string(&out);

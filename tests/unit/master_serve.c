@@ -71,7 +71,7 @@ fake_receive(enum role own, struct span *body, int *fds, size_t *count)
 			_exit(7);
 		options = config_decode(config.options);
 		if (!options ||
-		    (own != ROLE_GATEWAY && options->grant_count > 0))
+		    (own != ROLE_GATEWAY && options->tenants.count > 0))
 			_exit(7); /* tenants' secrets are not for all */
 		config_release(&options);
 		fake.generation = config.generation;
@@ -193,10 +193,10 @@ fake_cell(void)
 		_exit(4);
 	count = (size_t)snprintf(text, sizeof(text), "%d %u generation=%u",
 	    getpid(), (unsigned)cell.uid, (unsigned)options->generation);
-	for (size_t i = 0; i < options->grant_count; i++)
+	for (size_t i = 0; i < options->tenants.count; i++)
 		count += (size_t)snprintf(text + count, sizeof(text) - count,
-		    " %s has %s", options->grants[i].tenant,
-		    options->grants[i].env.items[0]);
+		    " %s has %s", options->tenants.items[i].name,
+		    options->tenants.items[i].env.items[0]);
 	fd_send(gateway, span_make(text, count), NULL, 0);
 	both[0] = (struct pollfd){ .fd = PEER_FIRST_FD, .events = POLLIN };
 	both[1] = (struct pollfd){ .fd = gateway, .events = POLLIN };
