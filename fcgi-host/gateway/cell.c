@@ -27,7 +27,8 @@ static void resolve_free(struct cell *, struct resolve *);
 static void take_all(struct list *to, struct list *from);
 
 struct cell *
-cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
+cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fds,
+    size_t fd_count)
 {
 	struct gateway *g = t->gateway;
 	struct cell *c = calloc(1, sizeof(*c) + m->directory.bytes + 1);
@@ -46,9 +47,11 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fd)
 	list_init(&c->idle);
 	list_init(&c->wanting);
 	list_init(&c->resolves);
-	c->peer = peer_new(g->loop, *fd, ROLE_GATEWAY, ROLE_CELL, cell_says,
+	c->peer = peer_new(g->loop, fds[0], ROLE_GATEWAY, ROLE_CELL, cell_says,
 	    cell_gone, c);
-	*fd = -1;
+	fds[0] = -1;
+	usage_init(&c->usage);
+	usage_open(&c->usage, m->meters, fds + 1, fd_count - 1);
 	t->cell_count++;
 	g->cell_count++;
 	g->stats.cells++;
@@ -397,6 +400,7 @@ cell_end(void *arg)
 
 	settings_release(&c->settings);
 	config_release(&c->config);
+	usage_close(&c->usage);
 	free(c);
 }
 

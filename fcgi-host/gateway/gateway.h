@@ -33,6 +33,7 @@
 #include "gateway/faults.h"
 #include "gateway/outcome.h"
 #include "gateway/route.h"
+#include "gateway/usage.h"
 
 struct cell;
 struct function;
@@ -272,6 +273,7 @@ struct invocation {
 	enum stop_step stop;
 	enum end stop_end; /* why, while stop is not NONE */
 	uint64_t number;
+	uint64_t killed_before;	   /* usage_killed_before() its start */
 	struct launcher *launcher; /* from SENT until OVER */
 	uint64_t sent_ms;
 	int out_fd; /* ours */
@@ -606,6 +608,7 @@ struct cell {
 	size_t running;
 	uint32_t next_launcher;
 	uid_t uid;
+	struct usage usage;   /* of all cells of its tenant */
 	uint64_t heard_ms;    /* when it said something last */
 	bool doubted;	      /* master was asked to kill it */
 	struct list resolves; /* questions */
@@ -623,9 +626,10 @@ struct resolve {	  /* one question, many who wait */
 	char name[];
 };
 
-/* Takes *fd. NULL: no memory. */
+/* Takes the first descriptor, its channel, and of the others what it knows.
+ * NULL: no memory. */
 struct cell *cell_new(struct tenant *, const struct message_tenant_cell *,
-    int *fd);
+    int *fds, size_t fd_count);
 int cell_resolve(struct cell *, struct request *); /* 0 or -1 */
 void cell_leave(struct cell *);			   /* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
@@ -677,7 +681,8 @@ void tenant_configure(struct tenant *); /* limits of the configuration */
 void tenant_take(struct tenant *, struct request *);
 void tenant_give(struct request *);	/* clears request->tenant */
 void tenant_want_cell(struct tenant *); /* asks master, once */
-void tenant_cell(struct gateway *, const struct message_tenant_cell *, int *fd);
+void tenant_cell(struct gateway *, const struct message_tenant_cell *, int *fds,
+    size_t fd_count);
 void tenant_none(struct gateway *, const struct message_tenant_none *);
 void tenant_moved(struct gateway *, struct span name); /* its directory */
 void tenant_cell_ends(struct tenant *, struct cell *); /* no longer ours */

@@ -28,6 +28,7 @@ static int write_start(struct request *, struct message_start *,
 static void put_args(struct buf *, const struct strings *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
+static void invocation_killed(struct request *);
 static int output_watch(struct request *);
 static void early_over(struct request *);
 static void output_ready(void *arg, unsigned events);
@@ -114,6 +115,8 @@ invocation_start(struct request *r, struct launcher *l, const char **why)
 	}
 	g->stats.invocations++;
 	run->launcher = l;
+	run->killed_before =
+	    usage_killed_before(&l->cell->usage, loop_now_ms(g->loop));
 	launcher_busy(l, r);
 	invocation_move(r, INVOCATION_SENT);
 	invocation_times(r);
@@ -400,6 +403,7 @@ invocation_exited(struct request *r, const struct message_exited *m)
 	r->run.facts.ran_us =
 	    (loop_now_ms(r->gateway->loop) - r->run.sent_ms) * 1000;
 	r->run.ended = true;
+	invocation_killed(r);
 	invocation_move(r, INVOCATION_EXITED);
 	reply_pump(r);
 }
@@ -448,6 +452,7 @@ invocation_over(struct request *r)
 {
 	struct invocation *run = &r->run;
 
+	invocation_killed(r);
 	run->launcher = NULL;
 	invocation_move(r, INVOCATION_OVER);
 	early_over(r);
@@ -456,6 +461,19 @@ invocation_over(struct request *r)
 	fd_close(&run->err_fd);
 	r->watch_ms = r->due_ms = r->idle_ms = r->stop_ms = 0;
 	request_run_over(r);
+}
+
+/* Only asked when something was killed, and not by us. */
+static void
+invocation_killed(struct request *r)
+{
+	struct outcome_facts *f = &r->run.facts;
+
+	if (!f->stopped &&
+	    (f->lost || (r->run.ended && outcome_killed(f->wait_status))))
+		f->out_of_memory |=
+		    usage_killed(&r->run.launcher->cell->usage) >
+		    r->run.killed_before;
 }
 
 void

@@ -13,7 +13,7 @@ static void master_gone(void *arg, const char *reason, bool unread);
 static bool master_life(struct gateway *, enum message_type, struct span body,
     int *fds);
 static bool master_answer(struct gateway *, enum message_type, struct span body,
-    int *fds);
+    int *fds, size_t fd_count);
 
 void
 master_open(struct gateway *g)
@@ -28,9 +28,8 @@ master_says(void *arg, enum message_type type, struct span body, int *fds,
 {
 	struct gateway *g = arg;
 
-	(void)fd_count;
 	if (!master_life(g, type, body, fds) &&
-	    !master_answer(g, type, body, fds))
+	    !master_answer(g, type, body, fds, fd_count))
 		diag_panic("master sent a malformed %s",
 		    message_row(type)->name);
 }
@@ -77,7 +76,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 
 static bool
 master_answer(struct gateway *g, enum message_type type, struct span body,
-    int *fds)
+    int *fds, size_t fd_count)
 {
 	struct message_tenant_cell cell;
 	struct message_tenant_none none;
@@ -88,7 +87,7 @@ master_answer(struct gateway *g, enum message_type type, struct span body,
 
 	if (type == MESSAGE_TENANT_CELL &&
 	    message_tenant_cell_decode(body, &cell) == 0)
-		tenant_cell(g, &cell, &fds[0]);
+		tenant_cell(g, &cell, fds, fd_count);
 	else if (type == MESSAGE_TENANT_NONE &&
 	    message_tenant_none_decode(body, &none) == 0)
 		tenant_none(g, &none);

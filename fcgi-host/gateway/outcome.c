@@ -17,14 +17,16 @@ enum {
 static bool reached_alarm(const struct outcome_facts *);
 static bool reached_time(const struct outcome_facts *);
 static bool reached_cpu(const struct outcome_facts *);
+static bool reached_memory(const struct outcome_facts *);
 
 enum end
 outcome_of_reply(const struct outcome_facts *f)
 {
 	if (f->lost)
-		return f->stopped ? f->stop_end :
-		    f->unread	  ? END_CELL_GONE :
-				    END_LAUNCHER_GONE;
+		return f->stopped    ? f->stop_end :
+		    f->out_of_memory ? END_MEMORY :
+		    f->unread	     ? END_CELL_GONE :
+				       END_LAUNCHER_GONE;
 	if (!WIFSIGNALED(f->wait_status))
 		return END_DONE;
 	if (f->stopped)
@@ -33,6 +35,8 @@ outcome_of_reply(const struct outcome_facts *f)
 		return END_TIME;
 	if (reached_cpu(f))
 		return END_CPU;
+	if (reached_memory(f))
+		return END_MEMORY;
 	return END_CRASHED;
 }
 
@@ -49,7 +53,17 @@ outcome_without_reply(const struct outcome_facts *f, bool wrote)
 		return f->stop_end;
 	if (reached_time(f))
 		return END_TIME;
+	if (reached_memory(f))
+		return END_MEMORY;
 	return wrote ? END_BAD_REPLY : END_NO_REPLY;
+}
+
+bool
+outcome_killed(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ?
+	    WTERMSIG(wait_status) == SIGKILL :
+	    WEXITSTATUS(wait_status) == 128 + SIGKILL;
 }
 
 uint32_t
@@ -86,4 +100,12 @@ reached_cpu(const struct outcome_facts *f)
 		return false;
 	return signo == SIGXCPU ||
 	    (signo == SIGKILL && f->cpu_us + CPU_SLACK_US >= limit_us);
+}
+
+/* The kernel chooses whom to kill: the program itself, or one it has started;
+ * then a shell tells by its exit code. */
+static bool
+reached_memory(const struct outcome_facts *f)
+{
+	return f->out_of_memory && outcome_killed(f->wait_status);
 }

@@ -16,10 +16,12 @@ struct outcome_facts {
 	int wait_status; /* of the main process */
 	uint64_t ran_us;
 	uint64_t cpu_us;
-	uint64_t time_ms;  /* limits.time, 0: none */
-	uint64_t cpu_ms;   /* limits.cpu, 0: none */
-	bool stopped;	   /* the host had ordered its end, */
-	enum end stop_end; /* ... because of this */
+	uint64_t time_ms;   /* limits.time, 0: none */
+	uint64_t cpu_ms;    /* limits.cpu, 0: none */
+	bool out_of_memory; /* the kernel has killed for that in its tenant,
+			     * while it ran */
+	bool stopped;	    /* the host had ordered its end, */
+	enum end stop_end;  /* ... because of this */
 };
 
 /* For a reply whose header is complete: END_DONE when the run ended by itself,
@@ -30,6 +32,10 @@ enum end outcome_of_reply(const struct outcome_facts *);
 /* For a run that wrote no complete header: never END_DONE. `wrote`: there were
  * bytes. */
 enum end outcome_without_reply(const struct outcome_facts *, bool wrote);
+
+/* By SIGKILL it or, as a shell tells, what it has started last: only then can
+ * out_of_memory be true. */
+bool outcome_killed(int wait_status);
 
 /* appStatus of END_REQUEST (F12): the exit code, or 128 and the signal. */
 uint32_t outcome_app_status(const struct outcome_facts *);

@@ -475,6 +475,9 @@ reply_failed(struct request *r, enum end end)
 	case END_IDLE:
 		request_end_limit(r, end, LIMIT_idle, limits[LIMIT_idle]);
 		break;
+	case END_MEMORY:
+		request_end(r, end, SPAN_NONE);
+		break;
 	case END_BAD_REPLY:
 		request_end(r, end, SPAN("it ended before the header did"));
 		break;

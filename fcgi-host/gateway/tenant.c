@@ -190,14 +190,15 @@ tenant_want_cell(struct tenant *t)
 }
 
 void
-tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fd)
+tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fds,
+    size_t fd_count)
 {
 	struct tenant *t = tenant_find(g, m->tenant);
 	struct list waiting;
 
 	if (!t || t->state != TENANT_ASKED)
 		return; /* nobody asked: closing it ends the cell */
-	t->cell = cell_new(t, m, fd);
+	t->cell = cell_new(t, m, fds, fd_count);
 	if (!t->cell) {
 		tenant_move(t, TENANT_KNOWN);
 		tenant_fail(t, END_MACHINE, SPAN("no memory"));
