@@ -45,7 +45,8 @@ static const struct row rows[] = {
 	{ "log", 0, "DIR", "directory of the log files", TEXT(log) },
 	{ "state", 0, "DIR",
 	    "directory of what must outlive a reboot: the user ids given to "
-	    "tenants, and what functions keep; else the run directory",
+	    "tenants, who is suspended, and what functions keep; else the run "
+	    "directory",
 	    TEXT(state) },
 	{ "libexec", 0, "DIR",
 	    "where fcgi-host-gateway, -log, -state and -cell are; else beside this "

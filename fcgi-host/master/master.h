@@ -78,16 +78,15 @@ const char *settle_missing(const struct config *, char *text, size_t room);
 
 /* ---- users.c: who no tenant may be --------------------------------------- */
 
-struct host_user {
+struct host_user { /* (uid_t)-1 or (gid_t)-1: whoever is in the other */
 	uid_t uid;
+	gid_t gid;
 	const char *who; /* a literal: "the gateway's (users.gateway)" */
 };
 
 struct users {
 	struct host_user *all; /* ours */
 	size_t count;
-	gid_t front_gid;    /* (gid_t)-1: none */
-	gid_t operator_gid; /* the same */
 };
 
 void users_settle(struct users *, const struct config *,

@@ -269,6 +269,13 @@ check_owner(struct master *m, struct span name, uid_t owner,
 	else if (p->gid == 0)
 		snprintf(p->reason, room, "user id %u is in root's group",
 		    (unsigned)p->uid);
+	else if (p->gid < m->config->tenant_least_group)
+		snprintf(p->reason, room,
+		    "%.700s belongs to user id %u, who is in group %u, below "
+		    "users.least_group = %llu: give it to another user, or to "
+		    "root",
+		    p->path, (unsigned)p->uid, (unsigned)p->gid,
+		    (unsigned long long)m->config->tenant_least_group);
 	else if (other.data && !span_equal(other, name))
 		snprintf(p->reason, room,
 		    "%.700s belongs to user id %u, which is "

@@ -14,8 +14,11 @@
 
 enum { USERS_MOST = 4096 }; /* members of a group, and users of a list */
 
-static void add(struct users *, uid_t, const char *who);
-static void add_members(struct users *, const char *group, const char *who);
+enum { NOBODY = -1 };
+
+static void add(struct users *, uid_t, gid_t, const char *who);
+static void add_members(struct users *, const char *group, gid_t,
+    const char *who);
 
 void
 users_settle(struct users *u, const struct config *c, const struct settled *s)
@@ -24,43 +27,39 @@ users_settle(struct users *u, const struct config *c, const struct settled *s)
 	gid_t gid;
 
 	users_free(u);
-	u->front_gid = s->front_gid;
-	u->operator_gid = (gid_t)-1;
-	add(u, s->gateway_uid, "the gateway's (users.gateway)");
-	add(u, s->log_uid, "the log process's (users.log)");
-	add(u, s->state_uid, "the state process's (users.state)");
+	add(u, s->gateway_uid, s->gateway_gid, "the gateway's (users.gateway)");
+	add(u, s->log_uid, s->log_gid, "the log process's (users.log)");
+	add(u, s->state_uid, s->state_gid, "the state process's (users.state)");
 	for (size_t i = 0; i < c->front_users.count; i++)
 		if (proc_find_user(c->front_users.items[i], &uid, &gid) == 0)
-			add(u, uid, "the web server's (front.users)");
-	if (c->operator_group[0] == '\0' ||
-	    proc_find_group(c->operator_group, &u->operator_gid) != 0)
-		return;
-	add_members(u, c->operator_group, "an operator's (operator_group)");
+			add(u, uid, (gid_t)NOBODY,
+			    "the web server's (front.users)");
+	add(u, (uid_t)NOBODY, s->front_gid,
+	    "in the web server's group (front.group)");
+	if (c->operator_group[0] &&
+	    proc_find_group(c->operator_group, &gid) == 0)
+		add_members(u, c->operator_group, gid,
+		    "an operator's (operator_group)");
 }
 
 void
 users_free(struct users *u)
 {
 	free(u->all);
-	*u =
-	    (struct users){ .front_gid = (gid_t)-1, .operator_gid = (gid_t)-1 };
+	*u = (struct users){ 0 };
 }
 
 const char *
 users_host(const struct users *u, uid_t uid, gid_t gid)
 {
 	for (size_t i = 0; i < u->count; i++)
-		if (u->all[i].uid == uid)
+		if (u->all[i].uid == uid || u->all[i].gid == gid)
 			return u->all[i].who;
-	if (gid != (gid_t)-1 && gid == u->operator_gid)
-		return "an operator's (operator_group)";
-	if (gid != (gid_t)-1 && gid == u->front_gid)
-		return "in the web server's group (front.group)";
 	return NULL;
 }
 
 static void
-add(struct users *u, uid_t uid, const char *who)
+add(struct users *u, uid_t uid, gid_t gid, const char *who)
 {
 	struct host_user *grown;
 
@@ -70,22 +69,24 @@ add(struct users *u, uid_t uid, const char *who)
 	if (!grown)
 		diag_fatal("no memory for the users of the host");
 	u->all = grown;
-	u->all[u->count++] = (struct host_user){ .uid = uid, .who = who };
+	u->all[u->count++] = (struct host_user){ uid, gid, who };
 }
 
-/* By name or number, as the option says it. */
+/* By name or number, as the option says it; members are beside those whose own
+ * group it is. */
 static void
-add_members(struct users *u, const char *group, const char *who)
+add_members(struct users *u, const char *group, gid_t gid, const char *who)
 {
 	const struct group *entry = getgrnam(group);
+	gid_t own;
 	uid_t uid;
-	gid_t gid;
 
+	add(u, (uid_t)NOBODY, gid, who);
 	if (!entry)
-		entry = getgrgid(u->operator_gid);
+		entry = getgrgid(gid);
 	if (!entry)
 		return;
 	for (char **name = entry->gr_mem; *name; name++)
-		if (proc_find_user(*name, &uid, &gid) == 0)
-			add(u, uid, who);
+		if (proc_find_user(*name, &uid, &own) == 0)
+			add(u, uid, (gid_t)NOBODY, who);
 }

@@ -22,7 +22,10 @@ host_make(struct master *m, const struct place *p)
 	m->settled = (struct settled){ .gateway_uid = 70001,
 		.log_uid = 70002,
 		.state_uid = 70003,
-		.front_gid = 70004 };
+		.front_gid = 70004,
+		.gateway_gid = (gid_t)-1,
+		.log_gid = 70009,
+		.state_gid = (gid_t)-1 };
 	users_settle(&m->users, m->config, &m->settled);
 	registry_init(&m->registry, p->fd);
 }
@@ -140,6 +143,7 @@ static const struct {
 	{ 70004, "which is in the web server's group (front.group)" },
 	{ 70005, "which is the web server's (front.users)" },
 	{ 70006, "which is an operator's (operator_group)" },
+	{ 70009, "which is the log process's (users.log)" },
 };
 
 static void
@@ -167,6 +171,13 @@ an_owner_that_must_not_run_is_refused(void **state)
 		assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
 		assert_non_null(strstr(place.reason, host_users[i].words));
 	}
+
+	m.config->tenant_least_group = 70008;
+	assert_int_equal(fchownat(p->fd, "system", 70007, 0, 0), 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason,
+	    "group 70007, below users.least_group = 70008"));
+	m.config->tenant_least_group = 100;
 
 	/* an id that was given to another tenant */
 	mkdirat(p->fd, "first", 0755);
