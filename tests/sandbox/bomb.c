@@ -30,11 +30,12 @@ enum {
 };
 
 static char block[BLOCK];
+static const char head[] = "Content-Type: text/plain\r\n\r\n";
 
 static void
 say(const char *what, unsigned long long count, int error)
 {
-	printf("%s=%llu\nstopped=%s\n", what, count,
+	printf("%s%s=%llu\nstopped=%s\n", head, what, count,
 	    error ? strerrorname_np(error) : "not");
 	fflush(stdout);
 }
@@ -223,7 +224,7 @@ take_a_crash(void)
 static void
 say_left(void)
 {
-	printf("left\n");
+	printf("%sleft\n", head);
 	fflush(stdout);
 }
 
@@ -340,8 +341,6 @@ main(void)
 		fprintf(stderr, "bomb: only in a cell\n");
 		return 1;
 	}
-	printf("Content-Type: text/plain\r\n\r\n");
-	fflush(stdout);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (strcmp(query, rows[i].name) == 0)
 			rows[i].function();
