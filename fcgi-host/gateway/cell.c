@@ -2,6 +2,7 @@
 /* cell.c - the channel to a tenant's cell: what names mean, new launchers, and
  * orders to end invocations. Equal questions are asked once. */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,8 +113,9 @@ cell_resolve(struct cell *c, struct request *r)
 	memcpy(q->name, name.data, name.bytes);
 	list_init(&q->requests);
 	list_init(&q->node);
+	/* One that is gone without our having heard is about to be lost. */
 	if (peer_send(c->peer, MESSAGE_RESOLVE, &ask, NULL, 0) != 0 &&
-	    peer_fd(c->peer) >= 0) {
+	    errno != EPIPE && errno != ECONNRESET) {
 		free(q);
 		return -1;
 	}

@@ -102,6 +102,25 @@ cell_dies_while_asked(void **state)
 	assert_int_equal(host.cell_count, 2);
 }
 
+/* Asked before it is heard that it is gone. */
+static void
+cell_died_unheard(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_hello(&web, &host);
+	kill(host.pid, SIGSTOP);
+	assert_int_equal(waitpid(host.pid, NULL, WUNTRACED), host.pid);
+	web_get(&web, "/fn/acme/other");
+	fd_close(&host.cells[0]);
+	kill(host.pid, SIGCONT);
+	host_start(&host, &s);
+	answer(&s);
+	hello_comes(&web);
+	assert_int_equal(host.cell_count, 2);
+}
+
 static void
 cell_dies_again_and_again(void **state)
 {
@@ -406,6 +425,8 @@ main(void)
 		    nobody_reads),
 		TEST("a cell that dies while asked costs nobody",
 		    cell_dies_while_asked),
+		TEST("nor does one that had died just before",
+		    cell_died_unheard),
 		TEST("a cell that dies again and again is an answer",
 		    cell_dies_again_and_again),
 		TEST("a cell that does not answer is one too", cell_is_silent),
