@@ -10,6 +10,8 @@
 
 #include "serve/serve.h"
 
+#include "../unit/settle.h"
+
 enum {
 	WAITING_MOST = 1024 * 1024,
 	PIECE_MOST = 4096, /* less than a socket holds */
@@ -133,14 +135,6 @@ static const struct serve_hooks hooks = {
 	.abort = aborted,
 };
 
-static void
-settle(void *arg)
-{
-	(void)arg;
-	while (serve_settle(&serve))
-		continue;
-}
-
 /* The web server reads what came, or leaves it. */
 static void
 one_batch(int web)
@@ -172,7 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 	    ends));
 	loop = loop_new();
-	loop_before_wait(loop, settle, NULL);
+	loop_before_wait(loop, settle, &serve);
 	serve_init(&serve, loop, &hooks, NULL, "fuzz");
 	phase = NO_REQUEST;
 	current = NULL;

@@ -15,18 +15,12 @@
 
 #include "state/api.h"
 
+#include "../unit/settle.h"
+
 enum { REQUESTS_MOST = 32, REPLY_MOST = 8 * 1024 * 1024 };
 
 static struct loop *loop;
 static struct serve serve;
-
-static void
-settle(void *arg)
-{
-	(void)arg;
-	while (serve_settle(&serve))
-		;
-}
 
 static uint64_t
 unix_ms(void)
@@ -183,7 +177,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	api = api_open(loop, &store_memory, store, NULL, -1);
 	serve_init(&serve, loop, &api_hooks, api, "state");
 	api_configure(api, config, &serve);
-	loop_before_wait(loop, settle, NULL);
+	loop_before_wait(loop, settle, &serve);
 	while (rest.bytes > 0 && count < REQUESTS_MOST)
 		run(span_cut(&rest, 0x1e), &left[count++]);
 	for (int i = 0; i < count; i++)

@@ -11,6 +11,8 @@
 #include "base/fd.h"
 #include "serve/serve.h"
 
+#include "settle.h"
+
 enum { TEXT_MOST = 4096, OUT_MOST = 1 << 20 };
 
 enum answers { /* when the owner answers with "hello" */
@@ -136,14 +138,6 @@ static const struct serve_hooks owner = {
 };
 
 static void
-settle(void *arg)
-{
-	(void)arg;
-	while (serve_settle(&serve))
-		continue;
-}
-
-static void
 open_all(bool once)
 {
 	int ends[2];
@@ -154,7 +148,7 @@ open_all(bool once)
 	    0);
 	web = ends[0];
 	loop = loop_new();
-	loop_before_wait(loop, settle, NULL);
+	loop_before_wait(loop, settle, &serve);
 	serve_init(&serve, loop, &owner, NULL, "test");
 	serve.conns_most = 7;
 	heard[0] = '\0';

@@ -17,6 +17,8 @@
 #include "state/api.h"
 #include "state/ring.h"
 
+#include "settle.h"
+
 enum { ANSWER_MOST = 1024 * 1024, DEADLINE_MS = 10000 };
 
 static const struct store_engine *engine;
@@ -35,14 +37,6 @@ static inline uint64_t
 unix_ms(void)
 {
 	return unix_now;
-}
-
-static inline void
-settle(void *arg)
-{
-	(void)arg;
-	while (serve_settle(&serve))
-		;
 }
 
 static inline int
@@ -74,7 +68,7 @@ begin(void **state)
 	api = api_open(loop, engine, store, auth, exports_fd);
 	serve_init(&serve, loop, &api_hooks, api, "state");
 	api_configure(api, config, &serve);
-	loop_before_wait(loop, settle, NULL);
+	loop_before_wait(loop, settle, &serve);
 	snprintf(all_of_acme.claims.tenant, sizeof(all_of_acme.claims.tenant),
 	    "acme");
 	all_of_acme.claims.scope = JWT_ADMIN;
