@@ -678,13 +678,13 @@ def test_f17_resume_over_a_restart(server, state):
                     # Its version tells whether it had been written.
                     got = client.put(f"k{n}", "x", If_None_Match="*")
                 except (OSError, AssertionError):
-                    time.sleep(0.02)
+                    stop.wait(0.02)
                     continue
                 if got.status in (201, 412):
                     n += 1
                 else:
                     assert got.status >= 500, got
-                    time.sleep(0.02)
+                    stop.wait(0.02)
             stop.set()
 
     writer = threading.Thread(target=write)
@@ -1013,11 +1013,11 @@ class History:
                 got = ask()
             except (OSError, http.client.HTTPException, AssertionError,
                     json.JSONDecodeError):
-                time.sleep(0.02)
+                self.stop.wait(0.02)
                 continue
             if got.status < 500:
                 return got
-            time.sleep(0.02)
+            self.stop.wait(0.02)
         return None
 
     def write(self, name):
@@ -1031,7 +1031,7 @@ class History:
                 try:
                     got = client.put(key, str(n))
                 except (OSError, http.client.HTTPException, AssertionError):
-                    time.sleep(0.02)
+                    self.stop.wait(0.02)
                     continue
                 if got.status in (201, 204):
                     with self.lock:
