@@ -7,13 +7,7 @@
 
 static int overheard = -1; /* what the gateway says on stderr */
 
-static int
-setup(void **state)
-{
-	(void)state;
-	gateway_open(few_of_all);
-	return 0;
-}
+static void (*configure)(struct config *) = few_of_all;
 
 /* ---- configuration, log, end ----------------------------------------------------------------- */
 
@@ -451,12 +445,13 @@ main(void)
 		TEST("a log that restarts gets what waited", log_restarts),
 		TEST("draining finishes what is there", drain),
 		TEST("draining has a limit", drain_is_limited),
-		{ "draining does not wonder where cells are", drain_is_quiet,
-		    setup_overheard, teardown, NULL },
-		{ "more connections than descriptors wait their turn",
-		    too_many_connections, setup_few_fds, teardown, NULL },
-		{ "without a descriptor there is an answer", no_descriptors,
-		    setup_few_fds, teardown, NULL },
+		TEST_AFTER(setup_overheard,
+		    "draining does not wonder where cells are", drain_is_quiet),
+		TEST_AFTER(setup_few_fds,
+		    "more connections than descriptors wait their turn",
+		    too_many_connections),
+		TEST_AFTER(setup_few_fds,
+		    "without a descriptor there is an answer", no_descriptors),
 		TEST("without a spool there is an answer", no_spool),
 		TEST("after a storm nothing is left", storm),
 	};

@@ -9,14 +9,6 @@ static const char *const hello[] = { "REQUEST_METHOD=GET",
 static const char *const post_5[] = { "REQUEST_METHOD=POST", "CONTENT_LENGTH=5",
 	"REQUEST_URI=/fn/acme/hello", NULL };
 
-static int
-setup(void **state)
-{
-	(void)state;
-	gateway_open(NULL);
-	return 0;
-}
-
 /* What was sent last is answered with hello. */
 static void
 answered(void)

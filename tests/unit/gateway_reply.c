@@ -6,14 +6,6 @@
 
 #include "gateway_web.h"
 
-static int
-setup(void **state)
-{
-	(void)state;
-	gateway_open(NULL);
-	return 0;
-}
-
 /* ---- a table of whole replies ------------------------------------------------- */
 
 struct row {

@@ -9,12 +9,17 @@
 static struct host host;
 static struct web web;
 
-/* For a setup(); configure may be NULL. */
-static inline void
-gateway_open(void (*configure)(struct config *))
+/* What the file's gateways are like: few_of_all, one of its own, or the
+ * defaults. */
+static void (*configure)(struct config *);
+
+static inline int
+setup(void **state)
 {
+	(void)state;
 	host_open(&host, configure);
 	web_open(&web, &host);
+	return 0;
 }
 
 static int
@@ -26,11 +31,12 @@ teardown(void **state)
 	return 0;
 }
 
-/* A row of a group; the file has its own setup(). */
-#define TEST(words, function)                          \
-	{                                              \
-		words, function, setup, teardown, NULL \
+/* Rows of a group. */
+#define TEST_AFTER(before, words, function)             \
+	{                                               \
+		words, function, before, teardown, NULL \
 	}
+#define TEST(words, function) TEST_AFTER(setup, words, function)
 
 /* So few of everything that a test reaches the end of it. */
 static inline void
