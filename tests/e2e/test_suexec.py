@@ -189,6 +189,19 @@ def test_09_nothing_runs_in_roots_group():
                                           "root's group")
 
 
+# 10
+@root_only
+def test_10_nothing_runs_in_a_group_of_the_system():
+    """In shadow, say, it could read the passwords of all."""
+    shadow = os.stat("/etc/shadow").st_gid
+    host = WithUsers(CONF, users=[f"low:x:64560:{shadow}::/:/bin/sh"])
+    settle(host, "low", "rogue")
+    give(host.functions / "low", 64560)
+    with host:
+        host.rogue("head&cat=/etc/shadow", tenant="low").problem(
+            503, "tenant-refused", "users.least_group")
+
+
 # 11
 @root_only
 def test_11_the_change_of_user_is_complete(host):
