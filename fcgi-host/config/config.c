@@ -79,16 +79,8 @@ const char *
 limit_text(enum limit limit, uint64_t value, char text[32])
 {
 	const struct option *row = config_limit_row(limit);
-	char close[32];
-	size_t digits;
 
-	/* "10s" in a file, "10 s" in a sentence */
-	snprintf(close, sizeof(close), "%s",
-	    option_number_text(row, value, text));
-	digits = strspn(close, "0123456789.");
-	snprintf(text, 32, "%.*s%s%s", (int)digits, close,
-	    close[digits] && close[digits] != ' ' ? " " : "", close + digits);
-	return text;
+	return option_number_words(row, value, text);
 }
 
 const struct option *

@@ -174,6 +174,21 @@ option_number_text(const struct option *row, uint64_t value, char text[32])
 	}
 }
 
+const char *
+option_number_words(const struct option *row, uint64_t value, char text[32])
+{
+	char close[32];
+	size_t digits;
+
+	snprintf(close, sizeof(close), "%s",
+	    option_number_text(row, value, text));
+	digits = strspn(close, "0123456789.");
+	snprintf(text, 32, "%.*s%s%s", (int)digits, close,
+	    digits > 0 && close[digits] && close[digits] != ' ' ? " " : "",
+	    close + digits);
+	return text;
+}
+
 /* As it stands in a file: a word has its quotes. */
 static const char *
 as_written(const struct option *row, uint64_t value, char text[32])

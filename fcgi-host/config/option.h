@@ -119,6 +119,8 @@ int options_decode(const struct option *, size_t count, struct span,
 /* "0 or 1ms to 5m"; "" when there is nothing to say. A value in words. */
 const char *option_range(const struct option *, char text[96]);
 const char *option_number_text(const struct option *, uint64_t, char text[32]);
+/* "10s" in a file, "10 s" in a sentence. */
+const char *option_number_words(const struct option *, uint64_t, char text[32]);
 
 /* Numbers and spans as in messages. 0 or -1. */
 int option_put_u32(struct buf *, uint32_t);

@@ -212,7 +212,7 @@ terms_text(const struct terms *t, enum term term, char text[32])
 	struct option rows[GRANT_OPTIONS];
 
 	grant_rows(rows);
-	return option_number_text(&rows[GRANT_FIRST_TERM + term], values[term],
+	return option_number_words(&rows[GRANT_FIRST_TERM + term], values[term],
 	    text);
 }
 

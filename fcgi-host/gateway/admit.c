@@ -31,6 +31,7 @@ static void host_turn(struct admit_host *, uint64_t quanta);
 static struct admit_ticket *function_grant_first(struct admit_function *,
     uint64_t now_us);
 static uint64_t cost_of(const struct admit_tenant *);
+static void tenant_runs(struct admit_tenant *, int change, uint64_t now_us);
 
 void
 admit_host_init(struct admit_host *host, struct admit_limits limits)
@@ -172,8 +173,7 @@ admit_give(struct admit_ticket *ticket, uint64_t now_us)
 
 	assert(ticket->state == ADMIT_HOLDING);
 	function->running--;
-	tenant->running--;
-	tenant->host->running--;
+	tenant_runs(tenant, -1, now_us);
 	ticket->state = ADMIT_OUT;
 
 	tenant->deficit_us += (int64_t)ticket->charged_us;
@@ -187,6 +187,15 @@ admit_give(struct admit_ticket *ticket, uint64_t now_us)
 	 * between those who compete. */
 	if (tenant->waiting == 0 && tenant->running == 0)
 		tenant->deficit_us = 0;
+}
+
+uint64_t
+admit_used_us(const struct admit_tenant *tenant, uint64_t now_us)
+{
+	uint64_t since =
+	    now_us > tenant->used_at_us ? now_us - tenant->used_at_us : 0;
+
+	return tenant->used_us + tenant->running * since;
 }
 
 unsigned
@@ -234,8 +243,17 @@ ticket_grant(struct admit_ticket *ticket, uint64_t now_us)
 	ticket->charged_us = cost_of(tenant);
 	tenant->deficit_us -= (int64_t)ticket->charged_us;
 	ticket->function->running++;
-	tenant->running++;
-	tenant->host->running++;
+	tenant_runs(tenant, 1, now_us);
+}
+
+static void
+tenant_runs(struct admit_tenant *tenant, int change, uint64_t now_us)
+{
+	tenant->used_us = admit_used_us(tenant, now_us);
+	if (now_us > tenant->used_at_us)
+		tenant->used_at_us = now_us;
+	tenant->running += (uint64_t)change;
+	tenant->host->running += (uint64_t)change;
 }
 
 static void

@@ -38,6 +38,8 @@ struct admit_tenant {
 	uint64_t weight;     /* share of the host */
 	int64_t deficit_us;  /* slot time it may still use */
 	uint64_t typical_us; /* smoothed slot time of an invocation */
+	uint64_t used_us;    /* slot time of all invocations until */
+	uint64_t used_at_us; /* ... then */
 	struct list turn;    /* in host->active while waiting > 0 */
 	struct list active;  /* functions with somebody waiting */
 };
@@ -92,6 +94,9 @@ void admit_leave(struct admit_ticket *); /* stops waiting; harmless OUT */
 bool admit_exceeds(const struct admit_ticket *);
 /* The slot is free again; the tenant is charged what it really used. */
 void admit_give(struct admit_ticket *, uint64_t now_us);
+
+/* Slot time of all invocations so far, those that run included. */
+uint64_t admit_used_us(const struct admit_tenant *, uint64_t now_us);
 
 /* Seconds a client should wait before it tries again: from the queue's length
  * and the typical slot time, 1 to 30. */

@@ -56,6 +56,10 @@ fault_of_end(enum end end, struct span limit)
 		    FAULTS_QUEUE_FULL;
 	case END_QUEUE_TIME:
 		return FAULTS_QUEUE_TIME;
+	case END_RATE:
+		return FAULTS_RATE;
+	case END_RUNNING:
+		return FAULTS_RUNNING;
 	case END_CRASHED:
 		return FAULTS_CRASHED;
 	case END_NO_REPLY:

@@ -27,8 +27,8 @@ void
 gateway_init(struct gateway *g)
 {
 	struct list *lists[] = { &g->requests, &g->requests_spare,
-		&g->tenants_idle, &g->functions, &g->launchers_idle,
-		&g->handovers };
+		&g->tenants_idle, &g->tenants_owing, &g->functions,
+		&g->launchers_idle, &g->handovers };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);
@@ -182,7 +182,8 @@ gateway_sweep(void *arg)
 
 	launcher_sweep(g, now_ms);
 	tenant_sweep(g, now_ms);
-	more = !list_empty(&g->launchers_idle) || !list_empty(&g->tenants_idle);
+	more = !list_empty(&g->launchers_idle) ||
+	    !list_empty(&g->tenants_idle) || !list_empty(&g->tenants_owing);
 	/* once more behind the last: what it left is free only then */
 	if (more || g->swept)
 		gateway_lapses(g);

@@ -31,6 +31,7 @@
 #include "gateway/control.h"
 #include "gateway/environment.h"
 #include "gateway/faults.h"
+#include "gateway/meter.h"
 #include "gateway/outcome.h"
 #include "gateway/route.h"
 #include "gateway/usage.h"
@@ -113,9 +114,10 @@ struct gateway {
 	uint64_t next_ask;
 
 	struct map tenants;
-	struct map suspended;	  /* of struct suspension, ours */
-	struct list tenants_idle; /* with a cell, without requests */
-	struct list functions;	  /* all, least recently used first */
+	struct map suspended;	   /* of struct suspension, ours */
+	struct list tenants_idle;  /* with a cell, without requests */
+	struct list tenants_owing; /* kept because of what they used */
+	struct list functions;	   /* all, least recently used first */
 	size_t function_count;
 	struct list launchers_idle; /* longest first */
 	size_t launcher_count;
@@ -494,6 +496,8 @@ void request_wait(struct request *, enum request_waits, struct list *);
  * stops what runs. request_done() is for a reply that is complete. */
 void request_end(struct request *, enum end, struct span what);
 void request_end_limit(struct request *, enum end, enum limit, uint64_t value);
+/* A limit of its tenant as a whole; the client may ask again after that time. */
+void request_end_term(struct request *, enum end, enum term, uint64_t again_us);
 void request_done(struct request *, enum end, uint32_t app_status);
 void request_spare_free(struct gateway *);
 const char *request_state_name(enum request_state);
@@ -506,6 +510,8 @@ void request_over(void *request); /* at the end of the batch */
 void request_route(struct request *);
 void request_unwait(struct request *);
 void request_give_slot(struct request *); /* if it has one */
+/* False: its tenant has used up its running time, and it has ended. */
+bool request_may_run(struct request *, uint64_t now_us);
 void request_gone(struct request *);
 
 /* ---- access.c: what the log process is told -------------------------------------- */
@@ -661,13 +667,17 @@ struct tenant {
 	struct map_node node;	   /* in gateway->tenants, by name */
 	const struct terms *terms; /* of gateway->config */
 	struct admit_tenant admit;
+	struct meter rate;	  /* in requests */
+	struct meter running;	  /* in microseconds of slot time, */
+	uint64_t running_paid_us; /* ... charged up to this use */
 	struct map functions;
 	struct cell *cell;   /* ours, while SERVED */
 	struct list waiting; /* requests, for a cell */
 	struct list errands; /* control's asks, for a cell */
 	size_t request_count;
 	size_t cell_count; /* also those that leave */
-	struct list idle;  /* in gateway->tenants_idle */
+	struct list idle;  /* in gateway->tenants_idle, or while KNOWN in
+			    * tenants_owing */
 	uint64_t idle_since_ms;
 	uint64_t checked_ms;
 	struct deferred end;
@@ -679,7 +689,9 @@ struct tenant *tenant_get(struct gateway *, struct span name); /* NULL: full */
 struct span tenant_name(const struct tenant *);
 void tenant_configure(struct tenant *); /* limits of the configuration */
 void tenant_take(struct tenant *, struct request *);
-void tenant_give(struct request *);	/* clears request->tenant */
+void tenant_give(struct request *); /* clears request->tenant */
+/* May it run something now, in view of what ran? 0, or the time until then. */
+uint64_t tenant_rests_us(struct tenant *, uint64_t now_us);
 void tenant_want_cell(struct tenant *); /* asks master, once */
 void tenant_cell(struct gateway *, const struct message_tenant_cell *, int *fds,
     size_t fd_count);

@@ -26,6 +26,7 @@ static int make_pipe(const struct cell *, int *read_end, int *write_end);
 static int write_start(struct request *, struct message_start *,
     const char **why);
 static void put_args(struct buf *, const struct strings *);
+static uint32_t processes(const struct settings *, const struct terms *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
 static void invocation_killed(struct request *);
@@ -233,13 +234,25 @@ write_start(struct request *r, struct message_start *start, const char **why)
 		.cpu_s = seconds_up(s->limits[LIMIT_cpu]),
 		.memory_bytes = s->limits[LIMIT_memory],
 		.files = (uint32_t)s->limits[LIMIT_files],
-		.processes = (uint32_t)s->limits[LIMIT_processes],
+		.processes = processes(s, terms),
 		.ticket = function_ticket(r->function),
 		.args = buf_span(&args),
 		.env = buf_span(&environment),
 	};
 	r->run.number = start->invocation;
 	return 0;
+}
+
+/* Where there are no control groups, this is all that holds the tenant to what it
+ * may have together: the kernel counts what its user has. */
+static uint32_t
+processes(const struct settings *s, const struct terms *terms)
+{
+	uint64_t most = s->limits[LIMIT_processes];
+
+	return (uint32_t)(most > 0 && most < terms->processes ?
+		most :
+		terms->processes);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* request_end.c - how a request ends: a row of ends.def, set once, an answer or a
  * visible break, the slot given back, the record written. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -30,12 +31,43 @@ request_end_limit(struct request *r, enum end end, enum limit limit,
 #include "config/limits.def"
 #undef LIMIT
 	};
-	char text[32];
+	const struct terms *terms = r->tenant ? r->tenant->terms : NULL;
+	char text[32], of[96] = "", all[128];
 
 	if (r->ended)
 		return;
+	if (terms && value == terms->limits[limit])
+		terms_of(terms, terms->limits_from[limit], of);
+	snprintf(all, sizeof(all), "%s%s", limit_text(limit, value, text), of);
 	r->end_limit = names[limit];
-	r->end_value = strdup(limit_text(limit, value, text));
+	r->end_value = strdup(all);
+	request_end(r, end, SPAN_NONE);
+}
+
+void
+request_end_term(struct request *r, enum end end, enum term term,
+    uint64_t again_us)
+{
+	static const char *const names[] = {
+#define TERM(member, name, TYPE, host_member, sentence) name,
+#include "config/terms.def"
+#undef TERM
+	};
+	static const char *const each[TERMS] = {
+		[TERM_rate] = " a second",
+		[TERM_running] = " an hour",
+	};
+	const struct terms *terms = r->tenant->terms;
+	char text[32], of[96], all[160];
+
+	if (r->ended)
+		return;
+	snprintf(all, sizeof(all), "%s%s%s", terms_text(terms, term, text),
+	    each[term] ? each[term] : "",
+	    terms_of(terms, terms->from[term], of));
+	r->end_limit = names[term];
+	r->end_value = strdup(all);
+	r->retry_after_s = (unsigned)((again_us + 999999) / 1000000);
 	request_end(r, end, SPAN_NONE);
 }
 

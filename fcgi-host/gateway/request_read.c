@@ -131,10 +131,17 @@ request_route(struct request *r)
 	if (!request_may(r))
 		return;
 	r->tenant = tenant_get(r->gateway, r->route.tenant);
-	if (r->tenant)
-		tenant_take(r->tenant, r);
-	else
+	if (!r->tenant) {
 		request_end(r, END_MACHINE, SPAN("too many tenants"));
+		return;
+	}
+	tenant_take(r->tenant, r);
+	/* a request that is sent on inside came once */
+	if (r->redirects == 0 && !meter_take(&r->tenant->rate, r->begun_us))
+		request_end_term(r, END_RATE, TERM_rate,
+		    meter_wait_us(&r->tenant->rate, r->begun_us));
+	else
+		request_may_run(r, r->begun_us);
 }
 
 static bool

@@ -264,14 +264,17 @@ request_busy(struct request *r, enum admit_answer answer)
 		[ADMIT_SWITCHED_OFF] = { END_SWITCHED_OFF, NULL },
 	};
 	const struct config *config = r->gateway->config;
+	const struct terms *terms = r->tenant->terms;
 	uint64_t value = answer == ADMIT_FULL_FUNCTION ?
 	    config->queue_function :
-	    answer == ADMIT_FULL_TENANT ? config->queue_tenant :
+	    answer == ADMIT_FULL_TENANT ? terms->queue :
 					  config->queue_host;
-	char text[32];
+	char text[128], of[96] = "";
 
+	if (answer == ADMIT_FULL_TENANT)
+		terms_of(terms, terms->from[TERM_queue], of);
 	r->end_limit = rows[answer].limit;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	snprintf(text, sizeof(text), "%llu%s", (unsigned long long)value, of);
 	r->end_value = strdup(text);
 	if (rows[answer].end == END_QUEUE_FULL)
 		r->retry_after_s = admit_retry_after(&r->function->admit);
@@ -284,7 +287,18 @@ request_granted(struct request *r)
 	r->granted_us = r->ticket.granted_us;
 	request_move(r, REQUEST_STARTING);
 	r->due_ms = 0;
-	request_start(r);
+	if (request_may_run(r, r->granted_us))
+		request_start(r);
+}
+
+bool
+request_may_run(struct request *r, uint64_t now_us)
+{
+	uint64_t rests_us = tenant_rests_us(r->tenant, now_us);
+
+	if (rests_us > 0)
+		request_end_term(r, END_RUNNING, TERM_running, rests_us);
+	return rests_us == 0;
 }
 
 static void

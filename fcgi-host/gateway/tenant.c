@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
 
+enum { SECOND_US = 1000000, HOUR_MS = 3600000 };
+
 static void tenant_move(struct tenant *, enum tenant_state);
 static void tenant_check(const struct tenant *);
 static struct tenant *tenant_new(struct gateway *, struct span name);
+static bool tenant_owes(struct tenant *);
 static void tenant_fail(struct tenant *, enum end, struct span reason);
 static void tenant_free(void *arg);
 
@@ -67,10 +71,27 @@ tenant_name(const struct tenant *t)
 void
 tenant_configure(struct tenant *t)
 {
+	uint64_t now_us = clock_us();
+
 	t->terms = config_terms(t->gateway->config, tenant_name(t));
 	t->admit.limits.slots = t->terms->slots;
 	t->admit.limits.queue = t->terms->queue;
 	t->admit.weight = t->terms->weight;
+	meter_set(&t->rate, t->terms->rate, SECOND_US, t->terms->burst, now_us);
+	meter_set(&t->running, t->terms->running, HOUR_MS,
+	    t->terms->running * 1000, now_us);
+}
+
+uint64_t
+tenant_rests_us(struct tenant *t, uint64_t now_us)
+{
+	uint64_t used_us = admit_used_us(&t->admit, now_us);
+
+	if (used_us > t->running_paid_us) {
+		meter_charge(&t->running, used_us - t->running_paid_us, now_us);
+		t->running_paid_us = used_us;
+	}
+	return meter_wait_us(&t->running, now_us);
 }
 
 static void
@@ -92,7 +113,7 @@ static void
 tenant_check(const struct tenant *t)
 {
 	assert((t->cell != NULL) == (t->state == TENANT_SERVED));
-	assert(list_empty(&t->idle) || t->state == TENANT_SERVED);
+	assert(list_empty(&t->idle) || t->state != TENANT_ASKED);
 }
 
 /* ---- requests ------------------------------------------------------------------ */
@@ -152,16 +173,43 @@ tenant_free(void *arg)
 	    t->cell_count > 0 || t->functions.count > 0 ||
 	    !list_empty(&t->errands))
 		return;
-	assert(list_empty(&t->waiting) && list_empty(&t->idle));
+	assert(list_empty(&t->waiting));
+	list_remove(&t->idle);
+	if (tenant_owes(t)) {
+		list_add_last(&t->gateway->tenants_owing, &t->idle);
+		gateway_lapses(t->gateway);
+		return;
+	}
 	map_remove(&t->gateway->tenants, &t->node);
 	admit_tenant_done(&t->admit);
 	map_free(&t->functions);
 	free(t);
 }
 
+/* Forgotten now, it would come back with all that it may use. */
+static bool
+tenant_owes(struct tenant *t)
+{
+	uint64_t now_us = clock_us();
+
+	if (t->admit.used_us == 0)
+		return false;
+	tenant_rests_us(t, now_us);
+	return !meter_full(&t->rate, now_us) ||
+	    !meter_full(&t->running, now_us);
+}
+
 void
 tenant_sweep(struct gateway *g, uint64_t now_ms)
 {
+	LIST_EACH(node, &g->tenants_owing) {
+		struct tenant *t = LIST_OWNER(node, struct tenant, idle);
+
+		if (tenant_owes(t))
+			continue;
+		list_remove(&t->idle);
+		tenant_settle(t);
+	}
 	LIST_EACH(node, &g->tenants_idle) {
 		struct tenant *t = LIST_OWNER(node, struct tenant, idle);
 
@@ -186,6 +234,7 @@ tenant_want_cell(struct tenant *t)
 		    SPAN("the channel to master is full"));
 		return;
 	}
+	list_remove(&t->idle);
 	tenant_move(t, TENANT_ASKED);
 }
 
