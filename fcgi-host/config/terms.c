@@ -74,6 +74,33 @@ config_maximum(const struct config *c, enum limit limit)
 	return most;
 }
 
+/* What cells look at beside the terms: see cell/plan.c and cell/grounds.c. */
+bool
+config_same_cell(const struct config *a, const struct config *b,
+    struct span tenant)
+{
+	return terms_equal(config_terms(a, tenant), config_terms(b, tenant)) &&
+	    strings_equal(&a->cell_paths, &b->cell_paths) &&
+	    strings_equal(&a->link_targets, &b->link_targets);
+}
+
+bool
+terms_equal(const struct terms *a, const struct terms *b)
+{
+#define TERM(member, name, TYPE, host_member, sentence) \
+	if (a->member != b->member)                     \
+		return false;
+#include "config/terms.def"
+#undef TERM
+	return memcmp(a->limits, b->limits, sizeof(a->limits)) == 0 &&
+	    memcmp(a->maximum, b->maximum, sizeof(a->maximum)) == 0 &&
+	    a->concurrency == b->concurrency &&
+	    a->concurrency_most == b->concurrency_most &&
+	    strings_equal(&a->read, &b->read) &&
+	    strings_equal(&a->write, &b->write) &&
+	    strings_equal(&a->env, &b->env);
+}
+
 /* ---- one ------------------------------------------------------------------------ */
 
 void

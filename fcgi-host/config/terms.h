@@ -40,6 +40,12 @@ struct terms {
 /* Of any name, also of no tenant (SPAN_NONE): those without a plan or entry of
  * their own. Lives as long as the configuration. */
 const struct terms *config_terms(const struct config *, struct span tenant);
+/* Whether nothing has changed for who has them, wherever it comes from. */
+bool terms_equal(const struct terms *, const struct terms *);
+/* Whether a cell of this tenant that was made from the one configuration is as
+ * one made from the other would be. */
+bool config_same_cell(const struct config *, const struct config *,
+    struct span tenant);
 /* The greatest maximum that any tenant has; 0: one has none. */
 uint64_t config_maximum(const struct config *, enum limit);
 

@@ -297,6 +297,18 @@ cell_doubt(struct cell *c)
 	master_cell_kill(g, tenant_name(c->tenant), "it does not answer");
 }
 
+void
+cell_configure(struct cell *c)
+{
+	struct config *before = c->config;
+
+	c->config = config_hold(c->gateway->config);
+	c->terms = config_terms(c->config, tenant_name(c->tenant));
+	settings_release(&c->settings);
+	function_keep_all(c->tenant, before);
+	config_release(&before);
+}
+
 /* ---- its end ------------------------------------------------------------------- */
 
 void

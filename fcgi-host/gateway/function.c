@@ -177,6 +177,21 @@ function_forget_all(struct tenant *t)
 	}
 }
 
+void
+function_keep_all(struct tenant *t, const struct config *before)
+{
+	const struct config *now = t->gateway->config;
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&t->functions, node))) {
+		struct function *f = MAP_OWNER(node, struct function, node);
+
+		if (f->generation == (uint32_t)before->generation)
+			f->generation = (uint32_t)now->generation;
+		f->admit.limits.queue = now->queue_function;
+	}
+}
+
 static void
 function_unlist(struct function *f)
 {

@@ -77,8 +77,8 @@ gateway_configure(struct gateway *g, struct span options)
 		hooks_configure(g);
 }
 
-/* Cells carry the options they were made with: each is replaced when it is
- * wanted again, and what runs in it ends in peace. */
+/* Cells carry the options they were made with: one whose would be others now is
+ * replaced when it is wanted again, and what runs in it ends in peace. */
 static void
 gateway_limits(struct gateway *g)
 {
@@ -90,7 +90,12 @@ gateway_limits(struct gateway *g)
 		struct tenant *t = MAP_OWNER(node, struct tenant, node);
 
 		tenant_configure(t);
-		cell_leave(t->cell);
+		if (t->cell &&
+		    config_same_cell(t->cell->config, g->config,
+			tenant_name(t)))
+			cell_configure(t->cell);
+		else
+			cell_leave(t->cell);
 	}
 	g->admit_again = true;
 }

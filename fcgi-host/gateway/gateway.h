@@ -637,7 +637,9 @@ struct resolve {	  /* one question, many who wait */
 struct cell *cell_new(struct tenant *, const struct message_tenant_cell *,
     int *fds, size_t fd_count);
 int cell_resolve(struct cell *, struct request *); /* 0 or -1 */
-void cell_leave(struct cell *);			   /* NULL is harmless */
+/* Another configuration, by which it would be made as it is. */
+void cell_configure(struct cell *);
+void cell_leave(struct cell *); /* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
 void cell_fail(struct cell *, enum end, struct span reason);
 uint64_t cell_patience_ms(const struct gateway *);
@@ -743,6 +745,8 @@ struct function *function_learn(struct cell *, const struct message_resolved *);
 void function_doubt(struct function *);
 void function_forget(struct tenant *, struct span asked);
 void function_forget_all(struct tenant *);
+/* What a cell made from this configuration has resolved counts on. */
+void function_keep_all(struct tenant *, const struct config *before);
 struct function *function_hold(struct function *); /* NULL is harmless */
 void function_release(struct function **);
 

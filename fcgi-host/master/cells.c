@@ -55,6 +55,8 @@ struct cell {
 	dev_t device;
 	ino_t inode;
 	uid_t owner;
+	uid_t uid; /* as whom its functions run */
+	gid_t gid;
 };
 
 static struct tenant *tenant_get(struct master *, struct span name);
@@ -76,7 +78,10 @@ static void cell_free(struct cell *);
 static void cell_message(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void cell_lost(void *arg, const char *reason, bool unread);
+static const struct cell *newest(const struct tenant *);
+static void tell_moved(const struct cell *, const char *why);
 static bool cell_moved(const struct cell *);
+static bool cell_chosen_otherwise(const struct cell *);
 static void cell_late(void *arg);
 static void look_for_strays(void *arg);
 static void kill_stray(pid_t);
@@ -135,24 +140,56 @@ cells_ask(struct master *m, struct span name)
 	fd_close(&place.fd);
 }
 
-/* Only the newest: the others are finishing what they have. So may this one;
- * its channels close when it has. */
 void
 cells_check(struct master *m, struct span name)
 {
-	const struct message_tenant_moved moved = { .tenant = name };
-	struct peer *gateway = children_gateway(m);
-	struct tenant *t = tenant_get(m, name);
+	const struct tenant *t = tenant_get(m, name);
+	const struct cell *c = t ? newest(t) : NULL;
+
+	if (c && cell_moved(c))
+		tell_moved(c, "the directory or its owner is another one now");
+}
+
+/* Who may be served, where it stands and whose it is may be others now, too. */
+void
+cells_configure(struct master *m)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&m->cells.tenants, node))) {
+		const struct cell *c =
+		    newest(MAP_OWNER(node, struct tenant, by_name));
+
+		if (c && cell_chosen_otherwise(c))
+			tell_moved(c, "the configuration says so");
+	}
+}
+
+/* The others are finishing what they have. So may this one; its channels close
+ * when it has. */
+static const struct cell *
+newest(const struct tenant *t)
+{
 	const struct cell *c;
 
-	if (!t || !gateway || list_empty(&t->cells))
-		return;
+	if (list_empty(&t->cells))
+		return NULL;
 	c = LIST_OWNER(list_last(&t->cells), struct cell, node);
-	if (c->state == CELL_ENDING || !cell_moved(c))
+	return c->state == CELL_ENDING ? NULL : c;
+}
+
+static void
+tell_moved(const struct cell *c, const char *why)
+{
+	const struct message_tenant_moved moved = {
+		.tenant = span_of(c->tenant->name),
+	};
+	struct peer *gateway = children_gateway(c->master);
+
+	if (!gateway)
 		return;
-	diag_info("another cell for what comes next, the directory or its "
-		  "owner is another one now: tenant=%s pid=%d",
-	    t->name, (int)c->pid);
+	diag_info("another cell for what comes next, %s: tenant=%s pid=%d", why,
+	    c->tenant->name, (int)c->pid);
 	peer_send(gateway, MESSAGE_TENANT_MOVED, &moved, NULL, 0);
 }
 
@@ -423,7 +460,9 @@ cell_new(struct master *m, struct span name, const struct tenant_place *place)
 		.pid = -1,
 		.device = place->device,
 		.inode = place->inode,
-		.owner = place->owner };
+		.owner = place->owner,
+		.uid = place->uid,
+		.gid = place->gid };
 	list_init(&c->node);
 	timer_init(&c->timer, cell_late, c);
 	if (tenant_limit(m, t, reason, sizeof(reason)) != 0 ||
@@ -596,6 +635,19 @@ cell_moved(const struct cell *c)
 {
 	return !tenant_same(c->master, span_of(c->tenant->name), c->device,
 	    c->inode, c->owner);
+}
+
+static bool
+cell_chosen_otherwise(const struct cell *c)
+{
+	struct tenant_place place;
+	bool other = tenant_find(c->master, span_of(c->tenant->name), &place) !=
+		TENANT_FOUND ||
+	    place.device != c->device || place.inode != c->inode ||
+	    place.uid != c->uid || place.gid != c->gid;
+
+	fd_close(&place.fd);
+	return other;
 }
 
 /* Mostly because it ended; then it is told apart when it is reaped, so the

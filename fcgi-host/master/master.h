@@ -247,6 +247,7 @@ void cells_init(struct master *);
 void cells_free(struct master *);		       /* when none is left */
 void cells_ask(struct master *, struct span tenant);   /* TENANT_ASK */
 void cells_check(struct master *, struct span tenant); /* TENANT_CHECK */
+void cells_configure(struct master *); /* the same, of all, behind a reload */
 void cells_kill(struct master *, struct span tenant, struct span reason);
 /* What failed may be tried again at once: what it is made from is another. */
 void cells_forgive(struct master *);

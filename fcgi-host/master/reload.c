@@ -40,6 +40,7 @@ reload(struct master *m, struct buf *text)
 	users_settle(&m->users, next, &m->settled);
 	buf_free(&m->options);
 	m->options = options;
+	cells_configure(m); /* first: or the gateway would keep them */
 	children_configure(m);
 	cells_forgive(m);
 	if (children_spool(m, missing, sizeof(missing)) != 0)

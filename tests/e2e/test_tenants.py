@@ -114,6 +114,34 @@ def test_only_the_operator_may(host):
         assert "operator_group may do this" in got.stderr.decode()
 
 
+# ---- changed ----------------------------------------------------------------
+
+def test_a_reload_replaces_only_cells_whose_terms_are_others(new_host):
+    plan = 'plans = ( { name = "small"; limits = { time = "%s"; }; } );\n' \
+           'tenants = ( { name = "other"; plan = "small"; } );\n'
+    host = new_host(plan % "5s", nginx=False)
+    host.function("other", "rogue")
+
+    def reloaded(conf):
+        host.conf.write_text(conf)
+        host.ctl("reload")
+    host.ask("/fn/rogue/rogue?head")
+    rogue, = host.cells()
+    host.ask("/fn/other/rogue?head")
+    made = host.status()["capacity"]["cells_made"]
+    for conf, new in (
+            (plan % "5s", 0),                       # nothing
+            (plan % "5s" + "logs = { keep = 7; };", 0),     # no cell's
+            (plan % "6s", 1),                       # one tenant's
+            (plan % "6s" + 'cell = { paths = [ "/srv" ]; };', 2)):
+        reloaded(conf)
+        for tenant in ("rogue", "other"):
+            assert host.ask(f"/fn/{tenant}/rogue?head").status == 200
+        made += new
+        assert host.status()["capacity"]["cells_made"] == made, conf
+        assert new > 1 or rogue in host.cells()
+
+
 # ---- users ------------------------------------------------------------------
 
 @pytest.mark.skipif(not IS_ROOT, reason="tenants of several users")

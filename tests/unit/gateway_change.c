@@ -46,6 +46,37 @@ reload(void **state)
 	assert_int_equal(host.cell_count, 2);
 }
 
+/* Cells are dear: whose would be made as it is stays, and what it has said
+ * counts on. */
+static void
+reload_of_others(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_hello(&web, &host);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	host.config->generation = 2;
+	host.config->slots_host = 8;
+	host.config->log_keep++;
+	config_settle(host.config);
+	host_configure(&host);
+	answer(&s);
+	hello_comes(&web);
+	web_hello(&web, &host);
+	assert_int_equal(host.cell_count, 1);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 1);
+	host.config->generation = 3;
+	host.config->cell_paths =
+	    (struct strings){ .items = calloc(1, sizeof(char *)), .count = 1 };
+	host.config->cell_paths.items[0] = strdup("/srv");
+	host_configure(&host);
+	web_hello(&web, &host);
+	assert_int_equal(host.cell_count, 2);
+	assert_int_equal(host.heard[MESSAGE_RESOLVE], 2);
+}
+
 static void
 suspend(bool suspended, bool now)
 {
@@ -438,6 +469,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST("a new configuration loses no request", reload),
+		TEST("a configuration that is the same for a tenant",
+		    reload_of_others),
 		TEST("a tenant is suspended: what runs finishes", suspended),
 		TEST("a tenant is suspended now", suspended_now),
 		TEST("stderr goes to the log, from its first byte",
