@@ -59,7 +59,11 @@ def without_namespaces():
 
 
 class Bare(Host):
-    """Root may look into a process of it only from outside."""
+    """Functions of such a host have the /tmp of all, so it stands elsewhere."""
+
+    def __init__(self, *args, **more):
+        place = "/var/lib" if IS_ROOT else BUILD
+        super().__init__(*args, place=place, **more)
 
     def _popen(self, args, user=None, **more):
         if Path(str(args[0])).name == "fcgi-host":

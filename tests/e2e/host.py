@@ -173,11 +173,13 @@ def free_port():
 
 class Host:
     """conf: text of its configuration. user: run as this uid (needs root).
-    programs: where the programs are, if not in the build folder."""
+    programs: where the programs are, if not in the build folder. place: where
+    its directory is made, if not in /tmp."""
 
     def __init__(self, conf="", user=None, nginx=True, programs=BUILD,
-                 functions=None, server=""):
-        self.base = Path(tempfile.mkdtemp(prefix="fcgi-host-test."))
+                 functions=None, server="", place=None):
+        self.base = Path(tempfile.mkdtemp(prefix="fcgi-host-test.",
+                                          dir=place))
         self.base.chmod(0o755)
         self.user, self.programs = user, programs
         self.run = self.base / "run"
