@@ -46,7 +46,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wwrite-strings -Wpointer-arith -Wundef -Wformat=2 \
 	$(if $(WERROR),-Werror)
 VERSION := 0.1
-INCLUDES := -D_GNU_SOURCE -DFCGI_HOST_VERSION='"$(VERSION)"' -Ifcgi-host
+INCLUDES := -D_GNU_SOURCE -DFCGI_HOST_VERSION='"$(VERSION)"' -Ifcgi-host \
+	-I$(BUILD)/generated
 # What CPPFLAGS, CFLAGS and LDFLAGS say comes behind and wins.
 FLAGS = -std=gnu17 -fPIE -ffunction-sections -fdata-sections \
 	$(FLAGS_$(FLAVOUR)) $(WARNINGS)
@@ -114,6 +115,16 @@ $(BUILD)/lib$(1).a: $(call objects,$(1))
 	ar rcs $$@ $$^
 endef
 $(foreach l,$(LIBRARIES),$(eval $(call library_rule,$(l))))
+
+# The system calls that a cell denies become a filter here, so that no program
+# needs the library. Whatever the flavour: it runs on this machine, now.
+seccomp_filter := $(BUILD)/generated/cell/seccomp_filter.inc
+$(seccomp_filter): fcgi-host/tools/make_filter.c fcgi-host/cell/denied.def \
+    | packages-build
+	@mkdir -p $(@D)
+	cc -std=gnu17 -O1 $(WARNINGS) -Ifcgi-host -o $(@D)/make_filter $< -lseccomp
+	$(@D)/make_filter >$@
+$(BUILD)/objects/cell/seccomp.o: $(seccomp_filter)
 
 # --as-needed leaves out what a program does not use of them.
 SYSTEM_LIBRARIES := -lconfig -ljansson -lcrypto -lsqlite3
@@ -264,7 +275,7 @@ tidied := $(patsubst %.c,build/tidy/%,$(sort $(wildcard fcgi-host/*/*.c \
 	functions/*/*.c functions/*/*/*.c tests/fuzz/*.c)))
 tidy: $(tidied)	## clang-tidy over all that is not a test or benchmark
 
-build/tidy/%: %.c $(h_files) .clang-tidy | packages-build packages-check
+build/tidy/%: %.c $(h_files) .clang-tidy $(seccomp_filter) | packages-build packages-check
 	@mkdir -p $(@D)
 	clang-tidy --quiet --warnings-as-errors='*' $< -- $(INCLUDES) \
 	    -Ifcgi-host/sdk -std=gnu17

@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/landlock.h"
 #include "base/proc.h"
 
 enum {
@@ -80,6 +81,7 @@ proc_step_name(enum proc_step step)
 		[PROC_LIMIT] = "limit",
 		[PROC_USER] = "user",
 		[PROC_DIRECTORY] = "directory",
+		[PROC_RULES] = "rules",
 		[PROC_EXECVE] = "execve",
 	};
 
@@ -104,6 +106,8 @@ proc_start(const struct proc_plan *plan)
 	assert(plan->program_fd == 0 || plan->program_fd > STDERR_FILENO);
 	assert(plan->program_fd == 0 ||
 	    (size_t)plan->program_fd >= plan->fd_count);
+	assert(plan->rules_fd == 0 || plan->rules_fd > STDERR_FILENO);
+	assert(plan->rules_fd == 0 || (size_t)plan->rules_fd >= plan->fd_count);
 	if (plan->namespaces & CLONE_NEWUSER)
 		launch_maps(&launch);
 	/* a handler that ran in the child would run on our memory */
@@ -137,7 +141,7 @@ launch_maps(struct launch *launch)
 
 /* The order matters: what needs root before the change of user; the death
  * signal after it, because changing user clears it; the directory with the
- * user's own rights. */
+ * user's own rights; the rules behind all that they might refuse. */
 static enum proc_step
 launch_prepare(const struct launch *launch)
 {
@@ -157,6 +161,8 @@ launch_prepare(const struct launch *launch)
 		return PROC_USER;
 	if (plan->directory && chdir(plan->directory) != 0)
 		return PROC_DIRECTORY;
+	if (plan->rules_fd > 0 && landlock_restrict(plan->rules_fd) != 0)
+		return PROC_RULES;
 	return PROC_STARTED;
 }
 
@@ -371,6 +377,12 @@ signals_to_reset(void)
 			reset |= UINT64_C(1) << (signo - 1);
 	signals_known = true;
 	return reset;
+}
+
+int
+proc_unshare(uint64_t namespaces)
+{
+	return unshare((int)namespaces);
 }
 
 int

@@ -45,6 +45,7 @@ struct proc_plan {
 	uid_t uid;
 	gid_t gid;
 	uint64_t alarm_us; /* ITIMER_REAL armed before execve; 0: no */
+	int rules_fd;	   /* of landlock_new(), restricts it; 0: none */
 	struct proc_limit limits[PROC_LIMIT_MOST];
 	size_t limit_count;
 };
@@ -57,6 +58,7 @@ enum proc_step { /* where starting failed */
 	PROC_LIMIT,
 	PROC_USER,
 	PROC_DIRECTORY,
+	PROC_RULES,
 	PROC_EXECVE,
 };
 const char *proc_step_name(enum proc_step);
@@ -75,6 +77,10 @@ struct proc_started proc_start(const struct proc_plan *);
  * proc_start(); who changes one later (but for SIGPIPE, SIGCHLD and SIGALRM,
  * which every child gets reset anyway) calls this. */
 void proc_signals_changed(void);
+
+/* This process moves into new namespaces (CLONE_NEW...) of these kinds; for
+ * those of processes its children do. 0 or -1 with errno. */
+int proc_unshare(uint64_t namespaces);
 
 /* This process becomes another user for good: groups dropped, uid and gid
  * set, verified, no way back. 0 or -1 with errno. */

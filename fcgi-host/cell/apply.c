@@ -10,21 +10,28 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/landlock.h"
 #include "base/proc.h"
 
 #include "cell/apply.h"
+#include "cell/seccomp.h"
 
 enum {
 	READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -33,6 +40,7 @@ enum {
 
 struct apply {
 	int root_fd;	       /* ours: the new root until the pivot */
+	int rules_fd;	       /* ours until restrict; -1: none */
 	int *directory_fd;     /* the caller's */
 	struct stat directory; /* what it was when master opened it */
 };
@@ -57,7 +65,11 @@ apply_plan(struct plan *plan, int *directory_fd, struct buf *reason)
 #include "cell/steps.def"
 #undef STEP
 	};
-	struct apply a = { .root_fd = -1, .directory_fd = directory_fd };
+	struct apply a = {
+		.root_fd = -1,
+		.rules_fd = -1,
+		.directory_fd = directory_fd,
+	};
 	int error;
 
 	umask(022);
@@ -103,6 +115,18 @@ apply_ids(struct apply *a, struct plan_step *s)
 	return -1;
 }
 
+/* Who was made with a mount namespace was made with a pid namespace too. */
+static int
+apply_namespaces(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	if (getpid() == 1)
+		return 0;
+	errno = EPERM;
+	return -1;
+}
+
 /* By descriptors, so that it is what was looked at. Who cannot be given it, as
  * on a file system that is read-only, may still read it. */
 static int
@@ -125,6 +149,94 @@ apply_give(struct apply *a, struct plan_step *s)
 		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
 	fd_close(&fd);
 	return 0;
+}
+
+/* More is more likely to be ended; less, of a host that is itself to be ended
+ * early, is not ours to set. */
+static int
+apply_oom_score(struct apply *a, struct plan_step *s)
+{
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC), now;
+	char text[16] = "";
+	int result = -1;
+
+	(void)a;
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0) {
+		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
+		fd_close(&fd);
+		return 0;
+	}
+	now = (int)strtol(text, NULL, 10);
+	if (now >= (int)s->first) {
+		snprintf(s->note, sizeof(s->note), "stays %d", now);
+		result = 0;
+	} else if (dprintf(fd, "%d", (int)s->first) > 0)
+		result = 0;
+	fd_close(&fd);
+	return result;
+}
+
+static int
+apply_cgroup_root(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	if (proc_unshare(CLONE_NEWCGROUP) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -1;
+	snprintf(s->note, sizeof(s->note), "this kernel has none");
+	return 0;
+}
+
+/* Here rather than by who made us, who would have to wait for it. */
+static int
+apply_network(struct apply *a, struct plan_step *s)
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd, result;
+
+	(void)a;
+	(void)s;
+	if (proc_unshare(CLONE_NEWNET) != 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	result = ioctl(fd, SIOCSIFFLAGS, &loopback);
+	fd_close(&fd);
+	return result;
+}
+
+static int
+apply_rules(struct apply *a, struct plan_step *s)
+{
+	static const struct {
+		const char *name;
+		unsigned refusal;
+		int since;
+	} kinds[] = {
+		{ "files", LANDLOCK_REFUSES_FILES, LANDLOCK_FILES },
+		{ "tcp", LANDLOCK_REFUSES_TCP, LANDLOCK_TCP },
+		{ "signals", LANDLOCK_REFUSES_SIGNALS, LANDLOCK_SCOPE },
+		{ "sockets", LANDLOCK_REFUSES_SOCKETS, LANDLOCK_SCOPE },
+	};
+	int version = landlock_version();
+	unsigned refusals = 0;
+
+	if (version == 0) {
+		snprintf(s->note, sizeof(s->note), "this kernel has none");
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!strstr(s->options, kinds[i].name))
+			continue;
+		refusals |= kinds[i].refusal;
+		if (version < kinds[i].since)
+			snprintf(s->note, sizeof(s->note),
+			    "version %d: some only", version);
+	}
+	a->rules_fd = landlock_new(refusals);
+	return a->rules_fd < 0 ? -1 : 0;
 }
 
 /* Walked by mistake in the host's own namespaces, the plan would take the root
@@ -312,6 +424,21 @@ apply_limit(struct apply *a, struct plan_step *s)
 	return setrlimit((__rlimit_resource_t)s->resource, &limit);
 }
 
+/* Each with its lock. What root's change of user does to capabilities stays as
+ * it is: they go. */
+static int
+apply_securebits(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	(void)s;
+	return prctl(PR_SET_SECUREBITS,
+	    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+		SECBIT_NO_CAP_AMBIENT_RAISE |
+		SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+	    0, 0, 0);
+}
+
 static int
 apply_bounding(struct apply *a, struct plan_step *s)
 {
@@ -400,6 +527,62 @@ apply_umask(struct apply *a, struct plan_step *s)
 {
 	(void)a;
 	umask((mode_t)s->first);
+	return 0;
+}
+
+/* What the user cannot open anyway needs no rule. */
+static int
+apply_allow(struct apply *a, struct plan_step *s)
+{
+	static const struct {
+		const char *name;
+		enum landlock_right right;
+	} rights[] = {
+		{ "list", LANDLOCK_LIST },
+		{ "read", LANDLOCK_READ },
+		{ "write", LANDLOCK_WRITE },
+		{ "all", LANDLOCK_ALL },
+	};
+	int fd, result = -1;
+
+	if (a->rules_fd < 0)
+		return 0;
+	fd = open(s->path, O_PATH | O_CLOEXEC);
+	if (fd < 0) {
+		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
+		if (strcmp(s->options, rights[i].name) == 0)
+			result =
+			    landlock_allow(a->rules_fd, fd, rights[i].right);
+	fd_close(&fd);
+	return result;
+}
+
+static int
+apply_restrict(struct apply *a, struct plan_step *s)
+{
+	int result;
+
+	if (a->rules_fd < 0) {
+		snprintf(s->note, sizeof(s->note), "there are none");
+		return 0;
+	}
+	result = landlock_restrict(a->rules_fd);
+	fd_close(&a->rules_fd);
+	return result;
+}
+
+static int
+apply_filter(struct apply *a, struct plan_step *s)
+{
+	(void)a;
+	if (seccomp_deny() == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EINVAL)
+		return -1;
+	snprintf(s->note, sizeof(s->note), "this kernel has none");
 	return 0;
 }
 

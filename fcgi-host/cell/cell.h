@@ -21,9 +21,10 @@ bool start_receive(struct cell_start *);
 
 void start_failed(struct span reason) __attribute__((noreturn));
 
-/* `fcgi-host-cell --probe`, started like a cell: 0 when cells can be shut in on
- * this machine, else 1 and a sentence on stderr. */
-int start_probe(void);
+/* `fcgi-host-cell --probe NAMESPACES`, started like a cell: 0 when cells can be
+ * shut in so on this machine, and on stderr "landlock=VERSION seccomp=0|1"; else
+ * 1 and a sentence. */
+int start_probe(uint64_t namespaces);
 
 /* ---- cell.c: the life of a cell ------------------------------------------------ */
 

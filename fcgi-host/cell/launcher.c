@@ -39,7 +39,7 @@
 #include "cell/ticket.h"
 
 /* Where a launcher keeps what it has. */
-enum { CHANNEL = 3, DIRECTORY, NOTHING };
+enum { CHANNEL = 3, DIRECTORY, NOTHING, RULES };
 
 enum {
 	/* Killed processes go at once, unless one hangs in the kernel; then
@@ -109,6 +109,7 @@ launcher_run(const struct launcher_place *place)
 	struct message_start start;
 	struct message_ended ended;
 	int fds[FD_PASS_MOST];
+	unsigned kept = place->rules_fd > 0 ? RULES : NOTHING;
 	size_t fd_count;
 
 	launcher_become(place);
@@ -117,7 +118,7 @@ launcher_run(const struct launcher_place *place)
 
 		/* all of this request: the function has its copies; with ours
 		 * open, nobody would see the end of its output */
-		close_range(NOTHING + 1, ~0U, 0);
+		close_range(kept + 1, ~0U, 0);
 		if (started)
 			launcher_wait(&l, &ended);
 		if (peer_send_now(CHANNEL, MESSAGE_ENDED, &ended, NULL, 0) != 0)
@@ -140,13 +141,17 @@ launcher_become(const struct launcher_place *place)
 {
 	int channel = fcntl(place->channel, F_DUPFD_CLOEXEC, 64);
 	int directory = fcntl(place->directory_fd, F_DUPFD_CLOEXEC, 64);
+	int rules = place->rules_fd > 0 ?
+	    fcntl(place->rules_fd, F_DUPFD_CLOEXEC, 64) :
+	    -1;
 	int nothing;
 
 	close_range(CHANNEL, 63, 0);
 	if (dup3(channel, CHANNEL, O_CLOEXEC) < 0 ||
-	    dup3(directory, DIRECTORY, O_CLOEXEC) < 0)
+	    dup3(directory, DIRECTORY, O_CLOEXEC) < 0 ||
+	    (place->rules_fd > 0 && dup3(rules, RULES, O_CLOEXEC) < 0))
 		diag_fatal("launcher: descriptors: %s", diag_errno());
-	close_range(NOTHING, ~0U, 0);
+	close_range(RULES + 1, ~0U, 0);
 	/* opened in here: one from outside the cell would be refused */
 	nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (nothing != NOTHING || fd_nonblock(CHANNEL, false) != 0)
@@ -302,6 +307,7 @@ launcher_start(struct launcher *l, const struct message_start *start,
 		.own_group = true,
 		.dies_with_parent = l->place->alone,
 		.alarm_us = start->time_us,
+		.rules_fd = l->place->rules_fd > 0 ? RULES : 0,
 	};
 	struct proc_started started;
 	struct ticket ticket;

@@ -16,6 +16,8 @@ struct launcher_place {
 	pid_t cell;	       /* who forked us */
 	bool alone;	       /* no pid namespace ends what we start */
 	bool limits_processes; /* which counts all processes of its user */
+	int rules_fd; /* that each program gets on top of ours, a copy is
+		       * taken; 0: none */
 };
 
 /* Once, by who is going to fork launchers: orders wait until a newborn launcher

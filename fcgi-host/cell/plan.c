@@ -17,6 +17,7 @@
 #include "config/terms.h"
 
 #include "cell/plan.h"
+#include "cell/seccomp.h"
 
 /* Cells and launchers open some of their own, the latter for a moment from 64
  * up. */
@@ -25,6 +26,9 @@ enum { FILES_LEAST = 128 };
 /* An empty file costs no block, but about a kilobyte of kernel memory: one for
  * each block that /tmp has room for, and for the smallest /tmp enough to work. */
 enum { TMP_BYTES_A_FILE = 4096, TMP_FILES_LEAST = 256 };
+
+/* Of 1000; the host's processes have 0 or less. */
+enum { OOM_SCORE = 500 };
 
 /* What programs of a Debian system need of it. Private files below /etc are
  * protected by their modes, as from any user. */
@@ -37,6 +41,7 @@ static const char *const system_paths[] = {
 	"/lib64",
 	"/libx32",
 	"/etc",
+	"/run/systemd/resolve", /* /etc/resolv.conf may lead there */
 	"/var/cache/fontconfig",
 	"/var/cache/ghostscript",
 	"/var/lib/ghostscript",
@@ -69,6 +74,13 @@ static void plan_cgroups(struct plan *, const struct plan_facts *);
 static void plan_give(struct plan *, const struct plan_facts *);
 static void plan_mounts(struct plan *, const struct plan_facts *,
     const struct config *, const struct terms *);
+static void plan_alone(struct plan *, uint64_t namespaces);
+static void plan_rules(struct plan *, const struct plan_facts *,
+    const struct terms *);
+static void plan_allow(struct plan *, const struct plan_facts *,
+    const struct config *, const struct terms *);
+static void plan_allow_all(struct plan *, const struct strings *,
+    const char *right);
 static void plan_paths(struct plan *, enum plan_op, const struct strings *,
     const char *setting);
 static void plan_limits(struct plan *, const struct terms *);
@@ -77,6 +89,8 @@ static void plan_limit(struct plan *, const char *name, int resource,
     uint64_t soft, uint64_t hard);
 static struct plan_step *plan_add(struct plan *, enum plan_op, const char *path,
     const char *options);
+static struct plan_step *plan_add_below(struct plan *, enum plan_op,
+    const char *directory, const char *name, const char *options);
 static void plan_numbers(struct plan *, enum plan_op, uint64_t first,
     uint64_t second);
 static bool path_below(const char *path, const char *directory);
@@ -93,15 +107,26 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 	plan_cgroups(p, facts);
 	if (user_namespace)
 		plan_numbers(p, PLAN_IDS, facts->uid, facts->gid);
+	plan_alone(p, facts->namespaces);
 	if (facts->root && facts->of_root && facts->uid != 0)
 		plan_give(p, facts);
+	plan_numbers(p, PLAN_OOM_SCORE, OOM_SCORE, 0);
+	if (facts->namespaces & CLONE_NEWCGROUP)
+		plan_add(p, PLAN_CGROUP_ROOT, NULL, NULL);
+	if (facts->namespaces & CLONE_NEWNET)
+		plan_add(p, PLAN_NETWORK, NULL, NULL);
+	plan_rules(p, facts, terms);
+	/* where large bodies are, without a name: to open /dev/stdin again */
+	plan_add_below(p, PLAN_ALLOW, config->run, "spool", "read");
 	if (facts->namespaces & CLONE_NEWNS)
 		plan_mounts(p, facts, config, terms);
 	if (facts->namespaces & CLONE_NEWUTS)
 		plan_add(p, PLAN_HOSTNAME, NULL, facts->tenant);
 	plan_limits(p, terms);
-	if (facts->root || user_namespace)
+	if (facts->root || user_namespace) {
+		plan_add(p, PLAN_SECUREBITS, NULL, NULL);
 		plan_add(p, PLAN_BOUNDING, NULL, NULL);
+	}
 	if (facts->root)
 		plan_numbers(p, PLAN_USER, facts->uid, facts->gid);
 	if ((facts->namespaces & CLONE_NEWNS) && facts->directory)
@@ -116,6 +141,9 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 	if (!own_pids)
 		plan_add(p, PLAN_SUBREAPER, NULL, NULL);
 	plan_numbers(p, PLAN_UMASK, 027, 0);
+	plan_allow(p, facts, config, terms);
+	plan_add(p, PLAN_RESTRICT, NULL, NULL);
+	plan_numbers(p, PLAN_FILTER, seccomp_rows(), 0);
 	return p;
 }
 
@@ -195,16 +223,91 @@ plan_cgroups(struct plan *p, const struct plan_facts *facts)
 		    ->resource = facts->cgroup_fds[i];
 }
 
+static void
+plan_alone(struct plan *p, uint64_t namespaces)
+{
+	static const struct {
+		uint64_t one;
+		const char *name;
+	} kinds[] = {
+		{ CLONE_NEWUSER, " user" },
+		{ CLONE_NEWPID, " pid" },
+		{ CLONE_NEWNS, " mount" },
+		{ CLONE_NEWIPC, " ipc" },
+		{ CLONE_NEWUTS, " uts" },
+	};
+	char names[64] = "";
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (namespaces & kinds[i].one)
+			bytes += (size_t)snprintf(names + bytes,
+			    sizeof(names) - bytes, "%s", kinds[i].name);
+	if (bytes > 0)
+		plan_add(p, PLAN_NAMESPACES, NULL, names + 1);
+}
+
+/* In every kind of cell: where there is a root of its own they are a second
+ * wall, else the only one. */
+static void
+plan_rules(struct plan *p, const struct plan_facts *facts,
+    const struct terms *terms)
+{
+	bool tcp = terms->network == NETWORK_NONE &&
+	    !(facts->namespaces & CLONE_NEWNET);
+
+	plan_add(p, PLAN_RULES, NULL,
+	    tcp ? "files signals sockets tcp" : "files signals sockets");
+}
+
+/* Names may be listed everywhere in a root of our own, where nothing else is
+ * mounted; in the host's, nothing but what is allowed. */
+static void
+plan_allow(struct plan *p, const struct plan_facts *facts,
+    const struct config *config, const struct terms *terms)
+{
+	bool own_root = facts->namespaces & CLONE_NEWNS;
+
+	if (own_root)
+		plan_add(p, PLAN_ALLOW, "/", "list");
+	for (size_t i = 0; i < sizeof(system_paths) / sizeof(char *); i++)
+		plan_add(p, PLAN_ALLOW, system_paths[i], "read");
+	plan_add(p, PLAN_ALLOW, "/tmp", "write");
+	if (!own_root) {
+		plan_add(p, PLAN_ALLOW, "/var/tmp", "write");
+		plan_add(p, PLAN_ALLOW, "/dev/shm", "write");
+	}
+	for (size_t i = 0; i < sizeof(devices) / sizeof(char *); i++)
+		plan_add(p, PLAN_ALLOW, devices[i], "all");
+	plan_add(p, PLAN_ALLOW, "/proc", "write");
+	plan_allow_all(p, &config->link_targets, "read");
+	plan_allow_all(p, &config->cell_paths, "read");
+	plan_allow_all(p, &terms->read, "read");
+	plan_add_below(p, PLAN_ALLOW, config->run, "fn", "read");
+	if (facts->directory) {
+		plan_add(p, PLAN_ALLOW, facts->directory, "read");
+		plan_add_below(p, PLAN_ALLOW, facts->directory, PLAN_DATA_NAME,
+		    "write");
+	}
+	plan_allow_all(p, &terms->write, "write");
+}
+
+static void
+plan_allow_all(struct plan *p, const struct strings *paths, const char *right)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		if (!path_below(paths->items[i], "/usr"))
+			plan_add(p, PLAN_ALLOW, paths->items[i], right);
+}
+
 /* Root alone can change the directory, so nobody else has chosen what has the
  * name data in it. In a directory of another user that user gives. */
 static void
 plan_give(struct plan *p, const struct plan_facts *facts)
 {
-	char data[4096];
-	struct plan_step *s;
+	struct plan_step *s = plan_add_below(p, PLAN_GIVE, facts->directory,
+	    PLAN_DATA_NAME, NULL);
 
-	snprintf(data, sizeof(data), "%s/" PLAN_DATA_NAME, facts->directory);
-	s = plan_add(p, PLAN_GIVE, data, NULL);
 	s->first = facts->uid;
 	s->second = facts->gid;
 }
@@ -214,7 +317,7 @@ static void
 plan_mounts(struct plan *p, const struct plan_facts *facts,
     const struct config *config, const struct terms *terms)
 {
-	char tmp_options[96], data[4096], fn[4096];
+	char tmp_options[96];
 	uint64_t inodes = terms->tmp / TMP_BYTES_A_FILE;
 
 	snprintf(tmp_options, sizeof(tmp_options),
@@ -240,13 +343,11 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 	plan_paths(p, PLAN_READ, &terms->read, "tenants.read");
 	/* the directory: a socket mounted by itself would be the old one as
 	 * soon as the web server makes a new one */
-	snprintf(fn, sizeof(fn), "%s/fn", config->run);
-	plan_add(p, PLAN_MAYBE, fn, NULL);
+	plan_add_below(p, PLAN_MAYBE, config->run, "fn", NULL);
 	if (facts->directory) {
-		snprintf(data, sizeof(data), "%s/" PLAN_DATA_NAME,
-		    facts->directory);
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);
-		plan_add(p, PLAN_DATA, data, NULL);
+		plan_add_below(p, PLAN_DATA, facts->directory, PLAN_DATA_NAME,
+		    NULL);
 	}
 	plan_paths(p, PLAN_WRITE, &terms->write, "tenants.write");
 	plan_add(p, PLAN_PIVOT, NULL, NULL);
@@ -336,6 +437,16 @@ plan_add(struct plan *p, enum plan_op op, const char *path, const char *options)
 		.options = options ? diag_strdup(options) : NULL,
 	};
 	return &p->steps[p->count++];
+}
+
+static struct plan_step *
+plan_add_below(struct plan *p, enum plan_op op, const char *directory,
+    const char *name, const char *options)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return plan_add(p, op, path, options);
 }
 
 static bool

@@ -5,22 +5,17 @@
 
 #define _GNU_SOURCE 1
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/landlock.h"
 #include "base/proc.h"
 
 #include "cell/apply.h"
 #include "cell/cell.h"
-
-enum {
-	CELL_NAMESPACES =
-	    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
-};
 
 static bool cgroups_fit(struct span names, size_t fds);
 static bool belongs_to_root(int directory_fd);
@@ -102,24 +97,29 @@ start_failed(struct span reason)
 }
 
 int
-start_probe(void)
+start_probe(uint64_t namespaces)
 {
-	bool root = geteuid() == 0;
 	struct plan_facts facts = {
 		.tenant = "probe",
 		.uid = geteuid(),
 		.gid = getegid(),
-		.namespaces = CELL_NAMESPACES | (root ? 0 : CLONE_NEWUSER),
-		.root = root,
+		.namespaces = namespaces,
+		.root = geteuid() == 0,
 	};
 	struct config *config = config_new();
 	struct plan *plan = plan_make(&facts, config);
 	struct buf reason;
 	int directory_fd = -1;
+	bool filter = true;
 
 	buf_init(&reason, 4096);
-	if (apply_plan(plan, &directory_fd, &reason) == 0)
-		return 0;
-	fprintf(stderr, "%s\n", buf_string(&reason));
-	return 1;
+	if (apply_plan(plan, &directory_fd, &reason) != 0) {
+		fprintf(stderr, "%s\n", buf_string(&reason));
+		return 1;
+	}
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->steps[i].op == PLAN_FILTER && plan->steps[i].note[0])
+			filter = false;
+	fprintf(stderr, "landlock=%d seccomp=%d\n", landlock_version(), filter);
+	return 0;
 }

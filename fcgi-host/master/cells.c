@@ -16,6 +16,8 @@
 #include "base/fd.h"
 #include "base/proc.h"
 
+#include "config/terms.h"
+
 #include "master/master.h"
 
 enum {
@@ -504,8 +506,9 @@ cell_spawn(struct cell *c, int between[2], char *reason, size_t room)
 	/* without a namespace that dies with it, a cell has to outlive us for
 	 * the moment it takes to kill what is in it */
 	c->pid = children_spawn(m, "fcgi-host-cell", ends[1], NULL, 0,
-	    m->namespaces, NULL, NULL, (m->namespaces & CLONE_NEWPID) != 0,
-	    m->cell_environment, reason, room);
+	    m->namespaces & CELL_MADE_IN, NULL, NULL,
+	    (m->namespaces & CLONE_NEWPID) != 0, m->cell_environment, reason,
+	    room);
 	fd_close(&ends[1]);
 	if (c->pid < 0) {
 		fd_close(&ends[0]);
@@ -518,6 +521,18 @@ failed:
 	fd_close(&between[0]);
 	fd_close(&between[1]);
 	return -1;
+}
+
+uint64_t
+cell_namespaces(const struct master *m, struct span name)
+{
+	uint64_t network = config_terms(m->config, name)->network;
+
+	if (network == NETWORK_AUTO)
+		network = m->root ? NETWORK_NONE : NETWORK_HOST;
+	if (network == NETWORK_NONE)
+		return m->namespaces;
+	return m->namespaces & ~(uint64_t)CLONE_NEWNET;
 }
 
 /* The cell gets the configuration without what other tenants are granted: what
@@ -535,7 +550,7 @@ cell_introduce(struct cell *c, const struct tenant_place *place,
 		.directory = span_of(place->path),
 		.uid = place->uid,
 		.gid = place->gid,
-		.namespaces = m->namespaces,
+		.namespaces = cell_namespaces(m, name),
 	};
 	struct message_tenant_cell answer = {
 		.tenant = name,

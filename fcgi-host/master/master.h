@@ -6,6 +6,7 @@
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -253,6 +254,8 @@ void cells_kill(struct master *, struct span tenant, struct span reason);
 void cells_forgive(struct master *);
 void cells_kill_all(struct master *);
 size_t cells_count(const struct master *);
+/* What the cell of a tenant is to be alone in. */
+uint64_t cell_namespaces(const struct master *, struct span tenant);
 /* True when the pid was one of ours, which is now freed. */
 bool cells_reaped(struct master *, pid_t, int wait_status);
 /* Any other process that ended: an orphan of a cell without a namespace. */
@@ -327,8 +330,17 @@ void stop_step(struct master *);   /* somebody ended: go on, or be over */
 
 /* ---- probe.c: what this kernel lets us do -------------------------------- */
 
-/* Namespaces that cells can have here: CLONE_NEW... or 0 with a sentence. */
-uint64_t probe_namespaces(const struct master *, char *reason, size_t room);
+enum {
+	/* what a cell is started in; others it moves into by itself, which
+	 * nobody has to wait for */
+	CELL_MADE_IN = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS |
+	    CLONE_NEWIPC | CLONE_NEWUTS,
+	CELL_NAMESPACES = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
+	    CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET,
+};
+
+/* Finds out what cells can have here: namespaces, landlock, seccomp. */
+void probe_machine(struct master *);
 
 /* One line each for all that is, or is not, enforced: `each` gets the key
  * "enforced" or "not_enforced" and a sentence. */
@@ -361,11 +373,14 @@ struct master {
 	struct child children[CHILD_KINDS];
 	struct cells cells;
 	struct cgroups cgroups;
-	uint64_t namespaces;	     /* of cells */
-	char namespaces_reason[256]; /* why there are none */
-	char **cell_environment;     /* ours */
-	char **child_environment;    /* ours */
-	bool announced;		     /* "ready" was said */
+	uint64_t namespaces;	     /* that cells can have */
+	char namespaces_reason[256]; /* why not all of them */
+	char rules_reason[256];
+	int landlock; /* its version, 0: none */
+	bool seccomp;
+	char **cell_environment;  /* ours */
+	char **child_environment; /* ours */
+	bool announced;		  /* "ready" was said */
 	enum stop_phase stop;
 	struct timer stop_timer;
 	int exit_status;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,72 +14,125 @@
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "base/landlock.h"
 #include "base/proc.h"
 
 #include "master/master.h"
 
 #define CELL_PROGRAM "fcgi-host-cell"
 
-enum {
-	CELL_NAMESPACES =
-	    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
+/* What a promise may rest on. */
+enum have {
+	HAVE_ANYWAY = 1,
+	HAVE_ROOT = 2,
+	HAVE_USERS = 4, /* a user's processes can be counted */
+	HAVE_MOUNTS = 8,
+	HAVE_PIDS = 16,
+	HAVE_NETWORK = 32, /* and functions have it unless configured */
+	HAVE_FILE_RULES = 64,
+	HAVE_SCOPES = 128,
+	HAVE_FILTER = 256,
 };
 
 struct promise {
-	/* what any of keeps it: */
-	uint64_t namespace; /* this one, 0: none would */
-	bool root;
-	bool kept; /* by all hosts */
+	unsigned any;	 /* of these keeps it */
+	unsigned unless; /* with any of these another row says more */
+	bool by_cell;	 /* if not kept, then for what the probe says */
 	const char *enforced;
-	const char *not_enforced;
+	const char *not_enforced; /* NULL: then there is nothing to say */
 };
 
+static int probe_try(struct master *, uint64_t namespaces, char *reason,
+    size_t room);
 static void read_words(int fd, char *text, size_t room);
+static unsigned found(const struct master *);
 
 /* clang-format off */
 static const struct promise promises[] = {
-	{ 0, false, true,
+	{ HAVE_ANYWAY, 0, false,
 	    "time: a process is ended at its limits.time, with all it started",
 	    NULL },
-	{ 0, false, true,
+	{ HAVE_ANYWAY, 0, false,
 	    "size: memory, open files and processor time of each process "
 	    "(limits.memory, limits.files, limits.cpu)", NULL },
-	{ 0, true, false,
+	{ HAVE_ANYWAY, 0, false,
+	    "privileges: functions have none and gain none; setuid programs "
+	    "run as their user", NULL },
+	{ HAVE_ROOT, 0, false,
 	    "users: functions run as their tenant's user",
 	    "users: all functions run as the host's own user, since the host "
 	    "was not started by root" },
-	{ CLONE_NEWUSER, true, false,
+	{ HAVE_USERS, 0, false,
 	    "count: processes and threads of a tenant's user "
 	    "(limits.processes)",
 	    "count: functions start as many processes as their user may, "
 	    "limits.processes is not set" },
-	{ CLONE_NEWNS, false, false,
+	{ HAVE_MOUNTS, 0, false,
 	    "files: functions see their own tenant's directory, what they are "
-	    "granted, and the system's read-only",
+	    "granted, and the system's read-only", NULL },
+	{ HAVE_FILE_RULES, HAVE_MOUNTS, true,
+	    "files: functions open, make, move and remove their own tenant's, "
+	    "what they are granted, and the system's; of their user's others "
+	    "they reach what is not the content, such as mode and times",
 	    "files: functions see every file their user may read" },
-	{ CLONE_NEWPID, false, false,
-	    "processes: functions see and signal processes of their own "
-	    "tenant only",
-	    "processes: functions see all processes, and may signal those of "
-	    "their user" },
-	{ 0, false, false, NULL,
+	{ HAVE_MOUNTS, 0, true,
+	    "socket files: functions reach fn.sock and what is where they are "
+	    "granted a path",
+	    "socket files: functions reach all of their user, the host's among "
+	    "them" },
+	{ HAVE_PIDS, 0, true,
+	    "processes: functions see processes of their own tenant only",
+	    "processes: functions see all processes and how they were called" },
+	{ HAVE_SCOPES, 0, false,
+	    "signals: functions signal processes of their own invocation only",
+	    NULL },
+	{ HAVE_PIDS, HAVE_SCOPES, true,
+	    "signals: functions signal processes of their own tenant only, "
+	    "launchers among them",
+	    "signals: functions signal every process of their user" },
+	{ HAVE_NETWORK, 0, false,
+	    "network: functions reach nothing but 127.0.0.1 of their own",
 	    "network: functions reach whatever this machine reaches" },
-	{ 0, false, false, NULL,
+	{ HAVE_NETWORK | HAVE_SCOPES, 0, false,
+	    "abstract sockets: functions reach those of their own tenant only",
+	    "abstract sockets: functions reach those of all programs" },
+	{ HAVE_FILTER, 0, false,
+	    "system calls: mounts, namespaces, looking into other processes, "
+	    "io_uring, bpf, keys and the like are refused",
+	    "system calls: functions may use all that their user may" },
+	{ 0, 0, false, NULL,
 	    "tenant as a whole: memory and processor time are limited per "
 	    "process, not together" },
-	{ 0, false, false, NULL,
+	{ 0, 0, false, NULL,
 	    "memory that is no process's own: limits.memory does not count "
 	    "shared memory (MAP_SHARED, System V) and files in /tmp" },
-	{ 0, false, false, NULL,
-	    "system calls: functions may use all that their user may" },
 };
 /* clang-format on */
 
-uint64_t
-probe_namespaces(const struct master *m, char *reason, size_t room)
+void
+probe_machine(struct master *m)
 {
+	uint64_t most = CELL_NAMESPACES | (m->root ? 0 : CLONE_NEWUSER);
+	char *reason = m->namespaces_reason;
+	size_t room = sizeof(m->namespaces_reason);
+
+	if (probe_try(m, most, reason, room) == 0)
+		return;
+	/* it is the network, or all of it */
+	if (probe_try(m, most & ~(uint64_t)CLONE_NEWNET, reason, room) == 0)
+		return;
+	if (probe_try(m, 0, m->rules_reason, sizeof(m->rules_reason)) != 0)
+		diag_fatal("functions cannot be shut in here at all: %s",
+		    m->rules_reason);
+}
+
+/* 0: m has what there is; -1: why not in `reason`. */
+static int
+probe_try(struct master *m, uint64_t namespaces, char *reason, size_t room)
+{
+	char number[24];
 	char *argv[] = { (char *)(uintptr_t)CELL_PROGRAM,
-		(char *)(uintptr_t) "--probe", NULL };
+		(char *)(uintptr_t) "--probe", number, NULL };
 	int fds[] = { -1, -1, -1 }, words[2];
 	struct proc_plan plan = {
 		.path = CELL_PROGRAM,
@@ -86,12 +140,13 @@ probe_namespaces(const struct master *m, char *reason, size_t room)
 		.envp = m->cell_environment,
 		.fds = fds,
 		.fd_count = 3,
-		.namespaces = CELL_NAMESPACES | (m->root ? 0 : CLONE_NEWUSER),
+		.namespaces = namespaces & CELL_MADE_IN,
 		.dies_with_parent = true,
 	};
 	struct proc_started started;
-	int status;
+	int status, seccomp;
 
+	snprintf(number, sizeof(number), "%" PRIu64, namespaces);
 	if (pipe2(words, O_CLOEXEC) != 0)
 		diag_fatal("no pipe: %s", diag_errno());
 	fds[2] = words[1];
@@ -102,45 +157,74 @@ probe_namespaces(const struct master *m, char *reason, size_t room)
 		snprintf(reason, room, "the system refuses namespaces (%s: %s)",
 		    proc_step_name(started.step), diag_errno());
 		fd_close(&words[0]);
-		return 0;
+		return -1;
 	}
 	read_words(words[0], reason, room);
 	fd_close(&words[0]);
 	while (waitpid(started.pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (status == 0) {
-		reason[0] = '\0';
-		return plan.namespaces;
+	if (status == 0 &&
+	    sscanf(reason, "landlock=%d seccomp=%d", &m->landlock, &seccomp) ==
+		2) {
+		m->seccomp = seccomp == 1;
+		m->namespaces = namespaces;
+		return 0;
 	}
 	if (!reason[0])
 		proc_status_words(status, reason);
-	return 0;
+	return -1;
 }
 
 void
 probe_list(const struct master *m,
     void (*each)(void *arg, const char *key, const char *sentence), void *arg)
 {
+	unsigned have = found(m);
 	char text[512];
 
 	for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
 		const struct promise *p = &promises[i];
-		bool kept = p->kept || (p->root && m->root) ||
-		    (m->namespaces & p->namespace) != 0;
 
-		if (kept)
+		if (have & p->unless)
+			continue;
+		if (have & p->any) {
 			each(arg, "enforced", p->enforced);
-		else if (p->namespace) {
+		} else if (p->by_cell && p->not_enforced) {
 			snprintf(text, sizeof(text),
 			    "%s, since a cell cannot be shut in here: %s",
 			    p->not_enforced, m->namespaces_reason);
 			each(arg, "not_enforced", text);
-		} else
+		} else if (p->not_enforced) {
 			each(arg, "not_enforced", p->not_enforced);
+		}
 	}
 }
 
-/* The one sentence it says when it fails, without the line's end. */
+static unsigned
+found(const struct master *m)
+{
+	unsigned have = HAVE_ANYWAY;
+
+	if (m->root)
+		have |= HAVE_ROOT;
+	if (m->root || (m->namespaces & CLONE_NEWUSER))
+		have |= HAVE_USERS;
+	if (m->namespaces & CLONE_NEWNS)
+		have |= HAVE_MOUNTS;
+	if (m->namespaces & CLONE_NEWPID)
+		have |= HAVE_PIDS;
+	if (cell_namespaces(m, SPAN("")) & CLONE_NEWNET)
+		have |= HAVE_NETWORK;
+	if (m->landlock >= LANDLOCK_FILES)
+		have |= HAVE_FILE_RULES;
+	if (m->landlock >= LANDLOCK_SCOPE)
+		have |= HAVE_SCOPES;
+	if (m->seccomp)
+		have |= HAVE_FILTER;
+	return have;
+}
+
+/* The one line it says, without its end. */
 static void
 read_words(int fd, char *text, size_t room)
 {

@@ -48,8 +48,7 @@ serve(const struct arguments *arguments)
 	prepare_process(m); /* moves to another directory */
 	registry_init(&m->registry, m->rundir.state_fd);
 	suspended_open(&m->suspended, m->rundir.state_fd);
-	m->namespaces = probe_namespaces(m, m->namespaces_reason,
-	    sizeof(m->namespaces_reason));
+	probe_machine(m);
 	cgroups_open(&m->cgroups);
 	probe_list(m, say_not_enforced, NULL);
 

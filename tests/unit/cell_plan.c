@@ -11,8 +11,10 @@
 
 #include "base/fd.h"
 #include "cell/plan.h"
+#include "cell/seccomp.h"
 
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+#define MADE_IN (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+#define NAMESPACES (MADE_IN | CLONE_NEWCGROUP | CLONE_NEWNET)
 
 /* ---- whole plans -------------------------------------------------------------- */
 
@@ -21,6 +23,9 @@ static const char limits[] = "limit core soft=0 hard=0\n"
 			     "limit rtprio soft=0 hard=0\n"
 			     "limit nice soft=0 hard=0\n"
 			     "limit nofile soft=256 hard=4096\n";
+
+static const char rules[] = "rules files signals sockets\n"
+			    "allow /run/fcgi-host/spool read\n";
 
 static const char mounts[] = "private /\n"
 			     "root / size=1m,nr_inodes=16k,mode=755\n"
@@ -32,6 +37,7 @@ static const char mounts[] = "private /\n"
 			     "system /lib64\n"
 			     "system /libx32\n"
 			     "system /etc\n"
+			     "system /run/systemd/resolve\n"
 			     "system /var/cache/fontconfig\n"
 			     "system /var/cache/ghostscript\n"
 			     "system /var/lib/ghostscript\n"
@@ -59,20 +65,56 @@ static const char pivot[] = "pivot\n"
 			    "readonly /\n"
 			    "hostname acme\n";
 
+static const char allow_system[] = "allow /usr read\n"
+				   "allow /bin read\n"
+				   "allow /sbin read\n"
+				   "allow /lib read\n"
+				   "allow /lib32 read\n"
+				   "allow /lib64 read\n"
+				   "allow /libx32 read\n"
+				   "allow /etc read\n"
+				   "allow /run/systemd/resolve read\n"
+				   "allow /var/cache/fontconfig read\n"
+				   "allow /var/cache/ghostscript read\n"
+				   "allow /var/lib/ghostscript read\n"
+				   "allow /var/lib/aspell read\n"
+				   "allow /var/lib/texmf read\n"
+				   "allow /tmp write\n";
+
+static const char allow_host[] = "allow /var/tmp write\n"
+				 "allow /dev/shm write\n";
+
+static const char allow_devices[] = "allow /dev/null all\n"
+				    "allow /dev/zero all\n"
+				    "allow /dev/full all\n"
+				    "allow /dev/random all\n"
+				    "allow /dev/urandom all\n"
+				    "allow /proc write\n"
+				    "allow /run/fcgi-host/fn read\n";
+
+#define ALLOW_TENANT(directory)      \
+	"allow " directory " read\n" \
+	"allow " directory "/data write\n"
+
 static const struct whole {
 	const char *sentence;
 	uint64_t namespaces;
 	bool root;
 	bool of_root;
 	const char *directory;
-	const char *parts[8];
+	const char *parts[20];
 } wholes[] = {
 	{ "root makes a cell for a tenant's user", NAMESPACES, true, false,
 	    "/srv/functions/acme",
-	    { mounts,
+	    { "namespaces pid mount ipc uts\n"
+	      "oom_score least=500\n"
+	      "cgroup_root\n"
+	      "network\n",
+		rules, mounts,
 		"tenant /srv/functions/acme\n"
 		"data /srv/functions/acme/data\n",
 		pivot, limits,
+		"securebits\n"
 		"bounding\n"
 		"user user=1001 group=1002\n"
 		"directory /srv/functions/acme\n"
@@ -80,11 +122,17 @@ static const struct whole {
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n" } },
+		"umask mask=027\n"
+		"allow / list\n",
+		allow_system, allow_devices,
+		ALLOW_TENANT("/srv/functions/acme") } },
 	{ "of a directory that is root's, data/ is given away, without "
 	  "namespaces too",
 	    0, true, true, "/srv/functions/acme",
-	    { "give /srv/functions/acme/data user=1001 group=1002\n", limits,
+	    { "give /srv/functions/acme/data user=1001 group=1002\n"
+	      "oom_score least=500\n",
+		rules, limits,
+		"securebits\n"
 		"bounding\n"
 		"user user=1001 group=1002\n"
 		"capabilities\n"
@@ -92,38 +140,59 @@ static const struct whole {
 		"hidden\n"
 		"death signal=0\n"
 		"subreaper\n"
-		"umask mask=027\n" } },
+		"umask mask=027\n",
+		allow_system, allow_host, allow_devices,
+		ALLOW_TENANT("/srv/functions/acme") } },
 	{ "an ordinary user's cell has a user namespace, and no change of user",
-	    NAMESPACES | CLONE_NEWUSER, false, true, "/home/a/functions/acme",
-	    { "ids user=1001 group=1002\n", mounts,
+	    (NAMESPACES & ~CLONE_NEWNET) | CLONE_NEWUSER, false, true,
+	    "/home/a/functions/acme",
+	    { "ids user=1001 group=1002\n"
+	      "namespaces user pid mount ipc uts\n"
+	      "oom_score least=500\n"
+	      "cgroup_root\n",
+		rules, mounts,
 		"tenant /home/a/functions/acme\n"
 		"data /home/a/functions/acme/data\n",
 		pivot, limits,
+		"securebits\n"
 		"bounding\n"
 		"directory /home/a/functions/acme\n"
 		"capabilities\n"
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n" } },
+		"umask mask=027\n"
+		"allow / list\n",
+		allow_system, allow_devices,
+		ALLOW_TENANT("/home/a/functions/acme") } },
 	{ "without namespaces there is what is left, and it outlives master "
 	  "for as long as it takes to end its processes",
 	    0, false, true, "/home/a/functions/acme",
-	    { limits,
+	    { "oom_score least=500\n", rules, limits,
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=0\n"
 		"subreaper\n"
-		"umask mask=027\n" } },
+		"umask mask=027\n",
+		allow_system, allow_host, allow_devices,
+		ALLOW_TENANT("/home/a/functions/acme") } },
 	{ "a probe has no tenant", NAMESPACES | CLONE_NEWUSER, false, false,
 	    NULL,
-	    { "ids user=1001 group=1002\n", mounts, pivot, limits,
+	    { "ids user=1001 group=1002\n"
+	      "namespaces user pid mount ipc uts\n"
+	      "oom_score least=500\n"
+	      "cgroup_root\n"
+	      "network\n",
+		rules, mounts, pivot, limits,
+		"securebits\n"
 		"bounding\n"
 		"capabilities\n"
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n" } },
+		"umask mask=027\n"
+		"allow / list\n",
+		allow_system, allow_devices } },
 };
 
 static const char *
@@ -159,9 +228,11 @@ plan_is(void **state)
 	char expected[8192] = "";
 	size_t bytes = 0;
 
-	for (int i = 0; i < 8 && w->parts[i]; i++)
+	for (int i = 0; i < 20 && w->parts[i]; i++)
 		bytes += (size_t)snprintf(expected + bytes,
 		    sizeof(expected) - bytes, "%s", w->parts[i]);
+	snprintf(expected + bytes, sizeof(expected) - bytes,
+	    "restrict\nfilter rows=%zu\n", seccomp_rows());
 	assert_string_equal(printed(&facts, config), expected);
 	config_release(&config);
 }

@@ -16,10 +16,17 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/landlock.h"
 #include "cell/apply.h"
 #include "cell/cell.h"
 
 enum { PATIENCE_S = 60, TENANT_USER = 71234 };
+
+/* The others a cell makes by itself. */
+enum {
+	MADE_IN = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
+	    CLONE_NEWUTS
+};
 
 enum kind {
 	KIND_PLAIN, /* an ordinary user where the kernel allows nothing */
@@ -43,8 +50,8 @@ static struct config *config;
 static uint64_t
 kind_namespaces(void)
 {
-	uint64_t most =
-	    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+	uint64_t most = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
+	    CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET;
 
 	return kind == KIND_PLAIN ? 0 :
 	    kind == KIND_USER	  ? most | CLONE_NEWUSER :
@@ -71,7 +78,7 @@ namespaces_enter(void)
 	int status;
 	pid_t pid;
 
-	if (unshare((int)kind_namespaces()) != 0)
+	if (unshare((int)(kind_namespaces() & MADE_IN)) != 0)
 		_exit(99);
 	if (kind == KIND_USER) {
 		write_proc("/proc/self/setgroups", "deny");
@@ -105,7 +112,7 @@ kind_possible(enum kind k)
 		if (pid == 0) {
 			kind = KIND_USER;
 			namespaces_enter();
-			_exit(start_probe());
+			_exit(start_probe(kind_namespaces()));
 		}
 		waitpid(pid, &status, 0);
 		user = status == 0;
@@ -385,7 +392,7 @@ static const struct inside {
 	{ "the tenant's user in no other group", "id -u; id -G",
 	    { NULL, NULL, "71234\n71234\n" } },
 	{ "the host's root is out of reach",
-	    "ls -d /root /home /boot /sys /run /srv /mnt 2>/dev/null; echo .",
+	    "ls -d /root /home /boot /sys /srv /mnt 2>/dev/null; echo .",
 	    { NULL, ".\n", ".\n" } },
 	{ "system files cannot be changed",
 	    "for f in /usr/x /etc/x /bin/x /dev/x /x; do "
@@ -416,6 +423,32 @@ static const struct inside {
 	    { NULL, ".\n", ".\n" } },
 	{ "nor its launcher", "ls /proc/$PPID/fd 2>/dev/null; echo .",
 	    { ".\n", ".\n", ".\n" } },
+	{ "what it starts itself can",
+	    "sleep 1000 & kill -CONT $! && kill -CONT 0 && echo .",
+	    { ".\n", ".\n", ".\n" } },
+	{ "the root can be listed where it is the cell's own",
+	    "ls / | grep -c '^usr$'", { NULL, "1\n", "1\n" } },
+	{ "no rule stands in the way of devices and what /proc says of it",
+	    "head -c 3 /dev/zero | wc -c; echo x >/dev/null; "
+	    "cat /proc/self/comm; echo out >/dev/stderr",
+	    { "3\ncat\nout\n", "3\ncat\nout\n", "3\ncat\nout\n" } },
+	{ "nor can namespaces be made, where there would be rights again",
+	    "unshare -U true 2>/dev/null || echo .; "
+	    "unshare -n true 2>/dev/null || echo .",
+	    { ".\n.\n", ".\n.\n", ".\n.\n" } },
+	{ "127.0.0.1 is up, and the network ends there",
+	    "perl -MIO::Socket::INET -e '"
+	    "my $s = IO::Socket::INET->new(Listen => 1, "
+	    "LocalAddr => \"127.0.0.1\") or print \"down\\n\"; "
+	    "print -e \"/sys/class/net\" ? \"sys\\n\" : \"\", "
+	    "IO::Socket::INET->new(Proto => \"udp\", "
+	    "PeerAddr => \"192.0.2.1:9\") ? \"out\\n\" : \"in\\n\"'",
+	    { NULL, "in\n", "in\n" } },
+	{ "it is ended before the host when memory is short",
+	    "[ $(cat /proc/self/oom_score_adj) -ge 500 ] && echo .",
+	    { ".\n", ".\n", ".\n" } },
+	{ "its control group is the top one",
+	    "cut -d: -f3 /proc/self/cgroup | sort -u", { NULL, "/\n", "/\n" } },
 	{ "nothing dumps core", "ulimit -c", { "0\n", "0\n", "0\n" } },
 	{ "the machine has the tenant's name", "uname -n",
 	    { NULL, "acme\n", "acme\n" } },
@@ -441,6 +474,22 @@ static const struct inside {
 	    { "perl\n", "perl\n", "perl\n" } },
 };
 
+/* What rules (Landlock) alone keep from it. */
+static const struct inside ruled[] = {
+	{ "nor signalled", "kill -CONT $PPID 2>/dev/null || echo .",
+	    { ".\n", ".\n", ".\n" } },
+	{ "nor can pid 1", "kill -CONT 1 2>/dev/null || echo .",
+	    { ".\n", ".\n", ".\n" } },
+	{ "the host's files are out of reach by their contents",
+	    "cat /root/.profile 2>/dev/null; ls /home /srv 2>/dev/null; "
+	    "( : >/var/spool/x ) 2>/dev/null && echo made; echo .",
+	    { ".\n", ".\n", ".\n" } },
+	{ "files move between the places it may write",
+	    "mkdir data/a data/b && echo text >data/a/f && mv data/a/f data/b/ "
+	    "&& ln data/b/f data/a/g && cat data/a/g",
+	    { "text\n", "text\n", "text\n" } },
+};
+
 static void
 inside_is(void **state)
 {
@@ -453,6 +502,14 @@ inside_is(void **state)
 	assert_string_equal(read_all(), row->output[kind]);
 	assert_int_equal(ended().how, ENDED_EXITED);
 	cell_end();
+}
+
+static void
+ruled_is(void **state)
+{
+	if (landlock_version() < LANDLOCK_SCOPE)
+		skip();
+	inside_is(state);
 }
 
 /* ---- what a cell does ---------------------------------------------------------------- */
@@ -526,6 +583,31 @@ stop_finds_a_newborn_launcher(void)
 	cell_end();
 }
 
+static pid_t
+first_child(pid_t pid)
+{
+	char path[64], text[32] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid,
+	    (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	assert_true(n > 0);
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* The cell's first launcher, as the machine numbers it: functions may not
+ * signal it where the kernel has a rule against that. */
+static pid_t
+the_launcher(void)
+{
+	return first_child(kind == KIND_PLAIN ? cell : first_child(cell));
+}
+
 static void
 stop_reaches_through_a_stopped_launcher(void)
 {
@@ -534,8 +616,9 @@ stop_reaches_through_a_stopped_launcher(void)
 	};
 
 	cell_ready();
-	script_start("kill -STOP $PPID; echo ready; sleep 1000");
+	script_start("echo ready; sleep 1000");
 	read_ready();
+	assert_int_equal(kill(the_launcher(), SIGSTOP), 0);
 	assert_int_equal(peer_send_now(gateway, MESSAGE_STOP, &stop, NULL, 0),
 	    0);
 	assert_int_equal(ended().wait_status, SIGKILL);
@@ -574,9 +657,9 @@ static void
 dead_launcher_leaves_nothing(void)
 {
 	cell_ready();
-	script_start("setsid sleep 1000 & echo ready; kill -KILL $PPID; "
-		     "sleep 1000");
+	script_start("setsid sleep 1000 & echo ready; sleep 1000");
 	read_ready();
+	assert_int_equal(kill(the_launcher(), SIGKILL), 0);
 	/* all that could write is dead, and the cell lives */
 	assert_string_equal(read_all(), "");
 	assert_int_equal(resolve("program").outcome, RESOLVED_FOUND);
@@ -636,7 +719,8 @@ host_keeps_its_root(void)
 		    (unshare(CLONE_NEWNS) != 0 ||
 			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
 			_exit(99);
-		if (stat("/", &before) != 0 || start_probe() != 1 ||
+		if (stat("/", &before) != 0 ||
+		    start_probe(CLONE_NEWPID | CLONE_NEWNS) != 1 ||
 		    stat("/", &after) != 0)
 			_exit(98);
 		_exit(before.st_dev != after.st_dev);
@@ -668,7 +752,8 @@ first_process_alone_is_not_enough(void)
 		}
 		/* now the process 1 that /proc knows is this one */
 		if (mount("proc", "/proc", "proc", 0, NULL) != 0 ||
-		    stat("/", &before) != 0 || start_probe() != 1 ||
+		    stat("/", &before) != 0 ||
+		    start_probe(CLONE_NEWPID | CLONE_NEWNS) != 1 ||
 		    stat("/", &after) != 0)
 			_exit(98);
 		_exit(before.st_dev != after.st_dev);
@@ -947,6 +1032,7 @@ main(void)
 			continue;
 		failed += RUN_ROWS(doeses, cell_does);
 		failed += RUN_ROWS(insides, inside_is);
+		failed += RUN_ROWS(ruled, ruled_is);
 	}
 	return failed != 0;
 }
