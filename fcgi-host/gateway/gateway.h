@@ -312,7 +312,9 @@ enum invocation_result invocation_start(struct request *, struct launcher *,
     const char **why);
 void invocation_watch(struct request *);
 void invocation_exited(struct request *, const struct message_exited *);
-void invocation_ended(struct request *, const struct message_ended *);
+/* Its launcher, of that cell, is somebody else's by now. */
+void invocation_ended(struct request *, struct cell *,
+    const struct message_ended *);
 void invocation_lost(struct request *, bool unread);
 /* Ends it for this reason; the first reason counts. */
 void invocation_stop(struct request *, enum end);

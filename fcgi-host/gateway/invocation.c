@@ -29,7 +29,7 @@ static void put_args(struct buf *, const struct strings *);
 static uint32_t processes(const struct settings *, const struct terms *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
-static void invocation_killed(struct request *);
+static void invocation_killed(struct request *, struct cell *);
 static int output_watch(struct request *);
 static void early_over(struct request *);
 static void output_ready(void *arg, unsigned events);
@@ -416,13 +416,14 @@ invocation_exited(struct request *r, const struct message_exited *m)
 	r->run.facts.ran_us =
 	    (loop_now_ms(r->gateway->loop) - r->run.sent_ms) * 1000;
 	r->run.ended = true;
-	invocation_killed(r);
+	invocation_killed(r, r->run.launcher->cell);
 	invocation_move(r, INVOCATION_EXITED);
 	reply_pump(r);
 }
 
 void
-invocation_ended(struct request *r, const struct message_ended *m)
+invocation_ended(struct request *r, struct cell *cell,
+    const struct message_ended *m)
 {
 	struct invocation *run = &r->run;
 	uint64_t ran_us =
@@ -444,6 +445,7 @@ invocation_ended(struct request *r, const struct message_ended *m)
 		if (ran_us > INVOCATION_LONG_MS * 1000)
 			r->function->watched = true;
 		r->gateway->stats.strays += m->strays;
+		invocation_killed(r, cell);
 	}
 	invocation_over(r);
 }
@@ -451,12 +453,13 @@ invocation_ended(struct request *r, const struct message_ended *m)
 void
 invocation_lost(struct request *r, bool unread)
 {
-	const struct cell *cell = r->run.launcher->cell;
+	struct cell *cell = r->run.launcher->cell;
 
 	r->run.lost = true;
 	r->run.facts.lost = true;
 	r->run.facts.unread = unread && !r->run.ended;
 	r->run.facts.cell_lost = cell->state == CELL_LOST;
+	invocation_killed(r, cell);
 	invocation_over(r);
 }
 
@@ -465,7 +468,6 @@ invocation_over(struct request *r)
 {
 	struct invocation *run = &r->run;
 
-	invocation_killed(r);
 	run->launcher = NULL;
 	invocation_move(r, INVOCATION_OVER);
 	early_over(r);
@@ -478,15 +480,14 @@ invocation_over(struct request *r)
 
 /* Only asked when something was killed, and not by us. */
 static void
-invocation_killed(struct request *r)
+invocation_killed(struct request *r, struct cell *cell)
 {
 	struct outcome_facts *f = &r->run.facts;
 
 	if (!f->stopped &&
 	    (f->lost || (r->run.ended && outcome_killed(f->wait_status))))
 		f->out_of_memory |=
-		    usage_killed(&r->run.launcher->cell->usage) >
-		    r->run.killed_before;
+		    usage_killed(&cell->usage) > r->run.killed_before;
 }
 
 void

@@ -259,7 +259,7 @@ launcher_ended(struct launcher *l, const struct message_ended *m)
 	launcher_move(l, LAUNCHER_IDLE);
 	r->run.launcher = NULL;
 	launcher_give(l);
-	invocation_ended(r, m);
+	invocation_ended(r, c, m);
 	cell_settle(c);
 }
 
