@@ -135,8 +135,13 @@ int files_after(const struct files *, struct span name, int fd, bool *lost);
 /* ---- drain.c: stderr pipes ----------------------------------------------------- */
 
 enum {
-	DRAIN_TURN = 64 * 1024, /* bytes of one pipe per event: fairness */
-	DRAIN_HOLD_MS = 2000,	/* a request's result waits so long for the end
+	DRAIN_READ = 8 * 1024,	   /* bytes of a pipe at once, */
+	DRAIN_COUNTED = 64 * 1024, /* ... when they are only counted */
+	DRAIN_WORK = 64 * 1024,	   /* a tenant's in one turn: bytes that are
+				     * written and a part of those read */
+	DRAIN_CHEAPER = 4,	   /* so much cheaper is reading */
+	DRAIN_SECOND_MS = 1000,
+	DRAIN_HOLD_MS = 2000, /* a request's result waits so long for the end
 				 * of its stderr, so that it is the last line */
 };
 
@@ -144,7 +149,11 @@ struct drains; /* opaque */
 
 struct drains *drains_new(struct loop *, struct files *);
 void drains_free(struct drains **); /* writes what is held */
-void drains_limits_set(struct drains *, size_t line, uint64_t stderr_most);
+/* rate: bytes of a tenant that are kept a second. */
+void drains_limits_set(struct drains *, size_t line, uint64_t stderr_most,
+    uint64_t rate);
+/* Reads what is ready: at the end of each batch, before files_flush(). */
+void drains_turn(struct drains *);
 /* Takes *fd. */
 void drains_add(struct drains *, const struct message_stderr *, int *fd);
 /* A record has come: its result line goes to the tenant's log, now or when its

@@ -145,7 +145,8 @@ log_configure(struct log *log, struct span body)
 		    "of it");
 	log->generation = m.generation;
 	files_limits_set(log->files, config->log_size, config->log_keep);
-	drains_limits_set(log->drains, config->log_line, config->log_stderr);
+	drains_limits_set(log->drains, config->log_line, config->log_stderr,
+	    config->log_rate);
 	config_release(&config);
 	if (log->state != LOG_STARTING)
 		return;
@@ -273,6 +274,7 @@ log_before_wait(void *arg)
 {
 	struct log *log = arg;
 
+	drains_turn(log->drains);
 	files_flush(log->files);
 }
 

@@ -42,6 +42,13 @@ count_result(void *arg, struct span request, struct span tenant,
 	results++;
 }
 
+static void
+give_turns(void *arg)
+{
+	(void)arg;
+	drains_turn(drains);
+}
+
 static int
 setup(void **state)
 {
@@ -53,7 +60,8 @@ setup(void **state)
 	loop = loop_new();
 	files = files_new(directory_fd, NULL, NULL);
 	drains = drains_new(loop, files);
-	drains_limits_set(drains, 80, 1000);
+	drains_limits_set(drains, 80, 1000, UINT64_MAX);
+	loop_before_wait(loop, give_turns, NULL);
 	drains_on_result(drains, count_result, NULL);
 	results = 0;
 	return 0;
@@ -72,9 +80,9 @@ teardown(void **state)
 
 /* The write end of a new pipe that is being drained. */
 static int
-pipe_of(const char *request, const char *function)
+pipe_of_tenant(const char *tenant, const char *request, const char *function)
 {
-	struct message_stderr m = { span_of(request), SPAN("acme"),
+	struct message_stderr m = { span_of(request), span_of(tenant),
 		span_of(function) };
 	int ends[2];
 
@@ -82,6 +90,12 @@ pipe_of(const char *request, const char *function)
 	drains_add(drains, &m, &ends[0]);
 	assert_int_equal(ends[0], -1);
 	return ends[1];
+}
+
+static int
+pipe_of(const char *request, const char *function)
+{
+	return pipe_of_tenant("acme", request, function);
 }
 
 static void
@@ -255,6 +269,125 @@ a_flood_leaves_other_pipes_their_turn(void **state)
 	until_empty();
 }
 
+/* As many pipes as a tenant has slots, full of what costs most, lines without
+ * text: the other's line is written in the same turn, and of the flood no more
+ * than its budget and what one read brings. */
+static void
+a_tenants_flood_is_one_turn_of_many(void **state)
+{
+	enum { FLOODS = 64 };
+	static char junk[65536];
+	int floods[FLOODS], fd;
+	struct stat before, after;
+
+	(void)state;
+	drains_limits_set(drains, 80, UINT64_MAX, UINT64_MAX);
+	memset(junk, '\n', sizeof(junk));
+	for (size_t i = 0; i < FLOODS; i++) {
+		floods[i] = pipe_of_tenant("flood", "01ID", "f");
+		assert_int_equal(fd_nonblock(floods[i], true), 0);
+		while (write(floods[i], junk, sizeof(junk)) > 0)
+			;
+	}
+	loop_once(loop, 100);
+	files_flush(files);
+	fd = pipe_of("02ID", "hello");
+	write_string(fd, "heard\n");
+	assert_int_equal(fstatat(directory_fd, "tenants/flood.log", &before, 0),
+	    0);
+	loop_once(loop, 100);
+	assert_non_null(strstr(log_text(), "02ID hello: heard"));
+	assert_int_equal(fstatat(directory_fd, "tenants/flood.log", &after, 0),
+	    0);
+	assert_in_range(after.st_size - before.st_size, 1,
+	    DRAIN_WORK + DRAIN_READ * 50);
+	for (size_t i = 0; i < FLOODS; i++)
+		close(floods[i]);
+	close(fd);
+	until_empty();
+}
+
+/* Each pipe of a tenant has its turn, whatever the others bring. */
+static void
+a_tenants_pipes_take_turns(void **state)
+{
+	static char junk[65536];
+	int floods[8], fd;
+	unsigned turns = 0;
+
+	(void)state;
+	drains_limits_set(drains, 80, UINT64_MAX, UINT64_MAX);
+	memset(junk, '\n', sizeof(junk));
+	for (size_t i = 0; i < COUNT(floods); i++) {
+		floods[i] = pipe_of("01ID", "flood");
+		assert_int_equal(fd_nonblock(floods[i], true), 0);
+	}
+	fd = pipe_of("02ID", "hello");
+	write_string(fd, "heard\n");
+	while (!strstr(log_text(), "02ID hello: heard") && turns < 100) {
+		for (size_t i = 0; i < COUNT(floods); i++)
+			while (write(floods[i], junk, sizeof(junk)) > 0)
+				;
+		loop_once(loop, 100);
+		turns++;
+	}
+	/* a read of each is worth more than a turn */
+	assert_in_range(turns, 1, COUNT(floods) + 1);
+	for (size_t i = 0; i < COUNT(floods); i++)
+		close(floods[i]);
+	close(fd);
+	until_empty();
+}
+
+/* A second may end meanwhile; what was not kept is told to the byte. */
+static void
+faster_than_the_rate_bytes_are_counted(void **state)
+{
+	unsigned long long lines = 0, missed = 0, some;
+	const char *text;
+	char *end;
+	int fd;
+
+	(void)state;
+	drains_limits_set(drains, 80, UINT64_MAX, 1000);
+	for (unsigned i = 0; i < 3; i++) {
+		fd = pipe_of(i == 0 ? "01ID" :
+			i == 1	    ? "02ID" :
+				      "03ID",
+		    "hello");
+		for (unsigned line = 0; line < 100; line++)
+			write_string(fd, "line 6789\n");
+		close(fd);
+	}
+	until_empty();
+	for (text = log_text(); *text; text = strchr(text, '\n') + 1) {
+		if (strncmp(text + 4, " hello: line 6789\n", 18) == 0) {
+			lines++;
+			continue;
+		}
+		some = strtoull(text + 12, &end, 10);
+		assert_int_equal(strncmp(text + 4, " hello! ", 8), 0);
+		assert_int_equal(
+		    strncmp(end,
+			" bytes of stderr were not kept: the tenant "
+			"wrote faster than logs.rate = 1000 B a "
+			"second\n",
+			strchr(end, '\n') + 1 - end),
+		    0);
+		missed += some;
+	}
+	assert_int_equal(10 * lines + missed, 3000);
+	assert_in_range(lines, 30, 90); /* 34 bytes each, of 1000 */
+	/* others are not concerned */
+	fd = pipe_of_tenant("other", "04ID", "f");
+	write_string(fd, "heard\n");
+	close(fd);
+	until_empty();
+	files_flush(files);
+	assert_int_equal(faccessat(directory_fd, "tenants/other.log", R_OK, 0),
+	    0);
+}
+
 static void
 the_result_is_the_last_line(void **state)
 {
@@ -344,6 +477,9 @@ main(void)
 		WITH_DRAINS(beyond_the_limit_bytes_are_counted),
 		WITH_DRAINS(a_flood_neither_waits_nor_fills_the_log),
 		WITH_DRAINS(a_flood_leaves_other_pipes_their_turn),
+		WITH_DRAINS(a_tenants_flood_is_one_turn_of_many),
+		WITH_DRAINS(a_tenants_pipes_take_turns),
+		WITH_DRAINS(faster_than_the_rate_bytes_are_counted),
 		WITH_DRAINS(the_result_is_the_last_line),
 		WITH_DRAINS(a_redirected_request_has_two_pipes_and_one_result),
 		WITH_DRAINS(
