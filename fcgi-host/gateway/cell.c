@@ -340,6 +340,8 @@ cell_go(struct cell *c, enum cell_state to)
 {
 	struct list waiting;
 
+	if (c->tenant->cell == c)
+		faults_meter(c);
 	cell_let_go(c, &waiting);
 	cell_move(c, to);
 	while (!list_empty(&waiting))
@@ -390,6 +392,8 @@ cell_settle(struct cell *c)
 	peer_free(&c->peer);
 	cell_close_launchers(c, false);
 	cell_move(c, CELL_GONE);
+	if (!c->tenant->cell)
+		faults_meter(c); /* else the next one has the same meters */
 	c->tenant->cell_count--;
 	c->gateway->cell_count--;
 	tenant_settle(c->tenant);

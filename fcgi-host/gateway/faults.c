@@ -50,6 +50,8 @@ fault_of_end(enum end end, struct span limit)
 		return FAULTS_UPLOAD;
 	case END_HEAD_SIZE:
 		return FAULTS_HEAD;
+	case END_MEMORY:
+		return FAULTS_MEMORY;
 	case END_QUEUE_FULL:
 		return span_equal(limit, SPAN("queue.host")) ?
 		    FAULTS_HOST_FULL :

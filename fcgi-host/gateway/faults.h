@@ -25,7 +25,7 @@ enum fault_kind {
 };
 
 enum {
-	FAULTS_ROWS_MOST = 8192, /* of all tenants, 300 bytes each */
+	FAULTS_ROWS_MOST = 8192, /* of all tenants, 350 bytes each */
 	FAULTS_TENANT_MOST = 64, /* of one */
 	FAULTS_LIMIT_MOST = 31,	 /* bytes of a limit's name */
 	FAULTS_VALUE_MOST = 63,	 /* ... and value */

@@ -62,9 +62,16 @@ struct stats {
 	uint64_t bytes_out;	  /* of replies */
 };
 
-void stats_reason(struct gateway *, const struct request *); /* it is set */
-void stats_ended(struct gateway *, const struct request *);  /* it is over */
+void stats_ended(struct stats *, const struct request *);
 void stats_report(const struct gateway *, struct control_facts *);
+
+/* ---- faults_note.c: what is counted as a fault ------------------------------ */
+
+void faults_reason(const struct request *); /* of its end is set */
+void faults_over(const struct request *);   /* its run, too */
+/* What its tenant reached as a whole since it was asked last. */
+void faults_meter(struct cell *);
+void faults_meter_all(struct gateway *);
 
 /* ---- gateway.c: all of it -----------------------------------------------------
  *
@@ -617,6 +624,7 @@ struct cell {
 	uint32_t next_launcher;
 	uid_t uid;
 	struct usage usage;   /* of all cells of its tenant */
+	uint64_t metered_ms;  /* when faults_meter() asked last */
 	uint64_t heard_ms;    /* when it said something last */
 	bool doubted;	      /* master was asked to kill it */
 	struct list resolves; /* questions */

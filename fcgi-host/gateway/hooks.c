@@ -64,6 +64,7 @@ hooks_configure(struct gateway *g)
 static void
 hook_status(void *arg, struct control_facts *facts)
 {
+	faults_meter_all(arg);
 	stats_report(arg, facts);
 }
 
@@ -219,11 +220,13 @@ errand_fail(struct gateway *g, struct errand **owned, struct span reason)
 static int
 hook_faults(void *arg, struct span tenant, struct buf *out)
 {
-	const struct gateway *g = arg;
+	struct gateway *g = arg;
 	const struct faults *all = &g->faults;
-	const struct faults_tenant *one = faults_tenant(all, tenant);
+	const struct faults_tenant *one;
 	int result = faults_put_since(out, all);
 
+	faults_meter_all(g);
+	one = faults_tenant(all, tenant);
 	if (result == 0 && tenant.bytes == 0)
 		result = faults_put_all(out, all);
 	else if (result == 0 && one)

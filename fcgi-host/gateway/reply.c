@@ -476,7 +476,7 @@ reply_failed(struct request *r, enum end end)
 		request_end_limit(r, end, LIMIT_idle, limits[LIMIT_idle]);
 		break;
 	case END_MEMORY:
-		request_end(r, end, SPAN_NONE);
+		request_end_term(r, end, TERM_memory, 0);
 		break;
 	case END_BAD_REPLY:
 		request_end(r, end, SPAN("it ended before the header did"));

@@ -76,7 +76,7 @@ request_reason(struct request *r, enum end end)
 {
 	r->ended = true;
 	r->end = end;
-	stats_reason(r->gateway, r);
+	faults_reason(r);
 }
 
 /* An answer of ours if nothing of another was seen, else a visible break. */
@@ -159,7 +159,8 @@ request_gone(struct request *r)
 		return;
 	request_give_slot(r);
 	loop_timer_clear(g->loop, &r->timer);
-	stats_ended(g, r);
+	stats_ended(&g->stats, r);
+	faults_over(r);
 	access_record(r);
 	request_move(r, REQUEST_GONE);
 	invocation_close_output(r);

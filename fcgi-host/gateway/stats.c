@@ -8,9 +8,6 @@
 
 enum { STATS_FAULTS_MOST = 10, STATS_WORDS_MOST = 1024 };
 
-static void note_fault(struct gateway *, const struct request *);
-static enum fault_kind fault_of_run(const struct request *,
-    struct fault_event *, char value[32]);
 static void report_requests(const struct gateway *, struct control_facts *);
 static void report_ends(const struct gateway *, struct control_facts *);
 static void report_capacity(const struct gateway *, struct control_facts *);
@@ -19,86 +16,11 @@ static void report_tenant(const struct tenant *, struct control_facts *);
 static void report_faults(const struct gateway *, struct control_facts *);
 static void report_fault(const struct faults_tenant *, struct control_facts *);
 
-/* Who reads that its request failed finds it counted. */
 void
-stats_reason(struct gateway *g, const struct request *r)
+stats_ended(struct stats *s, const struct request *r)
 {
-	if (r->end != END_DONE)
-		note_fault(g, r);
-}
-
-/* A run may have gone wrong behind a complete reply. */
-void
-stats_ended(struct gateway *g, const struct request *r)
-{
-	g->stats.ends[r->end]++;
-	g->stats.bytes_out += r->reply.bytes;
-	if (r->end == END_DONE)
-		note_fault(g, r);
-}
-
-/* Of functions that are there: what is asked for by a name that is none says
- * nothing about a tenant. */
-static void
-note_fault(struct gateway *g, const struct request *r)
-{
-	char value[32];
-	struct fault_event event = {
-		.tenant = r->route.tenant,
-		.function = r->function	  ? function_name(r->function) :
-		    r->end == END_REFUSED ? r->route.function :
-					    SPAN_NONE,
-		.limit = span_of(r->end_limit),
-		.value = span_of(r->end_value),
-		.what = span_of(r->end_what),
-		.request = span_make(r->name, REQUEST_ID_CHARS),
-		.times = 1,
-	};
-
-	if (r->end == END_DONE)
-		event.kind = fault_of_run(r, &event, value);
-	else if (r->end == END_MACHINE && !r->function)
-		return;
-	else
-		event.kind = fault_of_end(r->end, event.limit);
-	if (event.kind == FAULTS)
-		return;
-	event.at_unix_ms = clock_unix_ms();
-	faults_add(&g->faults, &event);
-}
-
-/* Only limits: what else its end was, nobody asked for. */
-static enum fault_kind
-fault_of_run(const struct request *r, struct fault_event *event, char value[32])
-{
-	const struct outcome_facts *facts = &r->run.facts;
-	enum limit limit;
-
-	if (!r->run.ended || !r->settings)
-		return FAULTS;
-	switch (outcome_of_reply(facts)) {
-	case END_TIME:
-		limit = LIMIT_time;
-		event->limit = SPAN("limits.time");
-		break;
-	case END_CPU:
-		limit = LIMIT_cpu;
-		event->limit = SPAN("limits.cpu");
-		break;
-	case END_IDLE:
-		limit = LIMIT_idle;
-		event->limit = SPAN("limits.idle");
-		break;
-	case END_OUTPUT_SIZE:
-		limit = LIMIT_output;
-		event->limit = SPAN("limits.output");
-		break;
-	default:
-		return FAULTS;
-	}
-	event->value =
-	    span_of(limit_text(limit, r->settings->limits[limit], value));
-	return fault_of_end(outcome_of_reply(facts), event->limit);
+	s->ends[r->end]++;
+	s->bytes_out += r->reply.bytes;
 }
 
 void

@@ -214,3 +214,23 @@ def test_a_flood_of_faults_is_only_counted(host):
     assert answer(host, "f-flood") == []
     assert not any(row["tenant"].startswith("f-made-up")
                    for row in answer(host))
+    # ... nor of those that come too fast to be looked up
+    for _ in range(5):
+        host.get("/fn/f-flood/made-up")
+    assert answer(host, "f-flood") == []
+
+
+def test_too_many_requests(new_host):
+    host = new_host('tenants = ( { name = "busy"; rate = 1; burst = 2; } );')
+    faulty(host, "busy")
+    got = [host.rogue("head", tenant="busy").status for _ in range(10)]
+    assert got.count(429) >= 5
+    row = only(host, "busy", "rate")
+    assert row["count"] == got.count(429)
+    assert row["says"].startswith(f"{row['count']} requests came faster than "
+                                  "rate = 1 a second"), row
+    assert row["limit"] == "rate" and "function" not in row
+    # of names that are none nothing is kept
+    for _ in range(40):
+        host.get("/fn/no-such/f")
+    assert {row["tenant"] for row in answer(host)} == {"busy"}
