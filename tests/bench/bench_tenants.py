@@ -30,6 +30,7 @@ PHASES = ("upload", "waited", "started", "ran")		# of an access record
 # looked at. Each line of the log is looked for.
 CONFIGURATION = """
 logs = { size = "1 GiB"; };
+tenant = { rate = 1000000; };
 """
 
 

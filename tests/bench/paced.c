@@ -31,6 +31,7 @@ enum {
 	CONNECTIONS_MOST = 256,
 	REPLY_MOST = 16 * 1024,
 	ANSWER_US = 10 * 1000 * 1000, /* for the last ones */
+	WAIT_US = 1000,
 };
 
 struct asked {
@@ -94,26 +95,27 @@ answered(struct connection *c, int status)
 	}
 }
 
-static void
+/* False when so many are waited for that it has to wait, too. */
+static bool
 ask(struct asked *asked)
 {
-	struct connection *c = connections;
+	struct connection *c = NULL;
 
-	while (c < connections + CONNECTIONS_MOST && (c->asked || c->fd < 0))
-		c++;
-	if (c == connections + CONNECTIONS_MOST) {
-		for (c = connections; c->asked; c++)
-			if (c == connections + CONNECTIONS_MOST - 1) {
-				fprintf(stderr, "paced: %d are waiting\n",
-				    CONNECTIONS_MOST);
-				exit(1);
-			}
-		connection_open(c);
+	for (int i = 0; i < CONNECTIONS_MOST; i++) {
+		struct connection *one = &connections[i];
+
+		if (!one->asked && (!c || (c->fd < 0 && one->fd >= 0)))
+			c = one;
 	}
+	if (!c)
+		return false;
+	if (c->fd < 0)
+		connection_open(c);
 	c->asked = asked;
 	asked->sent_us = now_us() - begin_us;
 	if (write(c->fd, request, strlen(request)) != (ssize_t)strlen(request))
 		answered(c, 0);
+	return true;
 }
 
 /* Whole when its length, or its last chunk, has come. */
@@ -218,12 +220,16 @@ main(int argc, char **argv)
 
 		if (now > over_us)
 			break;
-		while (next < count && due_us <= now) {
+		for (; next < count && due_us <= now; next++) {
 			all[next].due_us = due_us;
-			ask(&all[next++]);
-			due_us = (uint64_t)((double)next * 1e6 / atof(argv[3]));
+			if (!ask(&all[next]))
+				break;
+			due_us = (uint64_t)((double)(next + 1) * 1e6 /
+			    atof(argv[3]));
 		}
-		hear_until(next < count ? due_us : over_us);
+		hear_until(next < count && due_us > now ? due_us :
+			next < count			? now + WAIT_US :
+							  over_us);
 	}
 	for (size_t i = 0; i < next; i++)
 		printf("%llu %llu %llu %d %s\n",
