@@ -281,9 +281,10 @@ build/tidy/%: %.c $(h_files) .clang-tidy $(seccomp_filter) | packages-build pack
 	    -Ifcgi-host/sdk -std=gnu17
 	@touch $@
 
-check: all	## include directions, one-door rules, symbols
+check: all	## include directions, one-door rules, symbols, SECURITY.md
 	tests/check-directions
 	tests/check-symbols $(BUILD)
+	tests/check-security
 
 # ---- the rest ---------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -170,6 +171,7 @@ class Targets:
             listener.bind(address)
             listener.listen(16)
         path.chmod(0o777)
+        self.kept.append(path.unlink)
         self.values["abstract"] = name
         libc = ctypes.CDLL(None, use_errno=True)
         key = self.values["shm_key"] = 0x66630000 + os.getpid() % 0xffff
@@ -195,6 +197,7 @@ class Targets:
         """A process of the neighbour, and one of another invocation of rogue."""
         host = self.host
         for tenant, name in (("neighbour", "sleeper"), ("rogue", "rogue")):
+            host.data("asleep", tenant).unlink(missing_ok=True)
             connection = host.http()
             connection.request("GET", f"/fn/{tenant}/{name}?mark=asleep"
                                "&forever")
@@ -203,20 +206,41 @@ class Targets:
         table = processes()
         self.values["sibling"] = host.marks("asleep")[-1]
         self.values["neighbour_pid"] = [
-            pid for pid in host.running() if table[pid][0] == "sleeper"][0]
+            pid for pid in host.running()
+            if table.get(pid, "?")[0] == "sleeper"][0]
         self.values["cell"] = 1
         if host.kind == "bare":
             launcher = table[int(self.values["sibling"])][2]
             self.values["cell"] = table[launcher][2]
 
+    def query(self):
+        return "&".join(f"{key}={quote(str(value))}"
+                        for key, value in self.values.items())
+
     def attempt(self):
         """{attempt: what it was told}"""
         self.sleepers()
-        query = "&".join(f"{key}={quote(str(value))}"
-                         for key, value in self.values.items())
-        got = self.host.get(f"/fn/rogue/attempt?{query}")
+        got = self.host.get(f"/fn/rogue/attempt?{self.query()}")
         assert got.status == 200, got
-        return dict(line.split("=", 1) for line in got.text.splitlines())
+        return self.parse(got.text)
+
+    def attempt_outside(self):
+        """The same by the host's own user, an ordinary one, and in no cell."""
+        self.sleepers()
+        directory = self.host.functions / "rogue"
+        user = {} if self.host.user is None else {
+            "user": self.host.user, "group": self.host.user,
+            "extra_groups": []}
+        got = subprocess.run(
+            [directory / "attempt"], cwd=directory, capture_output=True,
+            check=True, timeout=60, text=True, **user,
+            env={"GATEWAY_INTERFACE": "none", "QUERY_STRING": self.query()})
+        return self.parse(got.stdout.partition("\n\n")[2])
+
+    @staticmethod
+    def parse(text):
+        """{attempt: what it was told}"""
+        return dict(line.split("=", 1) for line in text.splitlines())
 
 
 def expected():

@@ -4,6 +4,7 @@ answer that tests/sandbox/attempts.def says it gets. If one of these fails, a te
 can reach what is another's, or the host's."""
 import os
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ cell = {{ idle = "1s"; launcher_idle = "500ms"; }};
 BOMB = BUILD / "sandbox" / "bomb"
 REPORT = BUILD / "sandbox" / "report"
 TABLE = expected()
+ROWS = [(kind, name) for kind in KINDS for name in TABLE]
 
 
 def shut_in(host):
@@ -66,9 +68,53 @@ def attempted(cells):
     return of
 
 
+# What older kernels lack, and status then says.
+NEEDED = {"signal_": "signals", "connect_abstract": "abstract sockets"}
+
+
+def lacking(host, name):
+    """What status says of that which is not kept here, or None."""
+    told = host.ctl("status").stdout.decode().partition("not_enforced")[2]
+    return next((word for start, word in NEEDED.items()
+                 if name.startswith(start) and f" {word}: " in told), None)
+
+
+@pytest.mark.parametrize("kind, name", ROWS,
+                         ids=[f"{kind}-{name}" for kind, name in ROWS])
+def test_attempt(attempted, cells, kind, name):
+    told, right = attempted(kind).get(name, "was not tried"), TABLE[name][kind]
+    if told not in right and (word := lacking(cells(kind), name)):
+        pytest.skip(f"this kernel does not keep what is said of {word}")
+    assert told in right
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_attempt_has_its_row(attempted, kind):
     assert list(attempted(kind)) == list(TABLE)
+
+
+# What a cell refuses, and nothing else does: an ordinary user with the same rights
+# may do it. The names of a table that only ever says no would prove nothing.
+MAY_OUTSIDE = [
+    "*_neighbour*", "read_access_log", "list_state", "read_pid_file",
+    "read_configuration", "*_outside", "list_homes", "list_run", "list_sys",
+    "list_cgroups", "write_program", "make_program", "remove_program",
+    "write_settings", "write_fn", "remove_fn", "see_*", "signal_master",
+    "signal_gateway", "signal_log", "signal_state", "nice_*", "limit_*",
+    "io_uring", "add_key", "read_keys", "personality", "segments",
+    "i386_trace", "connect_*"]
+
+
+def test_the_attempts_would_succeed_outside(cells):
+    host = cells("user")
+    with Targets(host) as targets:
+        told = targets.attempt_outside()
+    host.quiet()
+    assert list(told) == list(TABLE)
+    wrong = {name: answer for name, answer in told.items()
+             if any(fnmatchcase(name, one) for one in MAY_OUTSIDE)
+             and answer != "ok"}
+    assert not wrong
 
 
 # ---- what a function is born with --------------------------------------------
@@ -223,6 +269,14 @@ def test_proc_has_no_process_of_others(cells, kind):
     """What readdir shows: the reporting process alone, hidepid hides the cell."""
     born = report(cells(kind))
     assert len(born["processes"].split()) == 1, born["processes"]
+
+
+def test_cgroup_names_say_nothing_of_the_host(cells):
+    if not IS_ROOT:
+        pytest.skip("an ordinary user makes no cgroups")
+    host = cells("root")
+    for line in host.rogue("head&cat=/proc/self/cgroup").text.splitlines():
+        assert line.split(":", 2)[2] == "/", line
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="sets a capability of a file")

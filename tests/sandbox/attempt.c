@@ -369,12 +369,6 @@ attempt_list_state(void)
 }
 
 static int
-attempt_list_spool(void)
-{
-	return can_list(below("run", "spool"));
-}
-
-static int
 attempt_read_pid_file(void)
 {
 	return can_read(below("run", "pid"));
@@ -965,12 +959,6 @@ attempt_raise_queues(void)
 	return can_raise(RLIMIT_MSGQUEUE);
 }
 
-static int
-attempt_lock_memory(void)
-{
-	return mlock(targets, 1);
-}
-
 /* ---- the machine ------------------------------------------------------------ */
 
 static int
@@ -1410,7 +1398,11 @@ attempt_see_posix_memory(void)
 static int
 attempt_message_queue(void)
 {
-	return mq_open("/attempt", O_RDWR | O_CREAT | O_EXCL, 0600, NULL);
+	int queue = mq_open("/attempt", O_RDWR | O_CREAT, 0600, NULL);
+
+	if (queue >= 0)
+		mq_unlink("/attempt");
+	return queue;
 }
 
 /* ---- what was left open ------------------------------------------------------ */
