@@ -225,6 +225,25 @@ cells_forgive(struct master *m)
 	}
 }
 
+/* What is there already keeps what it had where the kernel refuses: memory in
+ * use cannot always be taken back. */
+void
+cells_limit(struct master *m)
+{
+	char reason[256];
+
+	for (struct map_node *node = map_next(&m->cells.tenants, NULL); node;
+	     node = map_next(&m->cells.tenants, node)) {
+		struct tenant *t = MAP_OWNER(node, struct tenant, by_name);
+
+		if (t->count > 0 &&
+		    tenant_limit(m, t, reason, sizeof(reason)) != 0)
+			diag_warn("tenant %s: %s; the next cell gets the new "
+				  "limits",
+			    t->name, reason);
+	}
+}
+
 void
 cells_kill_all(struct master *m)
 {
@@ -358,10 +377,12 @@ tenant_release(struct master *m, struct tenant *t)
 static int
 tenant_limit(struct master *m, struct tenant *t, char *reason, size_t room)
 {
-	static const struct cgroup_limits limits = {
-		.memory = UINT64_C(2) << 30,
-		.processes = 1024,
-		.weight = 100,
+	const struct terms *terms = config_terms(m->config, span_of(t->name));
+	const struct cgroup_limits limits = {
+		.memory = terms->memory,
+		.processes = terms->processes,
+		.cpu = terms->cpu,
+		.weight = terms->weight,
 	};
 
 	t->grouped = true;

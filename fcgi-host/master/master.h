@@ -252,6 +252,8 @@ void cells_configure(struct master *); /* the same, of all, behind a reload */
 void cells_kill(struct master *, struct span tenant, struct span reason);
 /* What failed may be tried again at once: what it is made from is another. */
 void cells_forgive(struct master *);
+/* The limits of those that are there, as the configuration is now. */
+void cells_limit(struct master *);
 void cells_kill_all(struct master *);
 size_t cells_count(const struct master *);
 /* What the cell of a tenant is to be alone in. */

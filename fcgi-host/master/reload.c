@@ -43,6 +43,7 @@ reload(struct master *m, struct buf *text)
 	cells_configure(m); /* first: or the gateway would keep them */
 	children_configure(m);
 	cells_forgive(m);
+	cells_limit(m);
 	if (children_spool(m, missing, sizeof(missing)) != 0)
 		buf_printf(text, "%s\n", missing);
 	config_release(&old);

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a tenant uses is limited as a whole, whatever it is divided among; and
 nothing of that is left in the kernel's trees when the host has ended."""
+import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fastcgi import Connection, request
 from host import IS_ROOT, eventually, groups
 
 
@@ -40,6 +43,113 @@ def test_all_of_a_tenant_is_in_its_group(limited):
         assert members(group, "rogue") == sorted(
             [cell, *host.launchers()]), group
     assert host.ctl("plan", "rogue").stdout.startswith(b"cgroup ")
+
+
+def among(host, kind):
+    """Whether this is limited here; a test of what is not has nothing to see."""
+    for group in groups(host.master.pid):
+        names = [path.name for path in (group / "tenant-rogue").glob("*")]
+        if any(name.startswith(kind + ".") for name in names):
+            return group / "tenant-rogue"
+    pytest.skip(f"no controller {kind} here")
+
+
+def test_memory_is_limited_as_a_whole(limited):
+    """Each is far below its own limit, all together are not."""
+    host = limited('tenants = ( { name = "rogue"; memory = "48MiB"; } );')
+    host.function("quiet", "rogue")
+    assert host.ask("/fn/rogue/rogue?hold=20000000&head").status == 200
+    among(host, "memory")
+    asking = [Connection(host.front) for _ in range(6)]
+    for c in asking:
+        c.send(request("/fn/rogue/rogue?hold=20000000&mark=held&wait=go&head"))
+    eventually(lambda: host.status()["ends"].get("memory", 0) >= 3 or None,
+               "some to be ended")
+    assert host.ask("/fn/quiet/rogue?hold=20000000&head").status == 200
+    host.data("go").touch()
+    replies = [c.reply() for c in asking]
+    for c in asking:
+        c.close()
+    ended = [reply for reply in replies if reply.status == 502]
+    assert 3 <= len(ended) <= 5
+    assert len(ended) + [r.status for r in replies].count(200) == 6
+    for reply in ended:
+        problem = json.loads(reply.body)
+        assert problem["type"].endswith(":memory"), problem
+        assert "tenant rogue together had reached memory = 48 MiB" \
+            in problem["detail"]
+    assert host.cells(), "the cell itself was chosen"
+    assert host.ask("/fn/rogue/rogue?head&out=on").body == b"on"
+
+
+def test_files_in_tmp_are_memory_too(limited):
+    host = limited('tenants = ( { name = "rogue"; memory = "48MiB"; '
+                   'tmp = "1GiB"; } );')
+    host.function("rogue", "fill", "#!/bin/sh\nprintf 'Status: 200\\n"
+                  "Content-Type: a/b\\n\\n'\nhead -c 100000000 /dev/zero "
+                  ">/tmp/big\nexpr $(stat -c %s /tmp/big) / 1000000\n")
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+    among(host, "memory")
+    reply = host.ask("/fn/rogue/fill")
+    assert b"100" not in reply.body
+    # a full /tmp is no process's: what ends it is the end of the cell
+    assert eventually(lambda: host.ask("/fn/rogue/rogue?head&out=on").body) \
+        == b"on"
+
+
+def test_processes_are_limited_as_a_whole(limited):
+    host = limited('tenants = ( { name = "rogue"; processes = 30; } ); '
+                   'limits = { time = "3s"; };')
+    host.function("quiet", "rogue")
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+    group = among(host, "pids")
+    with Connection(host.front) as bomb:
+        bomb.send(request("/fn/rogue/rogue?bomb"))
+
+        def refused():
+            return int((group / "pids.events").read_text().split()[1]) > 0
+        eventually(refused, "a process to be refused")
+        assert int((group / "pids.current").read_text()) <= 30
+        assert host.ask("/fn/quiet/rogue?head&out=on").body == b"on"
+        assert bomb.reply().status == 504
+    host.quiet()
+    assert eventually(lambda: host.ask("/fn/rogue/rogue?head&out=on").body) \
+        == b"on"
+
+
+def test_processor_time_is_limited_as_a_whole(limited):
+    """By what the kernel counted in the time that passed, however busy the
+    machine is: a tenth of a processor for four that want one each."""
+    host = limited('tenants = ( { name = "rogue"; cpu = 10; } ); '
+                   'limits = { time = "2s"; };')
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+    group = among(host, "cpu")
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(
+            host.ask, ["/fn/rogue/rogue?spin"] * 4))
+    assert [reply.status for reply in replies] == [504] * 4
+    records = [host.access(reply.field("X-Request-Id")) for reply in replies]
+    used = sum(record["cpu_ms"] for record in records)
+    ran = max(record["ran_ms"] for record in records)
+    assert used < ran * 0.1 + 100, (used, ran)
+    stat = dict(line.split() for line in
+                (group / "cpu.stat").read_text().splitlines())
+    assert int(stat["nr_throttled"]) > 0
+
+
+def test_limits_change_with_a_reload(limited):
+    host = limited('tenants = ( { name = "rogue"; processes = 30; } );')
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+    group = among(host, "pids")
+    assert (group / "pids.max").read_text() == "30\n"
+    host.conf.write_text('tenants = ( { name = "rogue"; processes = 40; } );')
+    with Connection(host.front) as running:
+        running.send(request("/fn/rogue/rogue?mark=up&wait=go&head"))
+        host.wait_mark("up")
+        host.ctl("reload")
+        assert (group / "pids.max").read_text() == "40\n"
+        host.data("go").touch()
+        assert running.reply().status == 200
 
 
 def test_a_tenant_that_is_idle_has_no_group(limited):

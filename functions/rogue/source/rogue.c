@@ -441,6 +441,17 @@ do_eat(char *arg, size_t bytes) /* N bytes of memory, touched */
 	free(memory);
 }
 
+static void
+do_hold(char *arg, size_t bytes) /* N bytes of memory, kept */
+{
+	unsigned long size = number(arg);
+	volatile char *memory = malloc(size);
+
+	(void)bytes;
+	for (unsigned long at = 0; memory && at < size; at += 1024)
+		memory[at] = 1;
+}
+
 /* ---- files, as signs between a test and us ------------------------------------ */
 
 static void
@@ -614,6 +625,7 @@ static const struct {
 	{ "fork", do_fork },
 	{ "grandchild", do_grandchild },
 	{ "head", do_head },
+	{ "hold", do_hold },
 	{ "ignore", do_ignore },
 	{ "line", do_line },
 	{ "lines", do_lines },
