@@ -20,13 +20,16 @@
 
 #include "gateway/gateway.h"
 
+/* Than its control group allows. */
+enum { PROCESSES_MORE = 64 };
+
 static void invocation_move(struct request *, enum invocation_state);
 static void invocation_check(const struct request *);
 static int make_pipe(const struct cell *, int *read_end, int *write_end);
 static int write_start(struct request *, struct message_start *,
     const char **why);
 static void put_args(struct buf *, const struct strings *);
-static uint32_t processes(const struct settings *, const struct terms *);
+static uint32_t processes(const struct settings *, const struct cell *);
 static void invocation_times(struct request *);
 static void invocation_over(struct request *);
 static void invocation_killed(struct request *, struct cell *);
@@ -234,7 +237,7 @@ write_start(struct request *r, struct message_start *start, const char **why)
 		.cpu_s = seconds_up(s->limits[LIMIT_cpu]),
 		.memory_bytes = s->limits[LIMIT_memory],
 		.files = (uint32_t)s->limits[LIMIT_files],
-		.processes = processes(s, terms),
+		.processes = processes(s, r->tenant->cell),
 		.ticket = function_ticket(r->function),
 		.args = buf_span(&args),
 		.env = buf_span(&environment),
@@ -244,15 +247,19 @@ write_start(struct request *r, struct message_start *start, const char **why)
 }
 
 /* Where there are no control groups, this is all that holds the tenant to what it
- * may have together: the kernel counts what its user has. */
+ * may have together: the kernel counts what its user has. Where there are, they
+ * come first, for they count how often it was reached. */
 static uint32_t
-processes(const struct settings *s, const struct terms *terms)
+processes(const struct settings *s, const struct cell *c)
 {
 	uint64_t most = s->limits[LIMIT_processes];
+	uint64_t together = c->tenant->terms->processes;
 
-	return (uint32_t)(most > 0 && most < terms->processes ?
-		most :
-		terms->processes);
+	if (most > 0 && most < together)
+		return (uint32_t)most;
+	return (uint32_t)(usage_known(&c->usage, USAGE_PROCESSES) ?
+		together + PROCESSES_MORE :
+		together);
 }
 
 static void

@@ -54,6 +54,12 @@ usage_close(struct usage *u)
 		fd_close(&u->fds[kind]);
 }
 
+bool
+usage_known(const struct usage *u, enum usage_kind kind)
+{
+	return u->fds[kind] >= 0;
+}
+
 uint64_t
 usage_take(struct usage *u, enum usage_kind kind)
 {

@@ -5,6 +5,7 @@
 #ifndef GATEWAY_USAGE_H
 #define GATEWAY_USAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ void usage_init(struct usage *);
  * What was counted before is not this cell's. */
 void usage_open(struct usage *, struct span meters, int *fds, size_t count);
 void usage_close(struct usage *);
+
+/* Whether the kernel counts, and so limits, this. */
+bool usage_known(const struct usage *, enum usage_kind);
 
 /* How often since it was taken last; 0 also when that is not known. */
 uint64_t usage_take(struct usage *, enum usage_kind);
