@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* access.c - what the log process is told: a record of every request that is
  * over, and the read end of every stderr somebody wrote to. While there is no
- * log process a bounded amount of both waits for the next. */
+ * log process, or it is slow, a bounded amount of both waits, of which no tenant
+ * takes what others need: each may have half of what is left. So one that floods
+ * has a third of all at most, and loses what is beyond. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -20,10 +22,13 @@ struct handover { /* a run that is over, its stderr not read */
 };
 
 static void access_gone(void *arg, const char *reason, bool unread);
-static void access_put(struct gateway *, const struct message_access *);
+static void access_put(const struct request *, const struct message_access *);
+static void access_dropped(const struct request *);
+static bool backlog_takes(const struct request *, size_t bytes);
 static int stderr_send(struct gateway *, struct span request,
     struct span tenant, struct span function, int fd);
 static bool stderr_keep(const struct request *, struct span function, int *fd);
+static bool handovers_take(const struct gateway *, struct span tenant);
 static void stderr_send_kept(struct gateway *);
 static uint64_t difference(uint64_t later, uint64_t earlier);
 
@@ -66,7 +71,6 @@ void
 access_record(const struct request *r)
 {
 	static struct buf detail = { .ceiling = ACCESS_DETAIL_MOST };
-	struct gateway *g = r->gateway;
 	const struct invocation *run = &r->run;
 	const struct answer_facts facts = {
 		.end = r->end,
@@ -108,20 +112,22 @@ access_record(const struct request *r)
 		m.detail = buf_span(&detail);
 	else if (r->reply.cut)
 		m.detail = SPAN("more than its Content-Length was written");
-	access_put(g, &m);
+	access_put(r, &m);
 }
 
 /* Records of a few milliseconds go together: waking the log process costs more
  * than its line does. */
 static void
-access_put(struct gateway *g, const struct message_access *m)
+access_put(const struct request *r, const struct message_access *m)
 {
 	static struct buf encoded = { .ceiling = MESSAGE_MOST };
+	struct gateway *g = r->gateway;
 
 	buf_clear(&encoded);
 	if (message_access_encode(&encoded, m) != 0 ||
+	    !backlog_takes(r, buf_bytes(&encoded)) ||
 	    message_pack(&g->records, buf_span(&encoded)) != 0) {
-		g->stats.records_dropped++;
+		access_dropped(r);
 		return;
 	}
 	if (!g->log)
@@ -131,6 +137,45 @@ access_put(struct gateway *g, const struct message_access *m)
 	else if (!timer_armed(&g->records_due))
 		loop_timer_set(g->loop, &g->records_due,
 		    loop_now_ms(g->loop) + ACCESS_BATCH_MS);
+}
+
+static void
+access_dropped(const struct request *r)
+{
+	const struct fault_event event = {
+		.kind = FAULTS_UNLOGGED,
+		.tenant = r->route.tenant,
+		.function =
+		    r->function ? function_name(r->function) : SPAN_NONE,
+		.request = span_make(r->name, REQUEST_ID_CHARS),
+		.times = 1,
+		.at_unix_ms = clock_unix_ms(),
+	};
+
+	r->gateway->stats.records_dropped++;
+	if (r->function)
+		faults_add(&r->gateway->faults, &event);
+}
+
+/* Anybody can ask for names: what is none of a tenant is one tenant's. */
+static bool
+backlog_takes(const struct request *r, size_t bytes)
+{
+	struct gateway *g = r->gateway;
+	struct access_share *share =
+	    r->function && r->tenant ? &r->tenant->records : &g->strangers;
+	uint64_t waiting =
+	    buf_bytes(&g->records) + (g->log ? peer_queued(g->log) : 0);
+	uint64_t most = ACCESS_RECORDS_MOST + (g->log ? PEER_QUEUE_BYTES : 0);
+
+	if (waiting == 0)
+		g->backlog_epoch++;
+	if (share->epoch != g->backlog_epoch)
+		*share = (struct access_share){ g->backlog_epoch, 0 };
+	if (waiting > most || share->bytes > (most - waiting) / 2)
+		return false;
+	share->bytes += bytes;
+	return true;
 }
 
 void
@@ -173,19 +218,24 @@ difference(uint64_t later, uint64_t earlier)
 
 /* ---- stderr ------------------------------------------------------------------------ */
 
+/* A run that goes on keeps its pipe until it is over, or there is a log again. */
 bool
 access_stderr(const struct request *r, int *fd, bool over)
 {
+	struct gateway *g = r->gateway;
 	struct span name =
 	    r->function ? function_name(r->function) : r->route.function;
 
-	if (stderr_send(r->gateway, span_make(r->name, REQUEST_ID_CHARS),
+	if (g->log && backlog_takes(r, ACCESS_STDERR_BYTES) &&
+	    stderr_send(g, span_make(r->name, REQUEST_ID_CHARS),
 		r->route.tenant, name, *fd) == 0) {
 		fd_close(fd);
 		return true;
 	}
-	/* A run that goes on keeps its pipe until there is a log again. */
-	return over && stderr_keep(r, name, fd);
+	if (over && !g->log)
+		return stderr_keep(r, name, fd);
+	g->stats.stderr_dropped += over;
+	return false;
 }
 
 static int
@@ -208,7 +258,7 @@ stderr_keep(const struct request *r, struct span function, int *fd)
 	struct span tenant = r->route.tenant;
 	struct handover *h = NULL;
 
-	if (g->handover_count < ACCESS_HANDOVERS_MOST)
+	if (handovers_take(g, tenant))
 		h = malloc(sizeof(*h));
 	if (!h) {
 		g->stats.stderr_dropped++;
@@ -225,6 +275,21 @@ stderr_keep(const struct request *r, struct span function, int *fd)
 	list_add_last(&g->handovers, &h->node);
 	g->handover_count++;
 	return true;
+}
+
+static bool
+handovers_take(const struct gateway *g, struct span tenant)
+{
+	size_t own = 0;
+
+	LIST_EACH(node, &g->handovers) {
+		const struct handover *h =
+		    LIST_OWNER(node, struct handover, node);
+
+		own += span_equal(span_make(h->names, h->tenant_bytes), tenant);
+	}
+	return g->handover_count < ACCESS_HANDOVERS_MOST &&
+	    own <= (ACCESS_HANDOVERS_MOST - g->handover_count) / 2;
 }
 
 static void

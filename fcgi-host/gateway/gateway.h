@@ -73,6 +73,11 @@ void faults_over(const struct request *);   /* its run, too */
 void faults_meter(struct cell *);
 void faults_meter_all(struct gateway *);
 
+struct access_share {	/* of what waits for the log process */
+	uint64_t epoch; /* bytes are of this gateway->backlog_epoch */
+	uint64_t bytes;
+};
+
 /* ---- gateway.c: all of it -----------------------------------------------------
  *
  *   STARTING ─(first CONFIG)─▶ SERVING ─(DRAIN)─▶ DRAINING ─▶ exit 0
@@ -138,6 +143,8 @@ struct gateway {
 	struct list handovers; /* stderr pipes that wait for a log */
 	size_t handover_count;
 	struct buf records; /* access records, packed, not yet sent */
+	struct access_share strangers; /* of names that are no tenant's */
+	uint64_t backlog_epoch;	       /* grows when nothing waits for log */
 	struct timer records_due;
 };
 
@@ -531,6 +538,7 @@ enum {
 	ACCESS_BATCH_MS = 10,		  /* or after so long */
 	ACCESS_MESSAGE_MOST = 60 * 1024,  /* bytes in one message */
 	ACCESS_HANDOVERS_MOST = 64,
+	ACCESS_STDERR_BYTES = 4096, /* a pipe that waits counts as so many */
 	ACCESS_TARGET_MOST = 2048,
 	ACCESS_DETAIL_MOST = 512,
 };
@@ -679,9 +687,10 @@ struct tenant {
 	struct map_node node;	   /* in gateway->tenants, by name */
 	const struct terms *terms; /* of gateway->config */
 	struct admit_tenant admit;
-	struct meter rate;	  /* in requests */
-	struct meter running;	  /* in microseconds of slot time, */
-	uint64_t running_paid_us; /* ... charged up to this use */
+	struct access_share records; /* that wait for the log process */
+	struct meter rate;	     /* in requests */
+	struct meter running;	     /* in microseconds of slot time, */
+	uint64_t running_paid_us;    /* ... charged up to this use */
 	struct map functions;
 	struct cell *cell;   /* ours, while SERVED */
 	struct list waiting; /* requests, for a cell */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """If this fails, one tenant's flood delays or loses what another one is owed: its
 log lines, its access records, its turn. By order and count; no time is asserted."""
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -64,3 +66,29 @@ def test_many_that_write_much_are_kept_to_their_rate(new_host):
     eventually(lambda: host.tenant_log("flood").count(" rogue= 200 ") == 80
                or None, f"each result, not only {len(results)}")
     assert log_bytes(host, "flood") < 4 << 20
+
+
+def test_a_flood_of_records_leaves_others_theirs(tenants):
+    """While the log process does not read, what waits for it is shared."""
+    host, path = tenants, "x" * 2000
+    for tenant in ("victim", "flood"):
+        host.rogue("head", tenant=tenant)
+    before = host.status()["requests"]["records_dropped"]
+    log = host.log
+    os.kill(log, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(FLOODS) as pool:
+            list(pool.map(lambda _: host.rogue("head", path=f"/{path}",
+                                               tenant="flood"), range(3000)))
+        mine = [host.rogue("head&err=mine", tenant="victim").request_id
+                for _ in range(20)]
+    finally:
+        os.kill(log, signal.SIGCONT)
+    for request in mine:
+        assert host.access(request)["tenant"] == "victim"
+    eventually(lambda: host.tenant_log("victim").count(": mine\n") == 20
+               or None, "what it wrote")
+    assert host.status()["requests"]["records_dropped"] > before
+    rows = host.ctl("faults", "flood").stdout.decode()
+    assert "faster than the log could be written" in rows
+    assert b"log could be written" not in host.ctl("faults", "victim").stdout
