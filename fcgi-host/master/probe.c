@@ -32,12 +32,16 @@ enum have {
 	HAVE_FILE_RULES = 64,
 	HAVE_SCOPES = 128,
 	HAVE_FILTER = 256,
+	HAVE_GROUPS = 512, /* and further up, one for each kind */
 };
+
+/* What is said besides when it is not kept. */
+enum because { NOTHING, OF_CELL, OF_GROUPS };
 
 struct promise {
 	unsigned any;	 /* of these keeps it */
 	unsigned unless; /* with any of these another row says more */
-	bool by_cell;	 /* if not kept, then for what the probe says */
+	enum because because;
 	const char *enforced;
 	const char *not_enforced; /* NULL: then there is nothing to say */
 };
@@ -49,63 +53,71 @@ static unsigned found(const struct master *);
 
 /* clang-format off */
 static const struct promise promises[] = {
-	{ HAVE_ANYWAY, 0, false,
+	{ HAVE_ANYWAY, 0, NOTHING,
 	    "time: a process is ended at its limits.time, with all it started",
 	    NULL },
-	{ HAVE_ANYWAY, 0, false,
+	{ HAVE_ANYWAY, 0, NOTHING,
 	    "size: memory, open files and processor time of each process "
 	    "(limits.memory, limits.files, limits.cpu)", NULL },
-	{ HAVE_ANYWAY, 0, false,
+	{ HAVE_ANYWAY, 0, NOTHING,
 	    "privileges: functions have none and gain none; setuid programs "
 	    "run as their user", NULL },
-	{ HAVE_ROOT, 0, false,
+	{ HAVE_ROOT, 0, NOTHING,
 	    "users: functions run as their tenant's user",
 	    "users: all functions run as the host's own user, since the host "
 	    "was not started by root" },
-	{ HAVE_USERS, 0, false,
+	{ HAVE_USERS, 0, NOTHING,
 	    "count: processes and threads of a tenant's user "
 	    "(limits.processes)",
 	    "count: functions start as many processes as their user may, "
 	    "limits.processes is not set" },
-	{ HAVE_MOUNTS, 0, false,
+	{ HAVE_MOUNTS, 0, NOTHING,
 	    "files: functions see their own tenant's directory, what they are "
 	    "granted, and the system's read-only", NULL },
-	{ HAVE_FILE_RULES, HAVE_MOUNTS, true,
+	{ HAVE_FILE_RULES, HAVE_MOUNTS, OF_CELL,
 	    "files: functions open, make, move and remove their own tenant's, "
 	    "what they are granted, and the system's; of their user's others "
 	    "they reach what is not the content, such as mode and times",
 	    "files: functions see every file their user may read" },
-	{ HAVE_MOUNTS, 0, true,
+	{ HAVE_MOUNTS, 0, OF_CELL,
 	    "socket files: functions reach fn.sock and what is where they are "
 	    "granted a path",
 	    "socket files: functions reach all of their user, the host's among "
 	    "them" },
-	{ HAVE_PIDS, 0, true,
+	{ HAVE_PIDS, 0, OF_CELL,
 	    "processes: functions see processes of their own tenant only",
 	    "processes: functions see all processes and how they were called" },
-	{ HAVE_SCOPES, 0, false,
+	{ HAVE_SCOPES, 0, NOTHING,
 	    "signals: functions signal processes of their own invocation only",
 	    NULL },
-	{ HAVE_PIDS, HAVE_SCOPES, true,
+	{ HAVE_PIDS, HAVE_SCOPES, OF_CELL,
 	    "signals: functions signal processes of their own tenant only, "
 	    "launchers among them",
 	    "signals: functions signal every process of their user" },
-	{ HAVE_NETWORK, 0, false,
+	{ HAVE_NETWORK, 0, NOTHING,
 	    "network: functions reach nothing but 127.0.0.1 of their own",
 	    "network: functions reach whatever this machine reaches" },
-	{ HAVE_NETWORK | HAVE_SCOPES, 0, false,
+	{ HAVE_NETWORK | HAVE_SCOPES, 0, NOTHING,
 	    "abstract sockets: functions reach those of their own tenant only",
 	    "abstract sockets: functions reach those of all programs" },
-	{ HAVE_FILTER, 0, false,
+	{ HAVE_FILTER, 0, NOTHING,
 	    "system calls: mounts, namespaces, looking into other processes, "
 	    "io_uring, bpf, keys and the like are refused",
 	    "system calls: functions may use all that their user may" },
-	{ 0, 0, false, NULL,
-	    "tenant as a whole: memory and processor time are limited per "
-	    "process, not together" },
-	{ 0, 0, false, NULL,
-	    "memory that is no process's own: limits.memory does not count "
-	    "shared memory (MAP_SHARED, System V) and files in /tmp" },
+	{ HAVE_GROUPS << CGROUP_MEMORY, 0, OF_GROUPS,
+	    "memory of a tenant as a whole, with shared memory and files in "
+	    "/tmp (memory)",
+	    "memory of a tenant as a whole: limits.memory holds for each "
+	    "process, and does not count shared memory (MAP_SHARED, System V) "
+	    "and files in /tmp" },
+	{ HAVE_GROUPS << CGROUP_PIDS, 0, OF_GROUPS,
+	    "processes of a tenant as a whole (processes)",
+	    "processes of a tenant as a whole: they are counted by user" },
+	{ HAVE_GROUPS << CGROUP_CPU, 0, OF_GROUPS,
+	    "processor time of a tenant as a whole, and fair shares of it "
+	    "(cpu, weight)",
+	    "processor time of a tenant as a whole: who starts more gets "
+	    "more, limits.cpu holds for each process" },
 };
 /* clang-format on */
 
@@ -189,10 +201,15 @@ probe_list(const struct master *m,
 			continue;
 		if (have & p->any) {
 			each(arg, "enforced", p->enforced);
-		} else if (p->by_cell && p->not_enforced) {
+		} else if (p->because == OF_CELL && p->not_enforced) {
 			snprintf(text, sizeof(text),
 			    "%s, since a cell cannot be shut in here: %s",
 			    p->not_enforced, m->namespaces_reason);
+			each(arg, "not_enforced", text);
+		} else if (p->because == OF_GROUPS) {
+			snprintf(text, sizeof(text),
+			    "%s, since there is no control group for that: %s",
+			    p->not_enforced, m->cgroups.reason);
 			each(arg, "not_enforced", text);
 		} else if (p->not_enforced) {
 			each(arg, "not_enforced", p->not_enforced);
@@ -221,6 +238,9 @@ found(const struct master *m)
 		have |= HAVE_SCOPES;
 	if (m->seccomp)
 		have |= HAVE_FILTER;
+	for (int kind = 0; kind < CGROUP_KINDS; kind++)
+		if (cgroups_have(&m->cgroups, (enum cgroup_kind)kind))
+			have |= HAVE_GROUPS << kind;
 	return have;
 }
 

@@ -30,7 +30,7 @@ def limited(new_host):
         host = new_host(conf, nginx=False, **more)
         if not groups(host.master.pid):
             pytest.skip("no control groups here: " + "; ".join(
-                host.status()["master"]["not_enforced"]))
+                host.status()["host"].get("not_enforced", [])))
         return host
     return make
 
