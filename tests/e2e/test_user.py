@@ -8,7 +8,7 @@ import pytest
 
 from cells import USER, cells_of
 from fastcgi import Connection, request
-from host import IS_ROOT, Broken, alive, eventually, tree
+from host import IS_ROOT, Broken, alive, eventually, groups, tree
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,12 @@ def test_what_is_not_enforced_is_said(host):
     assert status
     words = host.ctl("status").stdout.decode()
     assert "enforced" in words or "not" in words
-    assert "limits.memory does not count shared memory" in words
+    assert "all functions run as the host's own user" in words
+    said = status["host"]
+    [memory] = [line for line in said["enforced"] + said["not_enforced"]
+                if line.startswith("memory of a tenant as a whole")]
+    assert (memory in said["enforced"]) == (groups(host.master.pid) != [])
+    assert memory in words
 
 
 def test_control(host):
