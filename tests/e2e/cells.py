@@ -101,8 +101,9 @@ def programs_for(user):
 
 
 @contextlib.contextmanager
-def cells_of(kind, conf="", **more):
-    """A host, started, whose cells are of this kind; kind is known as host.kind."""
+def cells_of(kind, conf="", prepare=None, **more):
+    """A host, started, whose cells are of this kind; kind is known as host.kind.
+    prepare(host) comes before the start."""
     if kind == "network":
         conf += 'tenant = { network = "host"; };\n'
     user = None if kind in OF_ROOT else USER
@@ -110,6 +111,8 @@ def cells_of(kind, conf="", **more):
         make = Bare if kind == "bare" else Host
         host = make(conf, user=user, programs=programs, **more)
         host.kind = kind
+        if prepare:
+            prepare(host)
         with host:
             yield host
 

@@ -44,23 +44,25 @@ def host():
         git("clone", "-q", "--bare", work, repository)
     shutil.copytree(ROOT / "functions" / "git", made.functions / "git",
                     symlinks=True)
-    pushed = made.functions / "git" / "data" / "pushed.git"
-    git("init", "-q", "--bare", pushed)
-    git("config", "http.receivepack", "true", cwd=pushed)
-    (made.functions / "git" / "backend").symlink_to(BACKEND)
-    made.write(made.functions / "git" / "backend.conf",
-               'env = { GIT_HTTP_EXPORT_ALL = "1"; };\n', 0o644)
+    data, granted = made.functions / "git" / "data", made.base / "granted"
+    for name, place in (("backend", data), ("granted", granted)):
+        git("init", "-q", "--bare", place / "pushed.git")
+        git("config", "http.receivepack", "true", cwd=place / "pushed.git")
+        (made.functions / "git" / name).symlink_to(BACKEND)
+        made.write(made.functions / "git" / f"{name}.conf",
+                   'env = { GIT_HTTP_EXPORT_ALL = "1"; '
+                   f'GIT_PROJECT_ROOT = "{place}"; }};\n', 0o644)
     if IS_ROOT:
-        subprocess.run(["chown", "-R", "5050:5050",
-                        made.functions / "git" / "data"], check=True)
+        subprocess.run(["chown", "-R", "5050:5050", data, granted],
+                       check=True)
         os.chown(made.functions / "git", 5050, 5050)
     made.conf.write_text(f"""
         link_targets = [ "/usr/lib/cgi-bin", "/usr/share/gitweb",
             "/usr/lib/git-core" ];
         limits = {{ body = "256MiB"; }};
         tenants = ( {{ name = "git"; read = [ "{repository}" ];
+            write = [ "{granted}" ];
             env = {{ GITWEB_PROJECTROOT = "{made.base}";
-                GIT_PROJECT_ROOT = "{made.functions}/git/data";
                 GIT_CONFIG_COUNT = "1"; GIT_CONFIG_VALUE_0 = "*";
                 GIT_CONFIG_KEY_0 = "safe.directory"; }}; }} );
         """)
@@ -138,17 +140,19 @@ def test_its_pictures_come_from_a_function(host, file, kind):
         assert host.get(f"/fn/git/static/{path}").status in (400, 404)
 
 
-def test_clone_and_push(host):
-    """git speaks to git-http-backend: chunked, compressed, streamed."""
-    url = f"http://127.0.0.1:{host.port}/fn/git/backend/pushed.git"
-    work = host.base / "pushing"
+@pytest.mark.parametrize("backend", ["backend", "granted"])
+def test_clone_and_push(host, backend):
+    """git speaks to git-http-backend: chunked, compressed, streamed; into data/ and
+    into a path that the administrator grants."""
+    url = f"http://127.0.0.1:{host.port}/fn/git/{backend}/pushed.git"
+    work = host.base / f"pushing-{backend}"
     work.mkdir()
     git("init", "-q", "-b", "main", cwd=work)
     (work / "large").write_bytes(os.urandom(count(5 << 20, 50 << 20)))
     git("add", ".", cwd=work)
     git("commit", "-q", "-m", "large: a file", cwd=work)
     git("push", "-q", url, "main", cwd=work)
-    copy = host.base / "copy"
+    copy = host.base / f"copy-{backend}"
     git("clone", "-q", "-b", "main", url, copy)
     assert (copy / "large").read_bytes() == (work / "large").read_bytes()
     assert git("rev-parse", "HEAD", cwd=copy) == \

@@ -254,6 +254,39 @@ def test_nothing_is_left_of_a_killed_host(kind):
 
 # ---- what the table cannot say --------------------------------------------------
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_paths_that_are_granted(kind):
+    """To one tenant, and not more of them than was said."""
+    if kind in OF_ROOT and not IS_ROOT:
+        pytest.skip("only root makes cells of this kind")
+    with cells_of(kind, CONF, prepare=grant) as host:
+        settle(host, "neighbour")
+
+        def answer(step, place, tenant="rogue"):
+            return host.rogue(f"head&{step}={host.base}/{place}/file",
+                              tenant=tenant).text
+        assert answer("cat", "readable") == "readable"
+        assert answer("write", "readable") != "ok\n"
+        assert answer("cat", "writable") == "writable"
+        assert answer("write", "writable") == "ok\n"
+        for place in ("readable", "writable"):
+            assert answer("cat", place, "neighbour") != place
+            assert answer("write", place, "neighbour") != "ok\n"
+
+
+def grant(host):
+    for name in ("readable", "writable"):
+        place = host.base / name
+        place.mkdir()
+        place.chmod(0o777)
+        (place / "file").write_text(name)
+        (place / "file").chmod(0o666)
+    host.conf.write_text(
+        host.conf.read_text() + 'tenants = ( { name = "rogue"; '
+        f'read = [ "{host.base}/readable" ]; '
+        f'write = [ "{host.base}/writable" ]; }} );\n')
+
+
 @pytest.mark.parametrize("kind", [*OF_ROOT, "user"])
 def test_one_tmp_a_tenant(cells, kind):
     host = cells(kind)
