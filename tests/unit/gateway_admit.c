@@ -5,7 +5,7 @@
 
 #include "gateway/admit.h"
 
-enum { TENANTS = 4, TICKETS = 4000 };
+enum { TENANTS = 4, TICKETS = 14000 };
 
 static struct admit_host host;
 static struct admit_tenant tenants[TENANTS];
@@ -130,28 +130,91 @@ static const struct share_row {
 	const char *sentence;
 	uint64_t weight[TENANTS], backlog[TENANTS], cost_us[TENANTS];
 	uint64_t slots;
-	double share[TENANTS]; /* of the slot time handed out */
+	bool varied; /* costs are that much on average only */
 } shares[] = {
-	{ "equal tenants get equal slot time", { 1, 1, 1, 1 },
-	    { 900, 900, 900, 900 }, { 1000, 1000, 1000, 1000 }, 4,
-	    { .25, .25, .25, .25 } },
-	{ "a flood of one does not take the others' share", { 1, 1, 1, 1 },
-	    { 1300, 900, 900, 0 }, { 1000, 1000, 1000, 1000 }, 4,
-	    { .333, .333, .333, 0 } },
-	{ "long invocations pay for the time they hold a slot", { 1, 1, 1, 1 },
-	    { 900, 900, 0, 0 }, { 50000, 1000, 0, 0 }, 2, { .5, .5, 0, 0 } },
-	{ "weights are shares", { 1, 2, 5, 0 }, { 900, 900, 900, 0 },
-	    { 2000, 2000, 2000, 0 }, 4, { .125, .25, .625, 0 } },
+	{ "equal tenants get equal shares", { 100, 100, 100, 100 },
+	    { 900, 900, 900, 900 }, { 1000, 1000, 1000, 1000 }, 4, false },
+	{ "a flood of one does not take the others' share",
+	    { 100, 100, 100, 100 }, { 1300, 900, 900, 0 },
+	    { 1000, 1000, 1000, 1000 }, 4, false },
+	{ "weights are shares", { 100, 200, 500, 0 }, { 400, 800, 2000, 0 },
+	    { 2000, 2000, 2000, 0 }, 4, false },
+	{ "they may be far apart", { 1, 100, 0, 0 }, { 30, 3000, 0, 0 },
+	    { 2000, 2000, 0, 0 }, 3, false },
+	{ "as they may with many slots", { 100, 300, 50, 200 },
+	    { 600, 1800, 300, 1200 }, { 700, 700, 700, 700 }, 64, false },
+	{ "slow functions pay for the time they hold a slot",
+	    { 100, 100, 0, 0 }, { 60, 3000, 0, 0 }, { 50000, 1000, 0, 0 }, 2,
+	    false },
+	{ "so they do with more weight than the others", { 100, 400, 0, 0 },
+	    { 1500, 600, 0, 0 }, { 1000, 10000, 0, 0 }, 4, false },
+	{ "functions that crash at once, in a loop, get no more time",
+	    { 100, 100, 100, 0 }, { 300, 3000, 300, 0 }, { 3000, 300, 3000, 0 },
+	    4, false },
+	{ "nor by their weight", { 200, 100, 0, 0 }, { 400, 2000, 0, 0 },
+	    { 3000, 300, 0, 0 }, 4, false },
+	{ "times that vary are shared as well", { 100, 200, 300, 400 },
+	    { 800, 1600, 2400, 3200 }, { 4000, 4000, 4000, 4000 }, 8, true },
+	{ "slow and fast, heavy and light, all varying", { 100, 300, 100, 200 },
+	    { 600, 3600, 6000, 2400 }, { 10000, 5000, 1000, 5000 }, 6, true },
 };
 
-/* Runs the wheel in made-up time until the first backlog is worked off, and
- * compares the slot time each tenant had. */
+static uint64_t
+some_cost(const struct share_row *row, size_t tenant, uint64_t *seed)
+{
+	uint64_t cost = row->cost_us[tenant];
+
+	return row->varied ? cost / 5 + rows_random(seed, cost * 8 / 5) : cost;
+}
+
+/* What the weights alone would say, of all the tenants that want some. */
+static double
+wanted_share(const struct share_row *row, size_t tenant, bool starts)
+{
+	double own = 0, all = 0;
+
+	for (size_t t = 0; t < TENANTS; t++) {
+		double part = row->backlog[t] > 0 ? (double)row->weight[t] : 0;
+
+		if (starts && part > 0)
+			part /= (double)row->cost_us[t];
+		all += part;
+		if (t == tenant)
+			own = part;
+	}
+	return own / all;
+}
+
+static void
+assert_shares(const struct share_row *row, const uint64_t had[TENANTS],
+    bool starts)
+{
+	uint64_t total = 0;
+
+	for (size_t t = 0; t < TENANTS; t++)
+		total += had[t];
+	for (size_t t = 0; t < TENANTS; t++) {
+		double share = (double)had[t] / (double)total;
+		double wanted = wanted_share(row, t, starts);
+
+		if (share < wanted * 0.9 || share > wanted * 1.1)
+			fail_msg("tenant %zu had %.4f of the %s, not %.4f", t,
+			    share, starts ? "starts" : "slot time", wanted);
+	}
+}
+
+/* Runs the wheel in made-up time while all have a backlog, and compares how much
+ * slot time and how many starts each tenant had. The first grants, to who came
+ * first while slots were free, are not counted. */
 static void
 test_share(void **state)
 {
 	const struct share_row *row = *state;
-	uint64_t ends[TICKETS], used[TENANTS] = { 0 }, now = 0, total = 0;
-	size_t owner[TICKETS], count = 0;
+	static uint64_t ends[TICKETS];
+	static size_t owner[TICKETS];
+	uint64_t used[TENANTS] = { 0 }, starts[TENANTS] = { 0 }, now = 0;
+	uint64_t seed = row->varied ? rows_seed() : 1;
+	size_t count = 0;
 	bool worked_off = false;
 
 	setup_world((struct admit_limits){ row->slots, TICKETS },
@@ -160,11 +223,12 @@ test_share(void **state)
 	for (size_t t = 0; t < TENANTS; t++) {
 		tenants[t].weight = row->weight[t];
 		for (uint64_t i = 0; i < row->backlog[t]; i++) {
+			assert_true(count < TICKETS);
 			owner[count] = t;
 			ends[count] = UINT64_MAX;
 			if (admit_ask(&tickets[count], &functions[t], 0) ==
 			    ADMIT_GRANTED)
-				ends[count] = row->cost_us[t];
+				ends[count] = some_cost(row, t, &seed);
 			count++;
 		}
 	}
@@ -177,28 +241,22 @@ test_share(void **state)
 				first = i;
 		now = ends[first];
 		ends[first] = UINT64_MAX;
-		used[owner[first]] += row->cost_us[owner[first]];
 		admit_give(&tickets[first], now);
 		while ((next = admit_next(&host, now)) != NULL) {
 			size_t i = (size_t)(next - tickets);
+			uint64_t cost = some_cost(row, owner[i], &seed);
 
-			ends[i] = now + row->cost_us[owner[i]];
+			ends[i] = now + cost;
+			used[owner[i]] += cost;
+			starts[owner[i]]++;
 		}
 		assert_true(host.waiting == 0 || host.running == row->slots);
 		for (size_t t = 0; t < TENANTS; t++)
 			if (row->backlog[t] > 0 && tenants[t].waiting == 0)
 				worked_off = true;
 	}
-	for (size_t t = 0; t < TENANTS; t++)
-		total += used[t];
-	for (size_t t = 0; t < TENANTS; t++) {
-		double share = (double)used[t] / (double)total;
-
-		if (share < row->share[t] * 0.9 ||
-		    share > row->share[t] * 1.1 + 0.001)
-			fail_msg("tenant %zu had %.3f of the slot time", t,
-			    share);
-	}
+	assert_shares(row, used, false);
+	assert_shares(row, starts, true);
 }
 
 /* Any order of asks, gives and leaves keeps counts true and slots full. */
