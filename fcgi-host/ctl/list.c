@@ -28,7 +28,8 @@ const struct command command_list = {
 	.text =
 	    "One line a function: its URL and its file. A file that "
 	    "cannot be a function as it\nis has its reason instead; so has a "
-	    "tenant that cannot be served.\n\n"
+	    "tenant that cannot be served.\nBehind it is the plan that the "
+	    "configuration gives the tenant, if it does.\n\n"
 	    "  fcgi-hostctl list\n"
 	    "  fcgi-hostctl list demo --json | jq -r '.[].url'\n",
 };
@@ -97,10 +98,17 @@ list_print(const json_t *rows)
 		bytes = strlen(left);
 		printf("%*s", bytes < width ? (int)(width - bytes) + 2 : 2, "");
 		words_put_line(stdout, span_of(answer_text(row, "file")));
+		if (answer_text(row, "plan")[0])
+			printf("%s(plan %s)",
+			    answer_text(row, "file")[0] ? "  " : "",
+			    answer_text(row, "plan"));
 		refused = answer_text(row, "refused");
 		if (refused[0]) {
 			printf("%srefused: ",
-			    answer_text(row, "file")[0] ? " " : "");
+			    answer_text(row, "file")[0] ||
+				    answer_text(row, "plan")[0] ?
+				" " :
+				"");
 			words_put_line(stdout, span_of(refused));
 		}
 		fputc('\n', stdout);

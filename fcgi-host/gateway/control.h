@@ -66,6 +66,8 @@ struct control_hooks {
 	/* Why nothing of it is run; the absent span when it is served. NULL:
 	 * all are. */
 	struct span (*suspended)(void *arg, struct span tenant);
+	/* The plan it has, or an empty span. NULL: there are none. */
+	struct span (*plan_of)(void *arg, struct span tenant);
 	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
 	/* control_tenants() */
 	/* Is there such a tenant, and whose is it? Makes its cell. */

@@ -446,8 +446,10 @@ verb_put_row(struct caller *c, struct span name, struct span file,
 	const struct control_hooks *hooks = &c->control->hooks;
 	json_t *row = json_object();
 	char url[512], why[512], *text;
-	struct span suspended = SPAN_NONE;
+	struct span suspended = SPAN_NONE, plan = SPAN_NONE;
 
+	if (hooks->plan_of)
+		plan = hooks->plan_of(c->control->arg, span_of(c->tenant));
 	if (hooks->suspended)
 		suspended =
 		    hooks->suspended(c->control->arg, span_of(c->tenant));
@@ -458,6 +460,8 @@ verb_put_row(struct caller *c, struct span name, struct span file,
 	}
 
 	json_object_set_new(row, "tenant", json_text(span_of(c->tenant)));
+	if (plan.bytes > 0)
+		json_object_set_new(row, "plan", json_text(plan));
 	if (name.data) {
 		json_object_set_new(row, "function", json_text(name));
 		json_object_set_new(row, "file", json_text(file));

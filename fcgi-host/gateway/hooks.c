@@ -14,6 +14,7 @@ static int hook_reload(void *, uint64_t ask);
 static int hook_suspend(void *, uint64_t ask, struct span tenant,
     bool suspended, bool now, struct span reason);
 static struct span hook_suspended(void *, struct span tenant);
+static struct span hook_plan_of(void *, struct span tenant);
 static int hook_tenants(void *, uint64_t ask, struct span after);
 static int hook_tenant(void *, uint64_t ask, struct span tenant);
 static int hook_list(void *, uint64_t ask, struct span tenant);
@@ -35,6 +36,7 @@ hooks_open(struct gateway *g)
 		.reload = hook_reload,
 		.suspend = hook_suspend,
 		.suspended = hook_suspended,
+		.plan_of = hook_plan_of,
 		.tenants_ask = hook_tenants,
 		.tenant_ask = hook_tenant,
 		.list_ask = hook_list,
@@ -106,6 +108,14 @@ static struct span
 hook_suspended(void *arg, struct span tenant)
 {
 	return suspend_reason(arg, tenant);
+}
+
+static struct span
+hook_plan_of(void *arg, struct span tenant)
+{
+	const struct gateway *g = arg;
+
+	return span_of(config_terms(g->config, tenant)->plan);
 }
 
 static int

@@ -123,9 +123,14 @@ report_tenant(const struct tenant *t, struct control_facts *facts)
 	char section[16 + CONFIG_TENANT_MOST];
 
 	snprintf(section, sizeof(section), "tenants/%s", t->name);
+	if (t->terms->plan[0])
+		control_fact_text(facts, section, "plan",
+		    span_of(t->terms->plan));
 	control_fact_count(facts, section, "running", t->admit.running);
 	control_fact_count(facts, section, "waiting", t->admit.waiting);
 	control_fact_count(facts, section, "slots", t->admit.limits.slots);
+	control_fact_count(facts, section, "slot_time_ms",
+	    admit_used_us(&t->admit, clock_us()) / 1000);
 	control_fact_count(facts, section, "functions_known",
 	    t->functions.count);
 	control_fact_count(facts, section, "launchers",
