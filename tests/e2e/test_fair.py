@@ -80,13 +80,13 @@ def test_a_flood_of_records_leaves_others_theirs(tenants):
         with ThreadPoolExecutor(FLOODS) as pool:
             list(pool.map(lambda _: host.rogue("head", path=f"/{path}",
                                                tenant="flood"), range(3000)))
-        mine = [host.rogue("head&err=mine", tenant="victim").request_id
-                for _ in range(20)]
+        mine = [host.rogue("head&err=mine", path=f"/{path}",
+                           tenant="victim").request_id for _ in range(100)]
     finally:
         os.kill(log, signal.SIGCONT)
     for request in mine:
         assert host.access(request)["tenant"] == "victim"
-    eventually(lambda: host.tenant_log("victim").count(": mine\n") == 20
+    eventually(lambda: host.tenant_log("victim").count(": mine\n") == 100
                or None, "what it wrote")
     assert host.status()["requests"]["records_dropped"] > before
     rows = host.ctl("faults", "flood").stdout.decode()
