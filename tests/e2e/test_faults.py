@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from host import Broken, eventually
+from host import IS_ROOT, Broken, eventually, groups
 
 # Of a function of these settings that does this: what its tenant is told.
 KINDS = {
@@ -234,3 +234,44 @@ def test_too_many_requests(new_host):
     for _ in range(40):
         host.get("/fn/no-such/f")
     assert {row["tenant"] for row in answer(host)} == {"busy"}
+
+
+@pytest.fixture
+def metered(new_host):
+    if not IS_ROOT:
+        pytest.skip("control groups are root's")
+
+    def make(conf):
+        host = new_host(conf)
+        if not groups(host.master.pid):
+            pytest.skip("no control groups here")
+        return host
+    return make
+
+
+def test_memory_of_all_together(metered):
+    host = metered('tenants = ( { name = "fat"; memory = "64 MiB"; } );')
+    faulty(host, "fat")
+    got = host.rogue("eat=200000000&head", tenant="fat")
+    got.problem(502, "memory", "memory = 64 MiB")
+    assert host.access(got.request_id)["limit"] == "memory"
+    row = only(host, "fat", "memory")
+    assert row["function"] == "rogue" and "memory = 64 MiB" in row["says"]
+    assert only(host, "fat", "killed")["count"] >= 1
+
+
+def test_processes_of_all_together(metered):
+    host = metered('tenants = ( { name = "many"; processes = 24; } );')
+    faulty(host, "many", 'limits = { time = "2s"; };')
+    host.rogue("bomb&forever", tenant="many")
+    row = only(host, "many", "processes")
+    assert (row["limit"], row["value"]) == ("processes", "24"), row
+    assert "a process could not be started" in row["says"]
+
+
+def test_processor_of_all_together(metered):
+    host = metered('tenants = ( { name = "hot"; cpu = 20; } );')
+    faulty(host, "hot", 'limits = { time = "1s"; cpu = "30s"; };')
+    host.rogue("spin", tenant="hot")
+    row = only(host, "hot", "throttled")
+    assert row["limit"] == "cpu" and row["value"].startswith("20"), row
