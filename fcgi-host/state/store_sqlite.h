@@ -3,7 +3,8 @@
  *
  *   store_sqlite.c         the table of operations, on the loop's thread
  *   store_sqlite_thread.c  a store thread: whose turn it is, groups of commits
- *   store_sqlite_file.c    a tenant's file: opened, closed, put in quarantine
+ *   store_sqlite_open.c    a tenant's file: opened, what is believed of it
+ *   store_sqlite_file.c    used, closed, put in quarantine
  *   store_sqlite_read.c    reads and changes
  *   store_sqlite_write.c   batches, sweeping
  *   store_sqlite_tenant.c  tenants made, dropped, changed, counted, listed
@@ -248,7 +249,7 @@ ssize_t path_read(int directory_fd, const char *below, char *text, size_t room);
 int path_sync_parent(int directory_fd, const char *below);
 bool path_file_name_good(struct span); /* of a backup */
 
-/* ---- store_sqlite_file.c --------------------------------------------------- */
+/* ---- store_sqlite_open.c --------------------------------------------------- */
 
 enum file_use {
 	FILE_EXISTING, /* absent is an answer: status OK with db NULL */
@@ -258,17 +259,23 @@ enum file_use {
 /* Opens it when it is not. STORE_OK or what to tell, with the sentence. */
 enum store_status file_open(struct file *, enum file_use,
     char why[STORE_DETAIL_MOST]);
-void file_close(struct file *);
 /* What follows from the settings it keeps: limits and syncs of the handle.
  * SQLITE_OK or the extended code. */
 int file_settings(struct file *);
+int file_set_quota(struct file *, unsigned more_pages);
+int file_make_directory(struct file *); /* that it lies in: 0 or -1 */
+/* SQLITE_OK, SQLITE_CORRUPT with what is wrong, or why it cannot be said. */
+int file_look(sqlite3 *, bool deep, char why[STORE_DETAIL_MOST]);
+
+/* ---- store_sqlite_file.c --------------------------------------------------- */
+
+void file_close(struct file *);
 /* After an error: the handle is thrown away as it is, without a checkpoint. */
 void file_abandon(struct file *);
 /* Frees a closed file that there is nothing to remember of. */
 void file_forget(struct file *);
 void file_bad(struct file *, const char *why);
-void file_good(struct file *);		/* takes it out of quarantine */
-int file_make_directory(struct file *); /* that it lies in: 0 or -1 */
+void file_good(struct file *); /* takes it out of quarantine */
 /* Into floor and expected; 0, or -1 with errno, EBADMSG when it is damaged. */
 int file_floor_read(struct file *);
 /* The same for who begins anew anyway: a damaged one is replaced by one that is
@@ -279,9 +286,6 @@ uint64_t file_now(struct file *);
 void file_used(struct file *);
 /* Room for one more handle: closes the one used longest ago. */
 void file_evict(struct thread *, unsigned most);
-/* SQLITE_OK, SQLITE_CORRUPT with what is wrong, or why it cannot be said. */
-int file_look(sqlite3 *, bool deep, char why[STORE_DETAIL_MOST]);
-int file_set_quota(struct file *, unsigned more_pages);
 void file_checkpoint(struct file *, int mode);
 
 /* NULL without memory, or when the file is not what it should be. */
@@ -293,6 +297,27 @@ int file_done(sqlite3_stmt *, int code); /* resets; the code */
 /* What a code of SQLite means for the job, and for the file: it is put in
  * quarantine, abandoned, or goes on. */
 void file_failed(struct file *, struct job *, int code, const char *doing);
+/* One more that was not the client's: too many, and it takes reads only. */
+void file_count_failure(struct file *, const char *doing, int code);
+
+static inline int
+file_directory(const struct file *f)
+{
+	return f->thread->store->config.directory_fd;
+}
+
+static inline uint64_t
+file_steady_ms(const struct file *f)
+{
+	return f->thread->store->config.steady_ms();
+}
+
+/* The path of what lies beside it. */
+static inline void
+file_beside(const struct file *f, char path[FILE_PATH_MOST], const char *suffix)
+{
+	path_tenant(path, f->node.key, suffix);
+}
 
 static inline void
 file_bind(sqlite3_stmt *statement, int at, struct span text)
