@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* check.c - two questions whose answer is the exit status: does the host
- * answer; is this file a good configuration. The second is asked of fcgi-host
- * itself, so that there is one parser. */
+/* check.c - questions whose answer is the exit status: does the host answer; is
+ * this file a good configuration; is everything of this tenant served. The second
+ * is asked of fcgi-host itself, the third of the tenant's cell, which knows its
+ * plan: so there is one parser. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "config/config.h"
 #include "wire/json_text.h"
 
 #include "ctl/ctl.h"
@@ -24,6 +26,7 @@ enum { PATH_ROOM = 4096 };
 static int check_run(const struct ctl *, int count, char **operands);
 static int check_host(const struct ctl *);
 static bool front_there(const struct ctl *);
+static int check_tenant(const struct ctl *, const char *tenant);
 static int check_file(const struct ctl *, char *file);
 static int check_say(const struct ctl *, const char *what, const char *name,
     int result);
@@ -33,17 +36,24 @@ const struct command command_check = {
 	.operands_most = 1,
 	.run = check_run,
 	.text = "Without FILE: exits 0 when gateway and master answer and the "
-		"socket of the web\nserver is there. With "
-		"FILE: what fcgi-host\n-n says of it, each error as file:line: "
-		"and a sentence.\n\n"
+		"socket of the web\nserver is there. With FILE: what "
+		"fcgi-host -n says of it, each error as file:line:\nand a "
+		"sentence. With TENANT: what is refused of its functions and "
+		"settings, in view\nof its plan.\n\n"
 		"  fcgi-hostctl check && echo up\n"
-		"  fcgi-hostctl check /etc/fcgi-host/fcgi-host.conf\n",
+		"  fcgi-hostctl check /etc/fcgi-host/fcgi-host.conf\n"
+		"  fcgi-hostctl check acme\n",
 };
 
 static int
 check_run(const struct ctl *ctl, int count, char **operands)
 {
-	return count == 0 ? check_host(ctl) : check_file(ctl, operands[0]);
+	if (count == 0)
+		return check_host(ctl);
+	if (config_tenant_name(span_of(operands[0])) &&
+	    access(operands[0], F_OK) != 0)
+		return check_tenant(ctl, operands[0]);
+	return check_file(ctl, operands[0]);
 }
 
 static int
@@ -87,6 +97,31 @@ front_there(const struct ctl *ctl)
 		   "start the host again",
 	    path, why);
 	return false;
+}
+
+/* Refused are also settings that ask for more than the plan allows. */
+static int
+check_tenant(const struct ctl *ctl, const char *tenant)
+{
+	struct question q = question_of(VERB_LIST);
+	json_t *rows, *row;
+	int result = 0;
+	size_t i;
+
+	q.control.tenant = span_of(tenant);
+	rows = answer_rows(ctl, &q);
+	if (host_say(&q, rows ? 0 : CTL_FAILED) != 0)
+		return CTL_FAILED;
+	json_array_foreach(rows, i, row)
+	{
+		if (!answer_text(row, "refused")[0])
+			continue;
+		diag_error("%s/%s: %s", tenant, answer_text(row, "function"),
+		    answer_text(row, "refused"));
+		result = CTL_FAILED;
+	}
+	json_decref(rows);
+	return check_say(ctl, "all is served", tenant, result);
 }
 
 static int

@@ -25,9 +25,10 @@ static const struct verb_entry verbs[] = {
 	{ #name, takes, sentence, &command_##name },
 #include "ipc/verbs.def"
 #undef VERB
-	{ "check", "[FILE]",
+	{ "check", "[FILE|TENANT]",
 	    "whether the host answers; with FILE, whether that is a good "
-	    "configuration", &command_check },
+	    "configuration; with TENANT, whether all its functions are served",
+	    &command_check },
 	{ "put", "FILE TENANT[/NAME]",
 	    "installs a function, so that no request ever sees half of it",
 	    &command_put },

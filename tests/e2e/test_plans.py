@@ -77,6 +77,12 @@ def test_plans_are_shown(plans):
     assert host.rogue("head", tenant="given").status == 200
     assert host.status()["tenants"]["given"]["plan"] == "small"
     assert host.status()["tenants"]["given"]["slots"] == 3
+    assert host.ctl("check", "given").returncode == 0
+    host.function("given", "long", conf='limits = { time = "6s"; };')
+    done = host.ctl("check", "given", check=False)
+    assert done.returncode == 1
+    assert "given/long: long.conf:1: limits.time = 6s is above the tenant's " \
+        "maximum of 5s (maximum.time of plan small)" in done.stderr.decode()
     assert "(plan small)" in host.ctl("list", "given").stdout.decode()
     assert "(plan large)" in host.ctl("list", "rogue").stdout.decode()
 
