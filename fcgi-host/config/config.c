@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
+#include "wire/name.h"
 #include "wire/time_spec.h"
 
 #include "config/options.h"
@@ -130,19 +131,7 @@ config_release(struct config **held)
 bool
 config_tenant_name(struct span name)
 {
-	size_t first = span_starts(name, SPAN("~")) ? 1 : 0;
-
-	for (size_t i = first; i < name.bytes; i++) {
-		char c = name.data[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-			continue;
-		if (c == '_' && i > 0)
-			continue;
-		if (i == first || c != '-')
-			return false;
-	}
-	return name.bytes > first && name.bytes <= CONFIG_TENANT_MOST;
+	return name_is_tenant(name);
 }
 
 /* ---- bytes ------------------------------------------------------------------------ */

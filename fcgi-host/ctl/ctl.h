@@ -114,6 +114,12 @@ void list_warn(const struct ctl *, const char *tenant, struct span function);
 /* The host's functions directory, which the caller frees; NULL with the reason
  * in a buffer of HOST_REASON bytes. */
 char *host_functions(const struct ctl *, char *reason);
+/* Where a tenant's directory stands: the directory that root has made, and the
+ * way from there, both the caller's to free: "/srv/functions" and "acme", or
+ * "/home" and "bob/functions". functions: NULL, or in place of what the host
+ * says. CTL_FAILED with the reason. */
+int host_place(const struct ctl *, const char *functions, const char *tenant,
+    char **base, char **below, char *reason);
 
 /* A tenant of the form it must have, or words on stderr and CTL_USAGE. */
 int tenant_check(const char *verb, const char *tenant);

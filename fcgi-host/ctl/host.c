@@ -25,6 +25,7 @@ enum {
 	TOKEN_MS = 5000,   /* a small file is read or written */
 };
 
+static char *host_says(const struct ctl *, const char *name, char *reason);
 static int host_connect(const struct ctl *, struct question *);
 static bool host_reads(const struct question *, int fd);
 static int host_listen(struct question *, int fd);
@@ -100,21 +101,60 @@ host_say(const struct question *q, int result)
 char *
 host_functions(const struct ctl *ctl, char *reason)
 {
+	return host_says(ctl, "functions", reason);
+}
+
+int
+host_place(const struct ctl *ctl, const char *functions, const char *tenant,
+    char **base, char **below, char *reason)
+{
+	bool user = tenant[0] == '~';
+	char *said = functions ?
+	    diag_strdup(functions) :
+	    host_says(ctl, user ? "user_directories" : "functions", reason);
+	char *star;
+
+	*base = said;
+	*below = NULL;
+	if (!said)
+		return CTL_FAILED;
+	if (!user) {
+		*below = diag_strdup(tenant);
+		return 0;
+	}
+	star = strstr(said, "/*");
+	if (!star) {
+		snprintf(reason, HOST_REASON,
+		    "%s has no * for the name of a user", said);
+		free(said);
+		*base = NULL;
+		return CTL_FAILED;
+	}
+	*star = '\0';
+	if (asprintf(below, "%s%s", tenant + 1, star + 2) < 0)
+		diag_fatal("no memory");
+	return 0;
+}
+
+/* A text of the section host of `status`, which the caller frees. */
+static char *
+host_says(const struct ctl *ctl, const char *name, char *reason)
+{
 	struct question q = question_of(VERB_STATUS);
-	char *functions = NULL;
 	json_t *root = answer_object(ctl, &q);
+	char *text = NULL;
 	const char *found;
 
 	if (root) {
-		found = answer_text(json_object_get(root, "host"), "functions");
+		found = answer_text(json_object_get(root, "host"), name);
 		if (found[0])
-			functions = diag_strdup(found);
+			text = diag_strdup(found);
 		else
-			explain(&q, "it does not say where its functions are");
+			explain(&q, "it has no %s", name);
 		json_decref(root);
 	}
 	snprintf(reason, HOST_REASON, "%s", q.reason);
-	return functions;
+	return text;
 }
 
 int
@@ -124,7 +164,7 @@ tenant_check(const char *verb, const char *tenant)
 		return 0;
 	return usage(verb,
 	    "\"%s\" is no name of a tenant: a to z, 0 to 9, _ "
-	    "and -, up to %d, a letter or digit first",
+	    "and -, up to %d, a letter or digit first; or a user behind ~",
 	    tenant, CONFIG_TENANT_MOST);
 }
 

@@ -32,6 +32,7 @@ enum {
 struct target {
 	char *functions;  /* ours: the host's directory */
 	char *tenant;	  /* ours */
+	char *place;	  /* ours: the tenant's directory in the host's */
 	char *below;	  /* ours: directory in the tenant's, "" */
 	char *name;	  /* ours: in it */
 	int directory_fd; /* ours: of all that but the name */
@@ -48,7 +49,6 @@ static char *copy_of(struct span);
 static int target_read(struct target *, const char *file, const char *to);
 static bool leads_elsewhere(struct span part);
 static int target_open(struct target *, const struct ctl *);
-static char *functions_of_host(const struct ctl *);
 static int put_file(struct target *, const char *file, mode_t *mode);
 static void put_ended(int number);
 static void on_end_signals(void (*handler)(int));
@@ -106,7 +106,7 @@ put_run(const struct ctl *ctl, int count, char **operands)
 		result = put_file(&target, operands[0], &mode);
 	if (result == 0) {
 		snprintf(url, sizeof(url), "%s/%s/%s%s%s", target.functions,
-		    target.tenant, target.below, target.below[0] ? "/" : "",
+		    target.place, target.below, target.below[0] ? "/" : "",
 		    target.name);
 		if (ctl->json) {
 			snprintf(octal, sizeof(octal), "%04o", (unsigned)mode);
@@ -201,21 +201,24 @@ target_open(struct target *t, const struct ctl *ctl)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
 		    RESOLVE_NO_MAGICLINKS,
 	};
-	char path[2 * NAME_FILE_MOST + 2];
+	char path[2 * NAME_FILE_MOST + 2], reason[HOST_REASON];
 	int fd;
 
 	assert(t->tenant && t->below && t->name);
-	t->functions =
-	    functions ? diag_strdup(functions) : functions_of_host(ctl);
-	if (!t->functions)
+	if (host_place(ctl, functions, t->tenant, &t->functions, &t->place,
+		reason) != 0) {
+		diag_error("which directory? --functions DIR says it, as the "
+			   "host does not: %s",
+		    reason);
 		return CTL_FAILED;
+	}
 	fd = open(t->functions, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		diag_error("cannot open the functions directory %s: %s",
 		    t->functions, diag_errno());
 		return CTL_FAILED;
 	}
-	if (snprintf(path, sizeof(path), "%s%s%s", t->tenant,
+	if (snprintf(path, sizeof(path), "%s%s%s", t->place,
 		t->below[0] ? "/" : "", t->below) < (int)sizeof(path))
 		t->directory_fd =
 		    (int)syscall(SYS_openat2, fd, path, &how, sizeof(how));
@@ -229,19 +232,6 @@ target_open(struct target *t, const struct ctl *ctl)
 		"cannot open %s in %s: %s",
 	    path, t->functions, diag_errno());
 	return CTL_FAILED;
-}
-
-/* NULL when it said why not. */
-static char *
-functions_of_host(const struct ctl *ctl)
-{
-	char reason[HOST_REASON], *found = host_functions(ctl, reason);
-
-	if (!found)
-		diag_error("which directory? --functions DIR says it, as the "
-			   "host does not: %s",
-		    reason);
-	return found;
 }
 
 static int
@@ -272,7 +262,7 @@ put_file(struct target *t, const char *file, mode_t *mode)
 	if (to < 0) {
 		made = false;
 		diag_error("cannot make a file in %s/%s: %s", t->functions,
-		    t->tenant, diag_errno());
+		    t->place, diag_errno());
 		goto out;
 	}
 	if (put_bytes(from, to, file) != 0)
@@ -294,7 +284,7 @@ put_file(struct target *t, const char *file, mode_t *mode)
 	result = 0;
 	goto out;
 failed:
-	diag_error("cannot finish %s/%s/%s: %s", t->functions, t->tenant,
+	diag_error("cannot finish %s/%s/%s: %s", t->functions, t->place,
 	    t->name, diag_errno());
 out:
 	if (made)
@@ -402,6 +392,7 @@ target_free(struct target *t)
 	fd_close(&t->directory_fd);
 	free(t->functions);
 	free(t->tenant);
+	free(t->place);
 	free(t->below);
 	free(t->name);
 }

@@ -149,16 +149,18 @@ token_mint(const struct ctl *ctl, const char *unused)
 static void
 tenant_warn(const struct ctl *ctl)
 {
-	char reason[HOST_REASON], *functions = host_functions(ctl, reason);
-	char *path = NULL;
+	char reason[HOST_REASON], *functions, *below, *path;
 	struct stat st;
 
-	if (functions && asprintf(&path, "%s/%s", functions, tenant) < 0)
-		path = NULL;
-	if (path && stat(path, &st) != 0 && errno == ENOENT)
+	if (host_place(ctl, NULL, tenant, &functions, &below, reason) != 0)
+		return;
+	if (asprintf(&path, "%s/%s", functions, below) < 0)
+		diag_fatal("no memory");
+	if (stat(path, &st) != 0 && errno == ENOENT)
 		diag_warn("there is no tenant %s yet: %s does not exist",
 		    tenant, path);
 	free(path);
+	free(below);
 	free(functions);
 }
 

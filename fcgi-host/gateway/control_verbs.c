@@ -469,7 +469,8 @@ verb_put_row(struct caller *c, struct span name, struct span file,
 	if (refused.bytes > 0) {
 		json_object_set_new(row, "refused", json_text(refused));
 	} else {
-		snprintf(url, sizeof(url), "/fn/%s/%.*s", c->tenant,
+		snprintf(url, sizeof(url), "/%s%s/%.*s",
+		    c->tenant[0] == '~' ? "" : "fn/", c->tenant,
 		    SPAN_ARGS(span_take(name, CALLER_FUNCTION_MOST)));
 		json_object_set_new(row, "url", json_text(span_of(url)));
 	}

@@ -524,6 +524,7 @@ void request_move(struct request *, enum request_state);
 uint64_t request_due_after(uint64_t now_ms, uint64_t limit_ms);
 void request_over(void *request); /* at the end of the batch */
 void request_route(struct request *);
+bool request_users(const struct request *); /* see route.h */
 void request_unwait(struct request *);
 void request_give_slot(struct request *); /* if it has one */
 /* False: its tenant has used up its running time, and it has ended. */

@@ -295,8 +295,8 @@ stays_inside(const struct request *r, struct span location)
 	bool inside;
 
 	buf_init(&decoded, ROUTE_TARGET_MOST);
-	inside = route_find(location, r->prefix, r->host_tenant, &decoded,
-		     &route, &why) == ROUTE_FOUND &&
+	inside = route_find(location, r->prefix, request_users(r),
+		     r->host_tenant, &decoded, &route, &why) == ROUTE_FOUND &&
 	    span_equal(route.tenant, r->route.tenant);
 	buf_free(&decoded);
 	return inside;

@@ -105,14 +105,20 @@ request_read_length(struct request *r, const struct request_params *params)
 	return true;
 }
 
+bool
+request_users(const struct request *r)
+{
+	return r->gateway->config->user_directories[0] != '\0';
+}
+
 void
 request_route(struct request *r)
 {
 	const char *why;
 
 	buf_clear(&r->decoded);
-	switch (route_find(r->target, r->prefix, r->host_tenant, &r->decoded,
-	    &r->route, &why)) {
+	switch (route_find(r->target, r->prefix, request_users(r),
+	    r->host_tenant, &r->decoded, &r->route, &why)) {
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_BAD_TARGET:

@@ -10,11 +10,12 @@
 #include "gateway/route.h"
 
 static enum route_result route_names(struct span path, struct span prefix,
-    struct span tenant, struct route *);
+    bool users, struct span tenant, struct route *);
 
 enum route_result
-route_find(struct span target, struct span prefix, struct span tenant,
-    struct buf *decoded, struct route *route, const char **why)
+route_find(struct span target, struct span prefix, bool users,
+    struct span tenant, struct buf *decoded, struct route *route,
+    const char **why)
 {
 	struct span raw;
 	enum url_path_error error;
@@ -31,20 +32,23 @@ route_find(struct span target, struct span prefix, struct span tenant,
 		*why = url_path_error_words(error);
 		return ROUTE_BAD_TARGET;
 	}
-	return route_names(buf_span(decoded), prefix, tenant, route);
+	return route_names(buf_span(decoded), prefix, users, tenant, route);
 }
 
 /* "/fn/acme/hello/a/b" with the prefix "/fn/": tenant acme, function hello,
  * SCRIPT_NAME "/fn/acme/hello", PATH_INFO "/a/b". With the tenant known from
- * the host name the function follows the prefix. */
+ * the host name the function follows the prefix. Where users have functions,
+ * the "~" of a prefix is the first character of a name. */
 static enum route_result
-route_names(struct span path, struct span prefix, struct span tenant,
-    struct route *route)
+route_names(struct span path, struct span prefix, bool users,
+    struct span tenant, struct route *route)
 {
 	struct span rest, segment;
 
 	if (!span_starts(path, prefix))
 		return ROUTE_NOT_OURS;
+	if (users && span_ends(prefix, SPAN("~")))
+		prefix.bytes--;
 	rest = span_skip(path, prefix.bytes);
 	route->tenant = tenant;
 	if (tenant.bytes == 0) {

@@ -36,10 +36,11 @@ struct route {
 };
 
 /* target: REQUEST_URI as the client sent it. prefix: what the web server's
- * location stands at, "/fn/" or "/~" or "/". tenant: by virtual host, or
+ * location stands at, "/fn/" or "/~" or "/". users: behind "/~" is a user, not a
+ * tenant that could be called so. tenant: by virtual host, or
  * SPAN_NONE when it is the first segment behind the prefix. decoded must be
  * empty and outlive the route. */
-enum route_result route_find(struct span target, struct span prefix,
+enum route_result route_find(struct span target, struct span prefix, bool users,
     struct span tenant, struct buf *decoded, struct route *, const char **why);
 
 #endif

@@ -153,7 +153,7 @@ files_name_good(struct span name)
 	if (name.bytes == 0 || name.bytes >= LINE_NAME_MOST ||
 	    name.data[0] == '.')
 		return false;
-	for (size_t i = 0; i < name.bytes; i++) {
+	for (size_t i = name.data[0] == '~'; i < name.bytes; i++) {
 		char c = name.data[i];
 
 		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&

@@ -79,9 +79,8 @@ tenants_ask(struct master *m, struct span body)
 
 	DECODE(tenants_ask, ask);
 	buf_init(&names, NAMES_MOST);
-	if (tenant_names(m->config->functions, ask.after, NAMES_MOST, &names,
-		&more) != 0)
-		diag_error("functions = \"%s\" cannot be listed: %s",
+	if (tenant_names(m->config, ask.after, NAMES_MOST, &names, &more) != 0)
+		diag_error("functions = \"%s\" or users cannot be listed: %s",
 		    m->config->functions, diag_errno());
 	answer.ask = ask.ask;
 	answer.more = more;

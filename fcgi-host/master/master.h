@@ -196,6 +196,13 @@ struct span suspended_reason(const struct suspended *, struct span tenant);
 void suspended_each(const struct suspended *,
     void (*each)(void *arg, struct span tenant, struct span reason), void *arg);
 
+/* ---- userdirs.c: tenants in the homes of their users ----------------------- */
+
+/* Is it empty, or an absolute path of which one part is "*"? */
+bool userdirs_pattern_good(const char *);
+/* What stands before the "*" of a good one that is not empty. */
+void userdirs_base(const char *pattern, char *base, size_t room);
+
 /* ---- tenants.c: finding a tenant ----------------------------------------- */
 
 enum { TENANT_REASON_MOST = 1024 };
@@ -213,6 +220,10 @@ struct tenant_place {
 	char reason[TENANT_REASON_MOST]; /* when it is refused */
 };
 
+/* userdirs.c: the directory of "~bob", O_PATH, or -1 with a sentence. */
+enum tenant_outcome userdirs_open(const struct config *, bool root,
+    struct span name, int *fd, char *reason, size_t room);
+
 /* Opens the one directory, never anything in it. */
 enum tenant_outcome tenant_find(struct master *, struct span name,
     struct tenant_place *);
@@ -224,7 +235,7 @@ bool tenant_same(struct master *, struct span name, dev_t, ino_t, uid_t owner);
  * none that is hidden or too long, behind `after` in byte order, each with its NUL, as many as fit in `most` bytes.
  * more: there are others. 0, or -1 with errno when the directory cannot be
  * read. Memory is bounded however many there are. */
-int tenant_names(const char *functions, struct span after, size_t most,
+int tenant_names(const struct config *, struct span after, size_t most,
     struct buf *names, bool *more);
 
 /* ---- cells.c: their processes -------------------------------------------- */

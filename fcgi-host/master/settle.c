@@ -158,6 +158,13 @@ check_functions(const struct config *c, const char *file, struct buf *errors)
 {
 	struct stat s;
 
+	if (!userdirs_pattern_good(c->user_directories)) {
+		buf_printf(errors,
+		    "%s: user_directories = \"%s\" has to be an absolute path "
+		    "of which one part is *, as in \"/home/*/functions\"\n",
+		    file, c->user_directories);
+		return -1;
+	}
 	if (stat(c->functions, &s) != 0 || S_ISDIR(s.st_mode))
 		return 0;
 	buf_printf(errors, "%s: functions = \"%s\" is no directory\n", file,

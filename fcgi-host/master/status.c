@@ -25,6 +25,9 @@ status_print(struct master *m, struct buf *out)
 	buf_printf(out, "config.generation=%" PRIu64 "\n",
 	    m->config->generation);
 	buf_printf(out, "functions=%s\n", m->config->functions);
+	if (m->config->user_directories[0])
+		buf_printf(out, "user_directories=%s\n",
+		    m->config->user_directories);
 	buf_printf(out, "run=%s\n", m->rundir.path);
 	buf_printf(out, "log=%s\n", m->config->log);
 	for (int kind = 0; kind < CHILD_KINDS; kind++)

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,14 +26,25 @@ enum {
 
 typedef char tenant_name[CONFIG_TENANT_MOST + 1];
 
+struct page {		   /* of names */
+	tenant_name *kept; /* ours: 2 * NAMES_KEPT */
+	size_t count;
+	tenant_name last; /* of the page before */
+	bool more;
+};
+
 static int functions_open(const struct master *, char *reason, size_t room);
 static int open_beneath(int functions, const tenant_name);
+static enum tenant_outcome directory_open(const struct master *,
+    const tenant_name, int *fd, char *reason, size_t room);
 static enum tenant_outcome not_opened(const char *functions, const tenant_name,
-    struct tenant_place *);
+    char *reason, size_t room);
 static int choose_user(struct master *, struct span name, const struct stat *,
     struct tenant_place *);
 static int check_owner(struct master *, struct span name, uid_t owner,
     struct tenant_place *);
+static int page_take(struct page *, const char *path, const char *below);
+static bool has_functions(DIR *, const char *user, const char *below);
 static bool may_be_tenant(DIR *, const struct dirent *);
 static size_t keep_least(tenant_name *, size_t count, size_t most);
 static int name_order(const void *, const void *);
@@ -46,7 +58,7 @@ tenant_find(struct master *m, struct span name, struct tenant_place *p)
 	tenant_name text = "";
 	struct stat s;
 	ssize_t bytes;
-	int functions;
+	enum tenant_outcome outcome;
 
 	*p = (struct tenant_place){ .fd = -1 };
 	if (!config_tenant_name(name)) {
@@ -54,13 +66,9 @@ tenant_find(struct master *m, struct span name, struct tenant_place *p)
 		return TENANT_MISSING;
 	}
 	memcpy(text, name.data, name.bytes);
-	functions = functions_open(m, p->reason, room);
-	if (functions < 0)
-		return TENANT_REFUSED;
-	p->fd = open_beneath(functions, text);
-	fd_close(&functions);
-	if (p->fd < 0)
-		return not_opened(path, text, p);
+	outcome = directory_open(m, text, &p->fd, p->reason, room);
+	if (outcome != TENANT_FOUND)
+		return outcome;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", p->fd);
 	bytes = readlink(link, p->path, sizeof(p->path) - 1);
@@ -93,66 +101,93 @@ tenant_same(struct master *m, struct span name, dev_t device, ino_t inode,
 	char reason[TENANT_REASON_MOST];
 	tenant_name text = "";
 	struct stat s;
-	int functions, fd;
+	int fd;
 	bool same;
 
 	assert(name.bytes < sizeof(text));
 	memcpy(text, name.data, name.bytes);
-	functions = functions_open(m, reason, sizeof(reason));
-	if (functions < 0)
-		return false;
-	fd = open_beneath(functions, text);
-	same = fd >= 0 && fstat(fd, &s) == 0 && s.st_dev == device &&
-	    s.st_ino == inode && s.st_uid == owner;
+	same = directory_open(m, text, &fd, reason, sizeof(reason)) ==
+		TENANT_FOUND &&
+	    fstat(fd, &s) == 0 && s.st_dev == device && s.st_ino == inode &&
+	    s.st_uid == owner;
 	fd_close(&fd);
-	fd_close(&functions);
 	return same;
 }
 
 /* A page is found by keeping the least names seen so far: a directory may
  * have any number of entries, in any order. */
 int
-tenant_names(const char *functions, struct span after, size_t most,
+tenant_names(const struct config *c, struct span after, size_t most,
     struct buf *names, bool *more)
 {
-	tenant_name *kept, last = "";
-	const struct dirent *entry;
-	size_t count = 0;
-	DIR *directory = opendir(functions);
+	struct page page = { .kept = diag_alloc(2 * NAMES_KEPT *
+				 sizeof(*page.kept)) };
+	char base[PATH_MAX];
+	int result;
 
-	if (!directory)
-		return -1;
-	if (after.bytes < sizeof(last))
-		memcpy(last, after.data, after.bytes);
-	*more = false;
-	kept = diag_alloc(2 * NAMES_KEPT * sizeof(*kept));
-	while ((entry = readdir(directory))) {
-		struct span name = span_of(entry->d_name);
-
-		if (name.bytes > CONFIG_TENANT_MOST || name.data[0] == '.' ||
-		    strcmp(entry->d_name, last) <= 0 ||
-		    !may_be_tenant(directory, entry))
-			continue;
-		memcpy(kept[count++], name.data, name.bytes + 1);
-		if (count == 2 * NAMES_KEPT) {
-			count = keep_least(kept, count, NAMES_KEPT);
-			*more = true;
-		}
+	if (after.bytes < sizeof(page.last))
+		memcpy(page.last, after.data, after.bytes);
+	result = page_take(&page, c->functions, NULL);
+	if (c->user_directories[0]) {
+		userdirs_base(c->user_directories, base, sizeof(base));
+		result |= page_take(&page, base,
+		    strchr(c->user_directories, '*') + 1);
 	}
-	closedir(directory);
-	*more |= count > NAMES_KEPT;
-	count = keep_least(kept, count, NAMES_KEPT);
-	for (size_t i = 0; i < count; i++) {
-		struct span name = { kept[i], strlen(kept[i]) + 1 };
+	page.more |= page.count > NAMES_KEPT;
+	page.count = keep_least(page.kept, page.count, NAMES_KEPT);
+	for (size_t i = 0; i < page.count; i++) {
+		struct span name = { page.kept[i], strlen(page.kept[i]) + 1 };
 
 		if (buf_bytes(names) + name.bytes > most ||
 		    buf_put(names, name) != 0) {
-			*more = true;
+			page.more = true;
 			break;
 		}
 	}
-	free(kept);
+	free(page.kept);
+	*more = page.more;
+	return result;
+}
+
+/* Of a directory of tenants; or of users (below is not NULL) who have that in
+ * their own. */
+static int
+page_take(struct page *p, const char *path, const char *below)
+{
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	tenant_name name;
+	int bytes;
+
+	if (!directory)
+		return -1;
+	while ((entry = readdir(directory))) {
+		bytes = snprintf(name, sizeof(name), "%s%s", below ? "~" : "",
+		    entry->d_name);
+		if (bytes >= (int)sizeof(name) || entry->d_name[0] == '.' ||
+		    strcmp(name, p->last) <= 0 ||
+		    !(below ? has_functions(directory, entry->d_name, below) :
+			      may_be_tenant(directory, entry)))
+			continue;
+		memcpy(p->kept[p->count++], name, sizeof(name));
+		if (p->count == 2 * NAMES_KEPT) {
+			p->count = keep_least(p->kept, p->count, NAMES_KEPT);
+			p->more = true;
+		}
+	}
+	closedir(directory);
 	return 0;
+}
+
+static bool
+has_functions(DIR *directory, const char *user, const char *below)
+{
+	char path[PATH_MAX];
+	struct stat s;
+
+	snprintf(path, sizeof(path), "%s%s", user, below);
+	return fstatat(dirfd(directory), path, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(s.st_mode);
 }
 
 /* By name each time: the directory may be a link that is switched from one
@@ -195,25 +230,42 @@ open_beneath(int functions, const tenant_name name)
 }
 
 static enum tenant_outcome
-not_opened(const char *functions, const tenant_name name,
-    struct tenant_place *p)
+directory_open(const struct master *m, const tenant_name name, int *fd,
+    char *reason, size_t room)
 {
-	size_t room = sizeof(p->reason);
+	int functions;
 
+	if (name[0] == '~')
+		return userdirs_open(m->config, m->root, span_of(name), fd,
+		    reason, room);
+	*fd = -1;
+	functions = functions_open(m, reason, room);
+	if (functions < 0)
+		return TENANT_REFUSED;
+	*fd = open_beneath(functions, name);
+	fd_close(&functions);
+	return *fd >= 0 ? TENANT_FOUND :
+			  not_opened(m->config->functions, name, reason, room);
+}
+
+static enum tenant_outcome
+not_opened(const char *functions, const tenant_name name, char *reason,
+    size_t room)
+{
 	switch (errno) {
 	case ENOENT:
 	case ENOTDIR:
-		snprintf(p->reason, room, "there is no directory %s/%s",
-		    functions, name);
+		snprintf(reason, room, "there is no directory %s/%s", functions,
+		    name);
 		return TENANT_MISSING;
 	case ELOOP:
-		snprintf(p->reason, room,
+		snprintf(reason, room,
 		    "%s/%s is a symbolic link; a "
 		    "tenant has to be a directory",
 		    functions, name);
 		return TENANT_REFUSED;
 	default:
-		snprintf(p->reason, room, "%s/%s: %s", functions, name,
+		snprintf(reason, room, "%s/%s: %s", functions, name,
 		    diag_errno());
 		return TENANT_REFUSED;
 	}

@@ -2,6 +2,7 @@
 /* store.c - what all storages have in common: names, keys and numbers. */
 #include "state/store.h"
 #include "base/clock.h"
+#include "wire/name.h"
 
 const char *
 store_status_word(enum store_status status)
@@ -17,17 +18,7 @@ store_status_word(enum store_status status)
 bool
 store_tenant_name_good(struct span name)
 {
-	if (name.bytes < 1 || name.bytes > STORE_TENANT_MOST)
-		return false;
-	for (size_t i = 0; i < name.bytes; i++) {
-		char c = name.data[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-			continue;
-		if (i == 0 || (c != '-' && c != '_'))
-			return false;
-	}
-	return true;
+	return name_is_tenant(name);
 }
 
 bool

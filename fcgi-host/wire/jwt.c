@@ -76,7 +76,6 @@ static bool take_text(const json_t *, const char *name, char *to, size_t room);
 static bool take_number(const json_t *, const char *name, uint64_t *);
 static bool is_text(const json_t *, const char *name, const char *wanted);
 static bool name_good(struct span, size_t most, const char *more);
-static bool tenant_good(struct span);
 static bool prefix_good(struct span);
 
 const char *
@@ -244,7 +243,7 @@ claims_good(const struct jwt_claims *c)
 {
 	bool run = c->kind == JWT_INVOCATION;
 
-	return tenant_good(span_of(c->tenant)) &&
+	return name_is_tenant(span_of(c->tenant)) &&
 	    (run ? name_is_function(span_of(c->function)) :
 		   c->function[0] == '\0') &&
 	    (run ? c->scope != JWT_ADMIN : c->depth == 0) &&
@@ -567,17 +566,6 @@ name_good(struct span name, size_t most, const char *more)
 			return false;
 	}
 	return name.bytes > 0 && name.bytes <= most;
-}
-
-/* As the host's configuration has them: [a-z0-9][a-z0-9_-]*. */
-static bool
-tenant_good(struct span tenant)
-{
-	for (size_t i = 0; i < tenant.bytes; i++)
-		if (tenant.data[i] >= 'A' && tenant.data[i] <= 'Z')
-			return false;
-	return name_good(tenant, JWT_TENANT_MOST, "_-") &&
-	    tenant.data[0] != '_' && tenant.data[0] != '-';
 }
 
 static bool

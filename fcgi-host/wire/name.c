@@ -19,6 +19,24 @@ name_function(struct span file)
 }
 
 bool
+name_is_tenant(struct span name)
+{
+	size_t first = span_starts(name, SPAN("~")) ? 1 : 0;
+
+	for (size_t i = first; i < name.bytes; i++) {
+		char c = name.data[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+			continue;
+		if (c == '_' && i > 0)
+			continue;
+		if (i == first || c != '-')
+			return false;
+	}
+	return name.bytes > first && name.bytes <= NAME_TENANT_MOST;
+}
+
+bool
 name_is_function(struct span name)
 {
 	for (size_t i = 0; i < name.bytes; i++)

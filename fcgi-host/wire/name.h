@@ -8,6 +8,7 @@
 #include "base/span.h"
 
 enum {
+	NAME_TENANT_MOST = 63,
 	NAME_FUNCTION_MOST = 63,
 	NAME_FILE_MOST = 255,  /* NAME_MAX of Linux */
 	NAME_ASKED_MOST = 127, /* of a file, in a URL */
@@ -15,6 +16,8 @@ enum {
 
 /* The function a file belongs to: its name up to the first dot. */
 struct span name_function(struct span file);
+/* [a-z0-9][a-z0-9_-]*, or a user behind "~": [a-z0-9_][a-z0-9_-]* */
+bool name_is_tenant(struct span);
 bool name_is_function(struct span); /* [A-Za-z0-9_-]{1,63} */
 
 /* What an entry of a tenant's directory could be, by its name alone. */

@@ -3,12 +3,15 @@
 the others are served."""
 import json
 import os
+import pwd
+import shutil
 import signal
 import threading
 
 import pytest
 
-from host import IS_ROOT, eventually
+from conftest import CONF
+from host import IS_ROOT, ROGUE, Host, eventually
 
 REASON = "moved to www.example.org"
 
@@ -166,3 +169,89 @@ def test_nobody_the_host_relies_on_is_a_tenant(new_host):
     host.conf.write_text('front = { users = [ "www-data", "5012" ]; };')
     host.ctl("reload")
     owned(5012).problem(503, "tenant-refused", "front.users")
+
+
+# ---- at home ----------------------------------------------------------------
+
+@pytest.fixture
+def homes(new_host):
+    """A host where users have functions, and the one user every machine has."""
+    if not IS_ROOT:
+        pytest.skip("only root has users to give")
+    user = pwd.getpwnam("nobody")
+    host = Host(CONF)
+    home = host.base / "homes" / user.pw_name
+    (home / "functions" / "data").mkdir(parents=True)
+    for path in (home, home / "functions", home / "functions" / "data"):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    home.chmod(0o700)           # homes are closed
+    shutil.copy(ROGUE, home / "functions" / "rogue")
+    os.chown(home / "functions" / "rogue", user.pw_uid, user.pw_gid)
+    host.conf.write_text(
+        CONF + f'user_directories = "{host.base}/homes/*/functions";')
+    host.home, host.who = home, user
+    try:
+        yield host.start()
+    finally:
+        host.stop()
+
+
+def test_a_user_has_functions_at_home(homes):
+    host, uid = homes, homes.who.pw_uid
+    text = host.get("/~nobody/rogue?head&state").text
+    assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in text
+    assert f"cwd {host.home}/functions\n" in text
+    env = host.parse_environment(host.get("/~nobody/rogue/a?head&env").body)
+    assert (env["SCRIPT_NAME"], env["PATH_INFO"], env["FN_TENANT"]) == \
+        ("/~nobody/rogue", "/a", "~nobody")
+    assert host.get("/fn/~nobody/rogue?head").status == 200
+    assert host.get("/~nobody/rogue?head&write=data/new").text.strip() == "ok"
+    got = host.get("/~nobody/rogue?head&err=to+the+log")
+    host.wait_log("~nobody", "to the log")
+    assert host.access(got.request_id)["tenant"] == "~nobody"
+    # others have none, and a tenant of root's keeps its own name
+    host.get("/~daemon/x").problem(404, "no-tenant")
+    host.get("/~rogue/rogue").problem(404, "no-tenant")
+    assert host.rogue("head").status == 200
+
+
+def test_the_operator_sees_users_as_tenants(homes):
+    host = homes
+    urls = [row.get("url") for row in
+            json.loads(host.ctl("list", "--json").stdout)]
+    assert urls == ["/fn/rogue/rogue", "/~nobody/rogue"]
+    source = host.base / "hello"
+    source.write_text("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhi'\n")
+    source.chmod(0o755)
+    put = host.ctl("put", source, "~nobody").stdout.decode()
+    assert put == f"{host.home}/functions/hello\n"
+    assert host.get("/~nobody/hello").text == "hi"
+    assert b"hi" in host.ctl("invoke", "~nobody/hello").stdout
+    host.ctl("state", "~nobody", "put", "key", "--data", "value")
+    assert host.ctl("state", "~nobody", "get", "key").stdout == b"value"
+    host.ctl("suspend", "~nobody", REASON)
+    host.get("/~nobody/hello").problem(503, "suspended", REASON)
+    host.ctl("resume", "~nobody")
+    # himself, too
+    got = host.ctl("list", "~nobody", user=host.who.pw_uid,
+                   group=host.who.pw_gid, extra_groups=[])
+    assert b"/~nobody/hello" in got.stdout
+
+
+def test_a_home_that_changes(homes):
+    host = homes
+    assert host.get("/~nobody/rogue?head").status == 200
+    away = host.home / "away"
+    (host.home / "functions").rename(away)
+    eventually(lambda: host.get("/~nobody/rogue?head").status == 404,
+               "nothing to be there")
+    (host.home / "functions").symlink_to("away")
+    host.get("/~nobody/rogue?head").problem(503, "tenant-refused",
+                                            "symbolic link")
+    (host.home / "functions").unlink()
+    away.rename(host.home / "functions")
+    assert host.get("/~nobody/rogue?head").status == 200
+    host.conf.write_text(CONF)
+    host.ctl("reload")
+    host.get("/fn/~nobody/rogue?head").problem(404, "no-tenant")
+    assert host.get("/~rogue/rogue?head").status == 200

@@ -73,10 +73,26 @@ static const struct route_row {
 	    ROUTE_BAD_TENANT, ".git", "", "", "", "" },
 	{ "a tenant begins with a letter or digit", "/fn/-acme/hello", "/fn/",
 	    "", ROUTE_BAD_TENANT, "-acme", "", "", "", "" },
+	{ "behind /~ is a tenant", "/~acme/hello/a", "/~", "", ROUTE_FOUND,
+	    "acme", "hello", "/~acme/hello", "/a", "" },
+	{ "a user is a tenant of that name", "/fn/~bob/hello", "/fn/", "",
+	    ROUTE_FOUND, "~bob", "hello", "/fn/~bob/hello", "", "" },
 	{ "a tenant has no capitals", "/fn/Upper/hello", "/fn/", "",
 	    ROUTE_BAD_TENANT, "Upper", "", "", "", "" },
 	{ "a virtual host may name no tenant there can be", "/hello", "/",
 	    "acme.org", ROUTE_BAD_TENANT, "acme.org", "", "", "", "" },
+};
+
+/* Where users have functions. */
+static const struct route_row user_routes[] = {
+	{ "behind /~ is a user", "/~bob/hello/a", "/~", "", ROUTE_FOUND, "~bob",
+	    "hello", "/~bob/hello", "/a", "" },
+	{ "... however it is encoded", "/%7Ebob/hello", "/~", "", ROUTE_FOUND,
+	    "~bob", "hello", "/~bob/hello", "", "" },
+	{ "... and nothing else is there", "/acme/hello", "/~", "",
+	    ROUTE_NOT_OURS, "", "", "", "", "" },
+	{ "nobody is called ~", "/~/hello", "/~", "", ROUTE_BAD_TENANT, "~", "",
+	    "", "", "" },
 };
 
 static void
@@ -89,16 +105,16 @@ assert_text(struct span got, const char *wanted)
 }
 
 static void
-test_route(void **state)
+check_route(const struct route_row *row, bool users)
 {
-	const struct route_row *row = *state;
 	struct buf decoded;
 	struct route route;
 	const char *why;
 
 	buf_init(&decoded, ROUTE_TARGET_MOST);
 	assert_int_equal(route_find(span_of(row->target), span_of(row->prefix),
-			     span_of(row->host_tenant), &decoded, &route, &why),
+			     users, span_of(row->host_tenant), &decoded, &route,
+			     &why),
 	    row->result);
 	assert_true((why != NULL) == (row->result == ROUTE_BAD_TARGET));
 	assert_text(route.tenant, row->tenant);
@@ -108,6 +124,18 @@ test_route(void **state)
 	if (row->result == ROUTE_FOUND)
 		assert_text(route.query, row->query);
 	buf_free(&decoded);
+}
+
+static void
+test_route(void **state)
+{
+	check_route(*state, false);
+}
+
+static void
+test_user_route(void **state)
+{
+	check_route(*state, true);
 }
 
 static const struct id_row {
@@ -184,12 +212,14 @@ test_long_target(void **state)
 	memcpy(target, "/fn/acme/hello?", 15);
 	buf_init(&decoded, ROUTE_TARGET_MOST);
 	assert_int_equal(route_find(span_make(target, sizeof(target) - 1),
-			     SPAN("/fn/"), SPAN_NONE, &decoded, &route, &why),
+			     SPAN("/fn/"), false, SPAN_NONE, &decoded, &route,
+			     &why),
 	    ROUTE_FOUND);
 	assert_int_equal(route.query.bytes, ROUTE_TARGET_MOST - 15);
 	buf_clear(&decoded);
 	assert_int_equal(route_find(span_make(target, sizeof(target)),
-			     SPAN("/fn/"), SPAN_NONE, &decoded, &route, &why),
+			     SPAN("/fn/"), false, SPAN_NONE, &decoded, &route,
+			     &why),
 	    ROUTE_BAD_TARGET);
 	assert_string_equal(why,
 	    "path and query together are longer than 16 KiB");
@@ -206,6 +236,7 @@ main(void)
 	};
 
 	return RUN_ROWS(routes, test_route) +
+	    RUN_ROWS(user_routes, test_user_route) +
 	    RUN_ROWS(client_ids, test_client_id) +
 	    cmocka_run_group_tests(ids, NULL, NULL);
 }

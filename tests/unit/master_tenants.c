@@ -4,6 +4,8 @@
 
 #include "place.h"
 
+#include <pwd.h>
+
 #include "base/fd.h"
 
 #include "master/master.h"
@@ -221,7 +223,7 @@ another_directory_of_that_name_is_not_the_same(void **state)
 
 /* Asks page by page, like the gateway, and counts. */
 static size_t
-list_all(const char *path, size_t page_bytes, size_t *pages)
+list_all(const struct config *c, size_t page_bytes, size_t *pages)
 {
 	char after[CONFIG_TENANT_MOST + 1] = "";
 	struct buf names;
@@ -232,7 +234,7 @@ list_all(const char *path, size_t page_bytes, size_t *pages)
 		struct span rest;
 
 		buf_init(&names, page_bytes);
-		assert_int_equal(tenant_names(path, span_of(after), page_bytes,
+		assert_int_equal(tenant_names(c, span_of(after), page_bytes,
 				     &names, &more),
 		    0);
 		rest = buf_span(&names);
@@ -254,9 +256,12 @@ static void
 all_names_are_listed_page_by_page(void **state)
 {
 	const struct place *p = *state;
+	struct config *c = config_new();
 	size_t pages;
 	char name[16];
 
+	free(c->functions);
+	c->functions = strdup(p->path);
 	for (int i = 0; i < 5000; i++) {
 		/* in an order that is none */
 		snprintf(name, sizeof(name), "t%d", i * 7919 % 5000);
@@ -266,20 +271,198 @@ all_names_are_listed_page_by_page(void **state)
 	mkdirat(p->fd, ".hidden", 0755);
 	mkdirat(p->fd, "Capital", 0755); /* to be told what is wrong */
 	assert_int_equal(symlinkat("t1", p->fd, "link"), 0);
-	assert_int_equal(list_all(p->path, 60 * 1024, &pages), 5002);
+	assert_int_equal(list_all(c, 60 * 1024, &pages), 5002);
 	assert_int_equal(pages, 3);
-	assert_int_equal(list_all(p->path, 1000, &pages), 5002);
+	assert_int_equal(list_all(c, 1000, &pages), 5002);
 	assert_true(pages > 20);
+	config_release(&c);
 }
 
 static void
 an_empty_directory_has_no_names(void **state)
 {
 	const struct place *p = *state;
+	struct config *c = config_new();
 	size_t pages;
 
-	assert_int_equal(list_all(p->path, 1000, &pages), 0);
+	free(c->functions);
+	c->functions = strdup(p->path);
+	assert_int_equal(list_all(c, 1000, &pages), 0);
 	assert_int_equal(pages, 1);
+	config_release(&c);
+}
+
+/* ---- in the homes of users ----------------------------------------------------- */
+
+/* A user of this machine who is not root: nobody has one everywhere. */
+static struct passwd *
+some_user(void)
+{
+	return geteuid() == 0 ? getpwnam("nobody") : getpwuid(geteuid());
+}
+
+/* PLACE/homes/NAME/functions, and what is asked for. */
+static void
+home_make(struct master *m, const struct place *p, char name[64])
+{
+	const struct passwd *user = some_user();
+	char path[128];
+
+	host_make(m, p);
+	m->config->tenant_least = m->config->tenant_least_group = 1;
+	free(m->config->user_directories);
+	assert_true(asprintf(&m->config->user_directories,
+			"%s/homes/*/functions", p->path) > 0);
+	assert_int_equal(mkdirat(p->fd, "homes", 0755), 0);
+	snprintf(name, 64, "~%s", user->pw_name);
+	snprintf(path, sizeof(path), "homes/%s", user->pw_name);
+	assert_int_equal(mkdirat(p->fd, path, 0755), 0);
+	assert_int_equal(fchownat(p->fd, path, user->pw_uid, user->pw_gid, 0),
+	    0);
+	snprintf(path, sizeof(path), "homes/%s/functions", user->pw_name);
+	assert_int_equal(mkdirat(p->fd, path, 0755), 0);
+	assert_int_equal(fchownat(p->fd, path, user->pw_uid, user->pw_gid, 0),
+	    0);
+}
+
+/* Of "functions", or of the home when it is "". */
+static const char *
+in_home(const char *name, const char *below)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "homes/%s%s%s", name + 1,
+	    below[0] ? "/" : "", below);
+	return path;
+}
+
+static void
+a_user_is_found_at_home(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	char name[64], path[256];
+	struct master m;
+	size_t pages;
+
+	home_make(&m, p, name);
+	snprintf(path, sizeof(path), "%s/%s", p->path,
+	    in_home(name, "functions"));
+	assert_int_equal(find(&m, name, &place), TENANT_FOUND);
+	assert_string_equal(place.path, path);
+	assert_int_equal(place.uid, some_user()->pw_uid);
+	assert_true(tenant_same(&m, span_of(name), place.device, place.inode,
+	    place.owner));
+	/* listed behind the others */
+	mkdirat(p->fd, "homes/without", 0755);
+	assert_int_equal(list_all(m.config, 1000, &pages), 2);
+	host_free(&m);
+}
+
+static void
+who_has_no_functions_is_missing(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+	char name[64];
+
+	home_make(&m, p, name);
+	assert_int_equal(find(&m, "~nosuchuser", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "~", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "~0", &place), TENANT_MISSING);
+	assert_int_equal(find(&m, "~root", &place), TENANT_REFUSED);
+	assert_int_equal(unlinkat(p->fd, in_home(name, "functions"),
+			     AT_REMOVEDIR),
+	    0);
+	assert_int_equal(find(&m, name, &place), TENANT_MISSING);
+	free(m.config->user_directories);
+	m.config->user_directories = strdup("");
+	assert_int_equal(find(&m, name, &place), TENANT_MISSING);
+	assert_non_null(strstr(place.reason, "user_directories is empty"));
+	host_free(&m);
+}
+
+static void
+a_home_that_others_can_change_is_refused(void **state)
+{
+	static const char *const parts[] = { "", "functions" };
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+	char name[64];
+
+	home_make(&m, p, name);
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		const char *part = in_home(name, parts[i]);
+
+		assert_int_equal(fchmodat(p->fd, part, 0777, 0), 0);
+		assert_int_equal(find(&m, name, &place), TENANT_REFUSED);
+		assert_non_null(strstr(place.reason, "chmod go-w"));
+		assert_int_equal(fchmodat(p->fd, part, 0755, 0), 0);
+		assert_int_equal(find(&m, name, &place), TENANT_FOUND);
+		if (!m.root)
+			continue;
+		assert_int_equal(fchownat(p->fd, part, 1234567, 0, 0), 0);
+		assert_int_equal(find(&m, name, &place), TENANT_REFUSED);
+		assert_non_null(strstr(place.reason, "another user"));
+		/* a home may be root's, what is served may not */
+		assert_int_equal(fchownat(p->fd, part, 0, 0, 0), 0);
+		assert_int_equal(find(&m, name, &place),
+		    i == 0 ? TENANT_FOUND : TENANT_REFUSED);
+		assert_int_equal(fchownat(p->fd, part, some_user()->pw_uid,
+				     some_user()->pw_gid, 0),
+		    0);
+	}
+	host_free(&m);
+}
+
+/* His home is his to change: it must lead nowhere else. */
+static void
+a_link_on_the_way_is_refused(void **state)
+{
+	const struct place *p = *state;
+	struct tenant_place place;
+	struct master m;
+	char name[64];
+
+	home_make(&m, p, name);
+	assert_int_equal(renameat(p->fd, in_home(name, "functions"), p->fd,
+			     "elsewhere"),
+	    0);
+	assert_int_equal(symlinkat("../../elsewhere", p->fd,
+			     in_home(name, "functions")),
+	    0);
+	assert_int_equal(find(&m, name, &place), TENANT_REFUSED);
+	assert_non_null(strstr(place.reason, "symbolic link"));
+	host_free(&m);
+}
+
+static void
+a_pattern_has_one_place_for_the_user(void **state)
+{
+	static const struct {
+		const char *pattern;
+		bool good;
+	} rows[] = {
+		{ "", true },
+		{ "/home/*/functions", true },
+		{ "/srv/users/*", true },
+		{ "/home/*/a/b", true },
+		{ "home/*/functions", false },
+		{ "/home/functions", false },
+		{ "/home/*/*", false },
+		{ "/home/x*/functions", false },
+		{ "/home/*x/functions", false },
+		{ "/home/*/", false },
+		{ "/*/functions", false },
+		{ "*", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (userdirs_pattern_good(rows[i].pattern) != rows[i].good)
+			fail_msg("%s", rows[i].pattern);
 }
 
 #define IN_A_PLACE(test) \
@@ -297,6 +480,11 @@ main(void)
 		IN_A_PLACE(another_directory_of_that_name_is_not_the_same),
 		IN_A_PLACE(all_names_are_listed_page_by_page),
 		IN_A_PLACE(an_empty_directory_has_no_names),
+		IN_A_PLACE(a_user_is_found_at_home),
+		IN_A_PLACE(who_has_no_functions_is_missing),
+		IN_A_PLACE(a_home_that_others_can_change_is_refused),
+		IN_A_PLACE(a_link_on_the_way_is_refused),
+		cmocka_unit_test(a_pattern_has_one_place_for_the_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
