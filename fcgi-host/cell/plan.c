@@ -79,6 +79,8 @@ static void plan_rules(struct plan *, const struct plan_facts *,
     const struct terms *);
 static void plan_allow(struct plan *, const struct plan_facts *,
     const struct config *, const struct terms *);
+static void plan_allow_host(struct plan *, const struct plan_facts *,
+    const struct config *, const struct terms *);
 static void plan_allow_all(struct plan *, const struct strings *,
     const char *right);
 static void plan_paths(struct plan *, enum plan_op, const struct strings *,
@@ -260,36 +262,43 @@ plan_rules(struct plan *p, const struct plan_facts *facts,
 	    tcp ? "files signals sockets tcp" : "files signals sockets");
 }
 
-/* Names may be listed everywhere in a root of our own, where nothing else is
- * mounted; in the host's, nothing but what is allowed. */
+/* As few as will do, for each is copied for every program that starts. In a root
+ * of our own there is nothing but what may be read, and of the host's nothing is
+ * below it, even if something led there. In the host's root, nothing but what is
+ * allowed can be so much as listed. */
 static void
 plan_allow(struct plan *p, const struct plan_facts *facts,
     const struct config *config, const struct terms *terms)
 {
-	bool own_root = facts->namespaces & CLONE_NEWNS;
+	if (facts->namespaces & CLONE_NEWNS) {
+		plan_add(p, PLAN_ALLOW, "/", "read");
+		plan_add(p, PLAN_ALLOW, "/dev", "all");
+	} else
+		plan_allow_host(p, facts, config, terms);
+	plan_add(p, PLAN_ALLOW, "/tmp", "write");
+	plan_add(p, PLAN_ALLOW, "/proc", "write");
+	if (facts->directory)
+		plan_add_below(p, PLAN_ALLOW, facts->directory, PLAN_DATA_NAME,
+		    "write");
+	plan_allow_all(p, &terms->write, "write");
+}
 
-	if (own_root)
-		plan_add(p, PLAN_ALLOW, "/", "list");
+static void
+plan_allow_host(struct plan *p, const struct plan_facts *facts,
+    const struct config *config, const struct terms *terms)
+{
 	for (size_t i = 0; i < sizeof(system_paths) / sizeof(char *); i++)
 		plan_add(p, PLAN_ALLOW, system_paths[i], "read");
-	plan_add(p, PLAN_ALLOW, "/tmp", "write");
-	if (!own_root) {
-		plan_add(p, PLAN_ALLOW, "/var/tmp", "write");
-		plan_add(p, PLAN_ALLOW, "/dev/shm", "write");
-	}
 	for (size_t i = 0; i < sizeof(devices) / sizeof(char *); i++)
 		plan_add(p, PLAN_ALLOW, devices[i], "all");
-	plan_add(p, PLAN_ALLOW, "/proc", "write");
+	plan_add(p, PLAN_ALLOW, "/dev/shm", "write");
+	plan_add(p, PLAN_ALLOW, "/var/tmp", "write");
 	plan_allow_all(p, &config->link_targets, "read");
 	plan_allow_all(p, &config->cell_paths, "read");
 	plan_allow_all(p, &terms->read, "read");
 	plan_add_below(p, PLAN_ALLOW, config->run, "fn", "read");
-	if (facts->directory) {
+	if (facts->directory)
 		plan_add(p, PLAN_ALLOW, facts->directory, "read");
-		plan_add_below(p, PLAN_ALLOW, facts->directory, PLAN_DATA_NAME,
-		    "write");
-	}
-	plan_allow_all(p, &terms->write, "write");
 }
 
 static void

@@ -65,36 +65,34 @@ static const char pivot[] = "pivot\n"
 			    "readonly /\n"
 			    "hostname acme\n";
 
-static const char allow_system[] = "allow /usr read\n"
-				   "allow /bin read\n"
-				   "allow /sbin read\n"
-				   "allow /lib read\n"
-				   "allow /lib32 read\n"
-				   "allow /lib64 read\n"
-				   "allow /libx32 read\n"
-				   "allow /etc read\n"
-				   "allow /run/systemd/resolve read\n"
-				   "allow /var/cache/fontconfig read\n"
-				   "allow /var/cache/ghostscript read\n"
-				   "allow /var/lib/ghostscript read\n"
-				   "allow /var/lib/aspell read\n"
-				   "allow /var/lib/texmf read\n"
-				   "allow /tmp write\n";
+static const char allow_own[] = "allow / read\n"
+				"allow /dev all\n";
 
-static const char allow_host[] = "allow /var/tmp write\n"
-				 "allow /dev/shm write\n";
+static const char allow_host[] = "allow /usr read\n"
+				 "allow /bin read\n"
+				 "allow /sbin read\n"
+				 "allow /lib read\n"
+				 "allow /lib32 read\n"
+				 "allow /lib64 read\n"
+				 "allow /libx32 read\n"
+				 "allow /etc read\n"
+				 "allow /run/systemd/resolve read\n"
+				 "allow /var/cache/fontconfig read\n"
+				 "allow /var/cache/ghostscript read\n"
+				 "allow /var/lib/ghostscript read\n"
+				 "allow /var/lib/aspell read\n"
+				 "allow /var/lib/texmf read\n"
+				 "allow /dev/null all\n"
+				 "allow /dev/zero all\n"
+				 "allow /dev/full all\n"
+				 "allow /dev/random all\n"
+				 "allow /dev/urandom all\n"
+				 "allow /dev/shm write\n"
+				 "allow /var/tmp write\n"
+				 "allow /run/fcgi-host/fn read\n";
 
-static const char allow_devices[] = "allow /dev/null all\n"
-				    "allow /dev/zero all\n"
-				    "allow /dev/full all\n"
-				    "allow /dev/random all\n"
-				    "allow /dev/urandom all\n"
-				    "allow /proc write\n"
-				    "allow /run/fcgi-host/fn read\n";
-
-#define ALLOW_TENANT(directory)      \
-	"allow " directory " read\n" \
-	"allow " directory "/data write\n"
+static const char allow_both[] = "allow /tmp write\n"
+				 "allow /proc write\n";
 
 static const struct whole {
 	const char *sentence;
@@ -122,10 +120,9 @@ static const struct whole {
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n"
-		"allow / list\n",
-		allow_system, allow_devices,
-		ALLOW_TENANT("/srv/functions/acme") } },
+		"umask mask=027\n",
+		allow_own, allow_both,
+		"allow /srv/functions/acme/data write\n" } },
 	{ "of a directory that is root's, data/ is given away, without "
 	  "namespaces too",
 	    0, true, true, "/srv/functions/acme",
@@ -141,8 +138,8 @@ static const struct whole {
 		"death signal=0\n"
 		"subreaper\n"
 		"umask mask=027\n",
-		allow_system, allow_host, allow_devices,
-		ALLOW_TENANT("/srv/functions/acme") } },
+		allow_host, "allow /srv/functions/acme read\n", allow_both,
+		"allow /srv/functions/acme/data write\n" } },
 	{ "an ordinary user's cell has a user namespace, and no change of user",
 	    (NAMESPACES & ~CLONE_NEWNET) | CLONE_NEWUSER, false, true,
 	    "/home/a/functions/acme",
@@ -161,10 +158,9 @@ static const struct whole {
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n"
-		"allow / list\n",
-		allow_system, allow_devices,
-		ALLOW_TENANT("/home/a/functions/acme") } },
+		"umask mask=027\n",
+		allow_own, allow_both,
+		"allow /home/a/functions/acme/data write\n" } },
 	{ "without namespaces there is what is left, and it outlives master "
 	  "for as long as it takes to end its processes",
 	    0, false, true, "/home/a/functions/acme",
@@ -174,8 +170,8 @@ static const struct whole {
 		"death signal=0\n"
 		"subreaper\n"
 		"umask mask=027\n",
-		allow_system, allow_host, allow_devices,
-		ALLOW_TENANT("/home/a/functions/acme") } },
+		allow_host, "allow /home/a/functions/acme read\n", allow_both,
+		"allow /home/a/functions/acme/data write\n" } },
 	{ "a probe has no tenant", NAMESPACES | CLONE_NEWUSER, false, false,
 	    NULL,
 	    { "ids user=1001 group=1002\n"
@@ -190,9 +186,8 @@ static const struct whole {
 		"no_new_privs\n"
 		"hidden\n"
 		"death signal=9\n"
-		"umask mask=027\n"
-		"allow / list\n",
-		allow_system, allow_devices } },
+		"umask mask=027\n",
+		allow_own, allow_both } },
 };
 
 static const char *
