@@ -113,7 +113,7 @@ int
 landlock_allow(int rules_fd, int path_fd, enum landlock_right right)
 {
 	static const uint64_t rights[] = {
-		[LANDLOCK_LIST] = READ_DIR,
+		[LANDLOCK_OPEN] = READ_FILE,
 		[LANDLOCK_READ] = READ_DIR | READ_FILE | EXECUTE,
 		[LANDLOCK_WRITE] = READ_DIR | READ_FILE | EXECUTE | WRITE_FILE |
 		    MAKE_AND_REMOVE | REFER | TRUNCATE,

@@ -23,8 +23,8 @@ enum landlock_refusal {
 };
 
 enum landlock_right {	/* each has those above it */
-	LANDLOCK_LIST,	/* directories */
-	LANDLOCK_READ,	/* and execute */
+	LANDLOCK_OPEN,	/* files, to read them */
+	LANDLOCK_READ,	/* and list, and execute */
 	LANDLOCK_WRITE, /* and make, move, remove */
 	LANDLOCK_ALL,	/* and make devices of it do things */
 };

@@ -538,7 +538,7 @@ apply_allow(struct apply *a, struct plan_step *s)
 		const char *name;
 		enum landlock_right right;
 	} rights[] = {
-		{ "list", LANDLOCK_LIST },
+		{ "open", LANDLOCK_OPEN },
 		{ "read", LANDLOCK_READ },
 		{ "write", LANDLOCK_WRITE },
 		{ "all", LANDLOCK_ALL },

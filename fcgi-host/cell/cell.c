@@ -22,6 +22,7 @@
 #include "base/proc.h"
 
 #include "cell/cell.h"
+#include "cell/each.h"
 #include "cell/launcher.h"
 #include "cell/resolve.h"
 
@@ -74,6 +75,7 @@ static void listing_refuse(struct listing *);
 static void listing_send(struct listing *, bool more);
 static void answer_plan(struct cell *, struct span body);
 static void launcher_make(struct cell *, struct span body);
+static bool limits_processes(const struct cell *);
 static pid_t launcher_fork(struct cell *, int *fd);
 static void launcher_stop(struct cell *, struct span body);
 static void on_child(void *cell, pid_t, int status, const struct rusage *);
@@ -269,12 +271,20 @@ answer_plan(struct cell *c, struct span body)
 {
 	struct message_plan_ask asked;
 	struct message_plan m;
+	const struct each_facts each = {
+		.alone = c->alone,
+		.limits_processes = limits_processes(c),
+		.rules = c->rules_fd > 0,
+	};
 	struct buf text;
 
 	if (message_plan_ask_decode(body, &asked) != 0)
 		return loop_stop(c->loop);
 	buf_init(&text, PLAN_MOST);
 	plan_print(c->plan, &text);
+	each_print(&each,
+	    config_terms(c->start.config, span_of(c->start.facts.tenant)),
+	    &text);
 	m = (struct message_plan){ asked.ask, buf_span(&text), {} };
 	send_gateway(c, MESSAGE_PLAN, &m);
 	buf_free(&text);
@@ -307,6 +317,14 @@ launcher_make(struct cell *c, struct span body)
 	fd_close(&fd);
 }
 
+/* Where none but the tenant's own are counted. */
+static bool
+limits_processes(const struct cell *c)
+{
+	return c->start.facts.root ||
+	    (c->start.facts.namespaces & CLONE_NEWUSER) != 0;
+}
+
 /* *fd becomes the gateway's end of its channel. */
 static pid_t
 launcher_fork(struct cell *c, int *fd)
@@ -317,8 +335,7 @@ launcher_fork(struct cell *c, int *fd)
 		.cell = getpid(),
 		.alone = c->alone,
 		.rules_fd = c->rules_fd,
-		.limits_processes = c->start.facts.root ||
-		    (c->start.facts.namespaces & CLONE_NEWUSER) != 0,
+		.limits_processes = limits_processes(c),
 	};
 	int ends[2], kept_errno;
 	pid_t pid;

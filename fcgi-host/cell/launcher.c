@@ -51,6 +51,7 @@ struct launcher {
 	const struct launcher_place *place;
 	char **words; /* ours: argv, envp */
 	size_t word_room;
+	char *path;	 /* ours, of the program, and behind it its directory */
 	uint32_t strays; /* of this invocation */
 	uint64_t cpu_us;
 	uint64_t max_rss_kib;
@@ -75,8 +76,8 @@ static bool launcher_receive(struct message_start *, int fds[FD_PASS_MOST],
     size_t *fd_count);
 static bool launcher_start(struct launcher *, const struct message_start *,
     const int *fds, struct message_ended *);
-static int launcher_paths(const struct launcher *, struct span program,
-    char path[PATH_MAX], char directory[PATH_MAX]);
+static int launcher_paths(struct launcher *, struct span program,
+    char **directory);
 static int launcher_words(struct launcher *, const struct message_start *,
     const char *path, char ***argv, char ***envp);
 static size_t words_split(struct span, char **words);
@@ -292,7 +293,7 @@ static bool
 launcher_start(struct launcher *l, const struct message_start *start,
     const int *fds, struct message_ended *ended)
 {
-	char path[PATH_MAX], directory[PATH_MAX], **argv, **envp;
+	char *directory, **argv, **envp;
 	const int *output = fds + start->has_body;
 	const int given[] = {
 		start->has_body ? fds[0] : NOTHING,
@@ -300,8 +301,6 @@ launcher_start(struct launcher *l, const struct message_start *start,
 		output[1],
 	};
 	struct proc_plan plan = {
-		.path = path,
-		.directory = directory,
 		.fds = given,
 		.fd_count = 3,
 		.own_group = true,
@@ -328,12 +327,14 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	if (program_fd >= 0)
 		plan.program_fd = program_fd;
 	ended->how = ENDED_NOT_STARTED;
-	if (launcher_paths(l, ticket.program, path, directory) != 0 ||
-	    launcher_words(l, start, path, &argv, &envp) != 0) {
+	if (launcher_paths(l, ticket.program, &directory) != 0 ||
+	    launcher_words(l, start, l->path, &argv, &envp) != 0) {
 		ended->error = (uint32_t)errno;
 		ended->step = PROC_EXECVE;
 		return false;
 	}
+	plan.path = l->path;
+	plan.directory = directory;
 	plan.argv = argv;
 	plan.envp = envp;
 	launcher_limits(l, start, &plan);
@@ -356,20 +357,26 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	return true;
 }
 
-/* The working directory is the program's own (RFC 3875, 7.2). */
+/* The working directory is the program's own (RFC 3875, 7.2). Both are where
+ * they take what they need: each page more is one more for every launcher. */
 static int
-launcher_paths(const struct launcher *l, struct span program,
-    char path[PATH_MAX], char directory[PATH_MAX])
+launcher_paths(struct launcher *l, struct span program, char **directory)
 {
-	int n = snprintf(path, PATH_MAX, "%s/%.*s", l->place->directory,
-	    SPAN_ARGS(program));
+	size_t bytes = strlen(l->place->directory) + program.bytes + 2;
 
-	if (n < 0 || n >= PATH_MAX) {
+	if (bytes > PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	memcpy(directory, path, (size_t)n + 1);
-	*strrchr(directory, '/') = '\0';
+	free(l->path);
+	l->path = malloc(2 * bytes);
+	if (!l->path)
+		return -1;
+	snprintf(l->path, bytes, "%s/%.*s", l->place->directory,
+	    SPAN_ARGS(program));
+	*directory = l->path + bytes;
+	memcpy(*directory, l->path, bytes);
+	*strrchr(*directory, '/') = '\0';
 	return 0;
 }
 

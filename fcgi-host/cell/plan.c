@@ -119,7 +119,7 @@ plan_make(const struct plan_facts *facts, const struct config *config)
 		plan_add(p, PLAN_NETWORK, NULL, NULL);
 	plan_rules(p, facts, terms);
 	/* where large bodies are, without a name: to open /dev/stdin again */
-	plan_add_below(p, PLAN_ALLOW, config->run, "spool", "read");
+	plan_add_below(p, PLAN_ALLOW, config->run, "spool", "open");
 	if (facts->namespaces & CLONE_NEWNS)
 		plan_mounts(p, facts, config, terms);
 	if (facts->namespaces & CLONE_NEWUTS)
@@ -391,6 +391,7 @@ static void
 plan_limits(struct plan *p, const struct terms *terms)
 {
 	plan_limit(p, "core", RLIMIT_CORE, 0, 0);
+	plan_limit(p, "memlock", RLIMIT_MEMLOCK, 0, 0);
 	plan_limit(p, "msgqueue", RLIMIT_MSGQUEUE, 0, 0);
 	plan_limit(p, "rtprio", RLIMIT_RTPRIO, 0, 0);
 	plan_limit(p, "nice", RLIMIT_NICE, 0, 0);

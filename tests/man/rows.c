@@ -29,6 +29,10 @@ main(void)
 	printf("step\t%s\t%s\n", #name, sentence);
 #include "cell/steps.def"
 #undef STEP
+#define EACH(NAME, name, sentence) \
+	printf("step\teach %s\t%s\n", #name, sentence);
+#include "cell/each.def"
+#undef EACH
 #define Q(name) 0
 #define ROUTE(NAME, method, path, key, scope, query, body, sentence)    \
 	printf("route\t%s %s%s\t%s\t%s\n", #method, path, #key, #scope, \

@@ -113,6 +113,22 @@ script(void **state)
 	assert_int_equal(started.pid, -1);
 }
 
+/* Whatever the kernel says of it: none known, not allowed, no such thing. */
+static void
+rules_that_are_none_are_told(void **state)
+{
+	char *argv[] = { (char *)(uintptr_t) "true", NULL };
+	struct proc_plan plan = plan_of(argv);
+	struct proc_started started;
+
+	(void)state;
+	plan.rules_fd = 900;
+	started = proc_start(&plan);
+	assert_int_equal(started.pid, -1);
+	assert_string_equal(proc_step_name(started.step), "rules");
+	assert_int_not_equal(started.error, 0);
+}
+
 /* Copies of this very program, executed by descriptor. */
 struct copy_row {
 	const char *sentence;
@@ -505,6 +521,8 @@ a_child_dies_with_its_parent(void **state)
 static const struct CMUnitTest starting[] = {
 	{ .name = "a user one may not become fails at user",
 	    .test_func = a_user_one_may_not_become_fails_at_user },
+	{ .name = "rules that are none fail at rules",
+	    .test_func = rules_that_are_none_are_told },
 	{ .name = "a child has default signals and an empty mask",
 	    .test_func = a_child_has_default_signals_and_an_empty_mask },
 	{ .name = "a child has what its plan says",

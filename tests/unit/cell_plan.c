@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 
 #include "base/fd.h"
+#include "config/terms.h"
+
 #include "cell/plan.h"
 #include "cell/seccomp.h"
 
@@ -19,13 +21,14 @@
 /* ---- whole plans -------------------------------------------------------------- */
 
 static const char limits[] = "limit core soft=0 hard=0\n"
+			     "limit memlock soft=0 hard=0\n"
 			     "limit msgqueue soft=0 hard=0\n"
 			     "limit rtprio soft=0 hard=0\n"
 			     "limit nice soft=0 hard=0\n"
 			     "limit nofile soft=256 hard=4096\n";
 
 static const char rules[] = "rules files signals sockets\n"
-			    "allow /run/fcgi-host/spool read\n";
+			    "allow /run/fcgi-host/spool open\n";
 
 static const char mounts[] = "private /\n"
 			     "root / size=1m,nr_inodes=16k,mode=755\n"
@@ -394,6 +397,25 @@ control_groups_come_before_all_else(void **state)
 }
 
 static void
+no_network_is_a_rule_where_it_is_no_namespace(void **state)
+{
+	struct plan_facts facts = {
+		.tenant = "acme", .directory = "/f/acme", .root = true
+	};
+	struct config *config = config_new();
+
+	(void)state;
+	assert_has(printed(&facts, config), "rules files signals sockets\n");
+	config->tenant_network = NETWORK_NONE;
+	assert_int_equal(config_settle(config), 0);
+	assert_has(printed(&facts, config),
+	    "rules files signals sockets tcp\n");
+	facts.namespaces = NAMESPACES;
+	assert_has(printed(&facts, config), "rules files signals sockets\n");
+	config_release(&config);
+}
+
+static void
 notes_are_printed(void **state)
 {
 	struct plan_step step = { .op = PLAN_LIMIT,
@@ -421,6 +443,7 @@ main(void)
 		cmocka_unit_test(a_cell_can_open_its_own_files),
 		cmocka_unit_test(tmp_has_files_for_its_size),
 		cmocka_unit_test(control_groups_come_before_all_else),
+		cmocka_unit_test(no_network_is_a_rule_where_it_is_no_namespace),
 		cmocka_unit_test(notes_are_printed),
 	};
 	int failed = RUN_ROWS(wholes, plan_is);
