@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -513,3 +514,32 @@ class Host:
     def wait_log(self, tenant, text):
         eventually(lambda: text in self.tenant_log(tenant),
                    f"{text!r} in the log of {tenant}")
+
+
+class Asking:
+    """Clients that ask without a pause; `wrong` is what was not answered well."""
+
+    def __init__(self, host, target, texts, clients=3):
+        self.host, self.target, self.texts = host, target, texts
+        self.wrong, self.answered = [], 0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.ask)
+                        for _ in range(clients)]
+
+    def ask(self):
+        while not self.over.is_set():
+            got = self.host.get(self.target)
+            if got.status != 200 or got.text not in self.texts:
+                self.wrong.append(got)
+            self.answered += 1
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.wrong, self.wrong[:3]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from host import HEAD, IS_ROOT, ROGUE, alive, count, eventually, memory_kib
+from host import Asking, HEAD, IS_ROOT, ROGUE, alive, count, eventually, memory_kib
 
 
 def says(word):
@@ -340,33 +340,6 @@ def exchange(one, other):
     here, both = -100, 2            # AT_FDCWD, RENAME_EXCHANGE
     assert libc.renameat2(here, bytes(one), here, bytes(other), both) == 0, \
         os.strerror(ctypes.get_errno())
-
-
-class Asking:
-    """Clients that ask without a pause; `wrong` is what was not answered well."""
-
-    def __init__(self, host, target, texts, clients=3):
-        self.host, self.target, self.texts = host, target, texts
-        self.wrong, self.over = [], threading.Event()
-        self.threads = [threading.Thread(target=self.ask)
-                        for _ in range(clients)]
-
-    def ask(self):
-        while not self.over.is_set():
-            got = self.host.get(self.target)
-            if got.status != 200 or got.text not in self.texts:
-                self.wrong.append(got)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.wrong, self.wrong[:3]
 
 
 def test_replacing_a_tenants_directory_fails_no_request(host):

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from conftest import CONF
-from host import IS_ROOT, ROGUE, Host, eventually
+from host import IS_ROOT, ROGUE, Asking, Host, count, eventually
 
 REASON = "moved to www.example.org"
 
@@ -143,6 +143,43 @@ def test_a_reload_replaces_only_cells_whose_terms_are_others(new_host):
         made += new
         assert host.status()["capacity"]["cells_made"] == made, conf
         assert new > 1 or rogue in host.cells()
+
+
+def says(text):
+    return f"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n{text}'\n"
+
+
+def test_coming_changing_and_going_fails_no_request_of_others(new_host):
+    """By count, not by time: each of theirs is answered, and well."""
+    host = new_host()
+    host.function("steady", "hello", says("steady"))
+    grown = []
+    with Asking(host, "/fn/steady/hello", ("steady",)) as asking:
+        cell, = eventually(host.cells, "the cell of others")
+        for number in range(count(4, 60)):
+            name, before = f"new{number}", asking.answered
+            url = f"/fn/{name}/hello"
+            assert host.get(url).status == 404
+            host.function(name, "hello", says("one"))       # comes
+            assert host.get(url).text == "one"
+            host.function(name, "hello", says("two"))       # changes
+            assert host.get(url).text == "two"
+            host.conf.write_text(                           # gets less
+                CONF + 'tenants = ( { name = "%s"; slots = %d; } );'
+                % (name, number + 1))
+            host.ctl("reload")
+            assert host.get(url).text == "two"
+            host.ctl("suspend", name)                       # gets nothing
+            assert host.get(url).status == 503
+            host.ctl("resume", name)
+            assert host.get(url).text == "two"
+            shutil.rmtree(host.functions / name)            # goes
+            eventually(lambda: host.get(url).status == 404, "it to be gone")
+            eventually(lambda: asking.answered > before, "others meanwhile")
+            grown.append(cell in host.cells())
+    assert all(grown)                       # the same cell all the time
+    host.function("steady", "hello", says("still"))
+    assert host.get("/fn/steady/hello").text == "still"
 
 
 # ---- users ------------------------------------------------------------------
