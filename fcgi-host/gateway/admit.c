@@ -16,18 +16,26 @@ enum {
 	/* A tenant's debt is bounded so that one hour-long invocation is not
 	 * held against it for ever. */
 	DEBT_MOST_US = 10 * 1000 * 1000,
+	/* A tenant has the host to itself when none other asked for so long. */
+	ALONE_US = 1000 * 1000,
 };
 
+static void host_age(struct admit_host *, uint64_t now_us);
+static void host_asked(struct admit_host *, const struct admit_tenant *,
+    uint64_t now_us);
+static bool tenant_is_young(const struct admit_tenant *, uint64_t now_us);
+static void ticket_ages(struct admit_ticket *);
 static bool function_has_slot(const struct admit_function *);
 static bool tenant_has_slot(const struct admit_tenant *);
 static bool host_has_slot(const struct admit_host *);
 static void ticket_grant(struct admit_ticket *, uint64_t now_us);
 static void ticket_wait(struct admit_ticket *);
 static void ticket_unwait(struct admit_ticket *);
-static struct admit_function *tenant_runnable(struct admit_tenant *);
+static struct admit_function *tenant_runnable(struct admit_tenant *,
+    uint64_t now_us);
 static uint64_t tenant_quantum(const struct admit_tenant *);
 static uint64_t tenant_quanta_needed(const struct admit_tenant *);
-static void host_turn(struct admit_host *, uint64_t quanta);
+static void host_turn(struct admit_host *, uint64_t quanta, uint64_t now_us);
 static struct admit_ticket *function_grant_first(struct admit_function *,
     uint64_t now_us);
 static uint64_t cost_of(const struct admit_tenant *);
@@ -38,6 +46,7 @@ admit_host_init(struct admit_host *host, struct admit_limits limits)
 {
 	*host =
 	    (struct admit_host){ .limits = limits, .quantum_us = QUANTUM_US };
+	list_init(&host->young);
 	list_init(&host->active);
 }
 
@@ -75,6 +84,8 @@ admit_tenant_done(struct admit_tenant *tenant)
 {
 	assert(tenant->running == 0 && tenant->waiting == 0);
 	list_remove(&tenant->turn);
+	if (tenant->host->asked == tenant)
+		tenant->host->asked = NULL;
 }
 
 void
@@ -82,6 +93,7 @@ admit_ticket_init(struct admit_ticket *ticket)
 {
 	*ticket = (struct admit_ticket){ .state = ADMIT_OUT };
 	list_init(&ticket->queue);
+	list_init(&ticket->young);
 }
 
 /* A slot that is free while others wait is one they cannot use (admit_next has
@@ -92,22 +104,32 @@ admit_ask(struct admit_ticket *ticket, struct admit_function *function,
 {
 	struct admit_tenant *tenant = function->tenant;
 	struct admit_host *host = tenant->host;
+	enum admit_answer full = ADMIT_QUEUED;
+	bool slot;
 
 	assert(ticket->state == ADMIT_OUT);
 	if (function->limits.slots == 0)
 		return ADMIT_SWITCHED_OFF;
 	ticket->function = function;
-	if (function->waiting == 0 && function_has_slot(function) &&
-	    tenant_has_slot(tenant) && host_has_slot(host)) {
+	host_asked(host, tenant, now_us);
+	if (host->waiting == 0)
+		host_age(host, now_us);
+	if (function->waiting >= function->limits.queue)
+		full = ADMIT_FULL_FUNCTION;
+	else if (tenant->waiting >= tenant->limits.queue)
+		full = ADMIT_FULL_TENANT;
+	else if (host->waiting >= host->limits.queue)
+		full = ADMIT_FULL_HOST;
+	slot = function_has_slot(function) && tenant_has_slot(tenant) &&
+	    host_has_slot(host);
+	if (slot &&
+	    (full != ADMIT_QUEUED ||
+		(function->waiting == 0 && !tenant_is_young(tenant, now_us)))) {
 		ticket_grant(ticket, now_us);
 		return ADMIT_GRANTED;
 	}
-	if (function->waiting >= function->limits.queue)
-		return ADMIT_FULL_FUNCTION;
-	if (tenant->waiting >= tenant->limits.queue)
-		return ADMIT_FULL_TENANT;
-	if (host->waiting >= host->limits.queue)
-		return ADMIT_FULL_HOST;
+	if (full != ADMIT_QUEUED)
+		return full;
 	ticket_wait(ticket);
 	return ADMIT_QUEUED;
 }
@@ -120,6 +142,7 @@ admit_ask(struct admit_ticket *ticket, struct admit_function *function,
 struct admit_ticket *
 admit_next(struct admit_host *host, uint64_t now_us)
 {
+	host_age(host, now_us);
 	if (!host_has_slot(host))
 		return NULL;
 	for (;;) {
@@ -129,7 +152,7 @@ admit_next(struct admit_host *host, uint64_t now_us)
 			struct admit_tenant *tenant =
 			    LIST_OWNER(node, struct admit_tenant, turn);
 			struct admit_function *function =
-			    tenant_runnable(tenant);
+			    tenant_runnable(tenant, now_us);
 			uint64_t quanta;
 
 			if (function && tenant->deficit_us > 0)
@@ -141,8 +164,25 @@ admit_next(struct admit_host *host, uint64_t now_us)
 		}
 		if (needed == UINT64_MAX)
 			return NULL;
-		host_turn(host, needed);
+		host_turn(host, needed, now_us);
 	}
+}
+
+uint64_t
+admit_due_us(const struct admit_host *host)
+{
+	if (host->waiting > 0 && host_has_slot(host))
+		LIST_EACH(node, &host->young) {
+			const struct admit_ticket *ticket =
+			    LIST_OWNER(node, struct admit_ticket, young);
+			const struct admit_tenant *tenant =
+			    ticket->function->tenant;
+
+			if (tenant->waiting > 0 && tenant_has_slot(tenant) &&
+			    tenant_is_young(tenant, ticket->granted_us))
+				return ticket->granted_us + host->young_us;
+		}
+	return UINT64_MAX;
 }
 
 void
@@ -172,6 +212,8 @@ admit_give(struct admit_ticket *ticket, uint64_t now_us)
 	    now_us > ticket->granted_us ? now_us - ticket->granted_us : 0;
 
 	assert(ticket->state == ADMIT_HOLDING);
+	if (!list_empty(&ticket->young))
+		ticket_ages(ticket);
 	function->running--;
 	tenant_runs(tenant, -1, now_us);
 	ticket->state = ADMIT_OUT;
@@ -209,6 +251,46 @@ admit_retry_after(const struct admit_function *function)
 	return seconds > 30 ? 30 : (unsigned)seconds;
 }
 
+static void
+host_age(struct admit_host *host, uint64_t now_us)
+{
+	struct list *node;
+
+	while ((node = list_first(&host->young))) {
+		struct admit_ticket *ticket =
+		    LIST_OWNER(node, struct admit_ticket, young);
+
+		if (now_us < ticket->granted_us + host->young_us)
+			return;
+		ticket_ages(ticket);
+	}
+}
+
+static void
+host_asked(struct admit_host *host, const struct admit_tenant *tenant,
+    uint64_t now_us)
+{
+	if (host->asked && host->asked != tenant)
+		host->shared_until_us = now_us + ALONE_US;
+	host->asked = tenant;
+}
+
+static bool
+tenant_is_young(const struct admit_tenant *tenant, uint64_t now_us)
+{
+	const struct admit_host *host = tenant->host;
+
+	return host->young_most > 0 && tenant->young >= host->young_most &&
+	    now_us < host->shared_until_us;
+}
+
+static void
+ticket_ages(struct admit_ticket *ticket)
+{
+	list_remove(&ticket->young);
+	ticket->function->tenant->young--;
+}
+
 static bool
 function_has_slot(const struct admit_function *function)
 {
@@ -243,6 +325,8 @@ ticket_grant(struct admit_ticket *ticket, uint64_t now_us)
 	ticket->charged_us = cost_of(tenant);
 	tenant->deficit_us -= (int64_t)ticket->charged_us;
 	ticket->function->running++;
+	tenant->young++;
+	list_add_last(&tenant->host->young, &ticket->young);
 	tenant_runs(tenant, 1, now_us);
 }
 
@@ -286,9 +370,9 @@ ticket_unwait(struct admit_ticket *ticket)
 }
 
 static struct admit_function *
-tenant_runnable(struct admit_tenant *tenant)
+tenant_runnable(struct admit_tenant *tenant, uint64_t now_us)
 {
-	if (!tenant_has_slot(tenant))
+	if (!tenant_has_slot(tenant) || tenant_is_young(tenant, now_us))
 		return NULL;
 	LIST_EACH(node, &tenant->active) {
 		struct admit_function *function =
@@ -322,13 +406,13 @@ tenant_quanta_needed(const struct admit_tenant *tenant)
 /* All who could run earn; who got into credit by it goes first, in the order
  * they stood. */
 static void
-host_turn(struct admit_host *host, uint64_t quanta)
+host_turn(struct admit_host *host, uint64_t quanta, uint64_t now_us)
 {
 	LIST_EACH(node, &host->active) {
 		struct admit_tenant *tenant =
 		    LIST_OWNER(node, struct admit_tenant, turn);
 
-		if (tenant_runnable(tenant))
+		if (tenant_runnable(tenant, now_us))
 			tenant->deficit_us +=
 			    (int64_t)(quanta * tenant_quantum(tenant));
 	}

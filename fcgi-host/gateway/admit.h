@@ -6,6 +6,13 @@
  * round robin, charged with the slot time they were measured to use, so that a
  * tenant of long invocations gets no more than one of short ones.
  *
+ * Of a tenant only so many invocations are young, which is as much as: use the
+ * processor now. More of them would be done no sooner, but whoever else asks
+ * would stand behind all of them, in the queues of the web server, the gateway
+ * and the scheduler, where nobody is fair. Who waits for something itself gets
+ * older and counts no more, being young is no reason to refuse anybody, and a
+ * tenant that has the host to itself starts as many as it likes.
+ *
  *   admit_ask ─▶ GRANTED ─────────────────────────────▶ admit_give
  *        └─────▶ QUEUED ─(admit_next)─▶ granted ──────▶ admit_give
  *        │           └───(admit_leave: gone, timed out)
@@ -26,6 +33,11 @@ struct admit_host {
 	struct admit_limits limits;
 	uint64_t running;
 	uint64_t waiting;
+	uint64_t young_most; /* of a tenant; 0: as many as it has slots */
+	uint64_t young_us;   /* for so long it is */
+	struct list young;   /* tickets, oldest first */
+	const struct admit_tenant *asked; /* who did last, or NULL */
+	uint64_t shared_until_us;	  /* ... by more than one */
 	struct list active;  /* tenants with somebody waiting, in turn */
 	uint64_t quantum_us; /* slot time a tenant earns per round */
 };
@@ -35,6 +47,7 @@ struct admit_tenant {
 	struct admit_limits limits;
 	uint64_t running;
 	uint64_t waiting;
+	uint64_t young;
 	uint64_t weight;     /* share of the host */
 	int64_t deficit_us;  /* slot time it may still use */
 	uint64_t typical_us; /* smoothed slot time of an invocation */
@@ -61,6 +74,7 @@ struct admit_ticket { /* embedded in a request */
 	enum admit_state state;
 	struct admit_function *function; /* while not OUT */
 	struct list queue;
+	struct list young; /* in host->young until it is older */
 	uint64_t granted_us;
 	uint64_t charged_us; /* taken from the tenant's deficit at grant */
 };
@@ -89,6 +103,9 @@ enum admit_answer admit_ask(struct admit_ticket *, struct admit_function *,
 /* The next waiting ticket that may run now; it holds its slot on return. NULL:
  * nobody can. Call until NULL after each admit_give or change of limits. */
 struct admit_ticket *admit_next(struct admit_host *, uint64_t now_us);
+/* When to call it again although nothing happened: somebody waits for others to
+ * get older. UINT64_MAX: nobody does. */
+uint64_t admit_due_us(const struct admit_host *);
 void admit_leave(struct admit_ticket *); /* stops waiting; harmless OUT */
 /* It holds a slot of which its function has fewer now than are in use. */
 bool admit_exceeds(const struct admit_ticket *);

@@ -4,6 +4,7 @@
  * program and opens no file by name: what it needs came with it or comes from
  * master. */
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@ static void gateway_environment(struct gateway *);
 static void gateway_serve(struct gateway *);
 static void gateway_settle(void *arg);
 static void gateway_give_slots(struct gateway *);
+static void gateway_wait_young(struct gateway *);
+static void gateway_older(void *arg);
+static unsigned gateway_processors(void);
 static void gateway_sweep(void *arg);
 static void gateway_drain_over(void *arg);
 static void strings_clear(struct strings *);
@@ -43,6 +47,9 @@ gateway_init(struct gateway *g)
 	map_init(&g->suspended);
 	faults_init(&g->faults, clock_unix_ms());
 	admit_host_init(&g->admit, (struct admit_limits){ 0 });
+	g->admit.young_us = GATEWAY_YOUNG_US;
+	g->admit.young_most = GATEWAY_YOUNG_MOST * gateway_processors();
+	timer_init(&g->young, gateway_older, g);
 	buf_init(&g->records, ACCESS_RECORDS_MOST);
 	timer_init(&g->records_due, access_due, g);
 	timer_init(&g->sweep, gateway_sweep, g);
@@ -154,8 +161,9 @@ gateway_settle(void *arg)
 		if (g->admit_again)
 			gateway_give_slots(g);
 		else if (!serve_settle(&g->serve))
-			return;
+			break;
 	}
+	gateway_wait_young(g);
 }
 
 static void
@@ -167,6 +175,40 @@ gateway_give_slots(struct gateway *g)
 	g->admit_again = false;
 	while ((ticket = admit_next(&g->admit, now_us)))
 		request_granted(LIST_OWNER(ticket, struct request, ticket));
+}
+
+/* Somebody may wait for nothing but time. */
+static void
+gateway_wait_young(struct gateway *g)
+{
+	uint64_t due_us, now_us;
+
+	if (g->admit.waiting == 0 || timer_armed(&g->young) ||
+	    (due_us = admit_due_us(&g->admit)) == UINT64_MAX)
+		return;
+	now_us = clock_us();
+	loop_timer_set(g->loop, &g->young,
+	    loop_now_ms(g->loop) +
+		(due_us > now_us ? (due_us - now_us) / 1000 + 1 : 1));
+}
+
+static void
+gateway_older(void *arg)
+{
+	struct gateway *g = arg;
+
+	g->admit_again = true;
+}
+
+/* Those we may use: a host may be held to a few. */
+static unsigned
+gateway_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	return CPU_COUNT(&set) > 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 /* Nothing lapses in a gateway nobody uses: it sleeps. */

@@ -259,19 +259,23 @@ test_share(void **state)
 	assert_shares(row, starts, true);
 }
 
-/* Any order of asks, gives and leaves keeps counts true and slots full. */
+/* Any order of asks, gives and leaves keeps counts true and slots full, but those
+ * that wait for who is young. */
 static void
 test_random(void **state)
 {
+	const uint64_t *young_most = *state;
 	uint64_t seed = rows_seed(), now = 0;
 
-	(void)state;
 	setup_world((struct admit_limits){ 5, 40 },
 	    (struct admit_limits){ 3, 20 }, (struct admit_limits){ 3, 15 });
+	host.young_most = *young_most;
+	host.young_us = 20000;
+	host.shared_until_us = *young_most ? UINT64_MAX : 0;
 	for (size_t step = 0; step < 200000; step++) {
 		struct admit_ticket *ticket = &tickets[rows_random(&seed, 99)];
 		size_t tenant = (size_t)rows_random(&seed, TENANTS);
-		uint64_t running = 0, waiting = 0;
+		uint64_t running = 0, waiting = 0, young = 0;
 
 		now += rows_random(&seed, 5000);
 		if (ticket->state == ADMIT_OUT)
@@ -286,13 +290,116 @@ test_random(void **state)
 			running += tenants[i].running;
 			waiting += tenants[i].waiting;
 			assert_in_range(tenants[i].running, 0, 3);
-			if (tenants[i].waiting > 0 && tenants[i].running < 3)
+			young += tenants[i].young;
+			if (tenants[i].waiting > 0 && tenants[i].running < 3 &&
+			    (host.young_most == 0 ||
+				tenants[i].young < host.young_most))
 				assert_int_equal(host.running, 5);
+			if (tenants[i].waiting > 0 && host.running < 5 &&
+			    tenants[i].running < 3)
+				assert_in_range(admit_due_us(&host), now + 1,
+				    now + 20000);
 		}
+		LIST_EACH(node, &host.young)
+			young--;
+		assert_int_equal(young, 0);
 		assert_int_equal(running, host.running);
 		assert_int_equal(waiting, host.waiting);
 		assert_in_range(host.running, 0, 5);
 	}
+}
+
+static void
+test_young(void **state)
+{
+	(void)state;
+	setup_world((struct admit_limits){ 9, 9 },
+	    (struct admit_limits){ 5, 9 }, (struct admit_limits){ 5, 2 });
+	host.young_most = 2;
+	host.young_us = 1000;
+	host.shared_until_us = UINT64_MAX;
+	assert_int_equal(admit_due_us(&host), UINT64_MAX);
+	assert_int_equal(admit_ask(&tickets[0], &functions[0], 0),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_ask(&tickets[1], &functions[0], 300),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_due_us(&host), UINT64_MAX);
+	assert_int_equal(admit_ask(&tickets[2], &functions[0], 400),
+	    ADMIT_QUEUED);
+	assert_int_equal(admit_due_us(&host), 1000);
+	assert_null(admit_next(&host, 999));
+
+	/* another tenant has not started any */
+	assert_int_equal(admit_ask(&tickets[3], &functions[1], 400),
+	    ADMIT_GRANTED);
+	host.shared_until_us = UINT64_MAX;
+	/* it waits for nothing but time, and who came later behind it */
+	assert_int_equal(admit_ask(&tickets[4], &functions[0], 1000),
+	    ADMIT_QUEUED);
+	assert_ptr_equal(admit_next(&host, 1000), &tickets[2]);
+	assert_null(admit_next(&host, 1000));
+	assert_int_equal(admit_due_us(&host), 1300);
+	/* one that ends makes room at once */
+	admit_give(&tickets[2], 1100);
+	assert_ptr_equal(admit_next(&host, 1100), &tickets[4]);
+	assert_int_equal(admit_due_us(&host), UINT64_MAX);
+	/* with nobody before them, those who are older do not count */
+	assert_int_equal(admit_ask(&tickets[5], &functions[0], 1400),
+	    ADMIT_GRANTED);
+	/* all its slots are taken: no time will help */
+	assert_int_equal(admit_ask(&tickets[6], &functions[0], 9000),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_ask(&tickets[7], &functions[0], 9000),
+	    ADMIT_QUEUED);
+	assert_int_equal(admit_due_us(&host), UINT64_MAX);
+}
+
+static void
+test_alone(void **state)
+{
+	const uint64_t second = 1000 * 1000;
+
+	(void)state;
+	setup_world((struct admit_limits){ 99, 99 },
+	    (struct admit_limits){ 50, 99 }, (struct admit_limits){ 50, 99 });
+	host.young_most = 2;
+	host.young_us = 5000;
+	for (size_t i = 0; i < 10; i++)
+		assert_int_equal(admit_ask(&tickets[i], &functions[0], 0),
+		    ADMIT_GRANTED);
+	/* somebody else comes: no more, until these are older */
+	assert_int_equal(admit_ask(&tickets[10], &functions[1], 100),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_ask(&tickets[11], &functions[0], 200),
+	    ADMIT_QUEUED);
+	assert_int_equal(admit_due_us(&host), 5000);
+	assert_null(admit_next(&host, 4999));
+	assert_ptr_equal(admit_next(&host, 5000), &tickets[11]);
+	/* and is gone again for a second */
+	for (size_t i = 12; i < 20; i++)
+		assert_int_equal(admit_ask(&tickets[i], &functions[0],
+				     200 + second),
+		    ADMIT_GRANTED);
+}
+
+static void
+test_young_refuses_nobody(void **state)
+{
+	(void)state;
+	setup_world((struct admit_limits){ 9, 9 },
+	    (struct admit_limits){ 4, 9 }, (struct admit_limits){ 9, 1 });
+	host.young_most = 2;
+	host.young_us = 1000;
+	host.shared_until_us = UINT64_MAX;
+	for (size_t i = 0; i < 3; i++)
+		admit_ask(&tickets[i], &functions[0], 0);
+	assert_int_equal(tickets[2].state, ADMIT_WAITING);
+	assert_int_equal(admit_ask(&tickets[3], &functions[0], 0),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_ask(&tickets[4], &functions[0], 0),
+	    ADMIT_GRANTED);
+	assert_int_equal(admit_ask(&tickets[5], &functions[0], 0),
+	    ADMIT_FULL_FUNCTION);
 }
 
 static void
@@ -311,6 +418,7 @@ test_retry_after(void **state)
 int
 main(void)
 {
+	static uint64_t any_young = 0, one_young = 1;
 	static const struct CMUnitTest others[] = {
 		{ "who came first is first, who left is not", test_first_come,
 		    NULL, NULL, NULL },
@@ -319,7 +427,15 @@ main(void)
 		{ "functions of a tenant take turns", test_functions_take_turns,
 		    NULL, NULL, NULL },
 		{ "counts stay true and no slot idles, whatever happens",
-		    test_random, NULL, NULL, NULL },
+		    test_random, NULL, NULL, &any_young },
+		{ "... also when only one may be young", test_random, NULL,
+		    NULL, &one_young },
+		{ "of a tenant only so many are young, and time helps",
+		    test_young, NULL, NULL, NULL },
+		{ "who has the host to himself starts as many as he likes",
+		    test_alone, NULL, NULL, NULL },
+		{ "being young is no reason to refuse",
+		    test_young_refuses_nobody, NULL, NULL, NULL },
 		{ "Retry-After is a second at least and half a minute at most",
 		    test_retry_after, NULL, NULL, NULL },
 	};
