@@ -29,11 +29,19 @@ two_and_then_one_a_second(struct config *c)
 	plan->burst = 2;
 }
 
+/* Each test has a gateway of its own kind. */
+static void
+with(void (*wanted)(struct config *))
+{
+	configure = wanted;
+	setup(NULL);
+}
+
 static void
 rate(void **state)
 {
 	(void)state;
-	gateway_open(two_and_then_one_a_second);
+	with(two_and_then_one_a_second);
 	web_hello(&web, &host);
 	web_hello(&web, &host);
 	web_get(&web, "/fn/acme/hello");
@@ -65,7 +73,7 @@ running(void **state)
 	const char *at;
 
 	(void)state;
-	gateway_open(a_thousandth_of_a_second_an_hour);
+	with(a_thousandth_of_a_second_an_hour);
 	web_open(&other, &host);
 	web_get(&other, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -103,7 +111,7 @@ running_while_it_waited(void **state)
 	struct start s;
 
 	(void)state;
-	gateway_open(one_slot_and_little_time);
+	with(one_slot_and_little_time);
 	web_open(&other, &host);
 	web_get(&other, "/fn/acme/hello");
 	host_start(&host, &s);
@@ -144,7 +152,7 @@ given(void **state)
 	struct start s;
 
 	(void)state;
-	gateway_open(short_and_few);
+	with(short_and_few);
 	web_open(&other, &host);
 	web_get(&other, "/fn/acme/hello");
 	host_start(&host, &s);
