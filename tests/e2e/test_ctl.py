@@ -325,6 +325,21 @@ def owned():
         yield made
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="asks as another user")
+def test_who_is_suspended_may_ask_why(owned):
+    owned.ctl("suspend", "mine", "not paid")
+    try:
+        assert owned.ask("/fn/mine/rogue?head").status == 503
+        done = subprocess.run(
+            [owned.base / "fcgi-hostctl", "--run", owned.run, "faults", "mine"],
+            capture_output=True, user=5070, group=5070, extra_groups=[],
+            timeout=30)
+        assert b"suspended: not paid" in done.stdout, done
+    finally:
+        owned.ctl("resume", "mine")
+    assert owned.ask("/fn/mine/rogue?head").status == 200
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="asks as several users")
 @pytest.mark.parametrize("who, groups, allowed", [
     ("owner", [], lambda verb: "mine" in " ".join(verb)),

@@ -2,6 +2,8 @@
 """If this fails, a tenant is not told why its requests end as they do, or is told
 of somebody else's."""
 import json
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -234,6 +236,42 @@ def test_too_many_requests(new_host):
     for _ in range(40):
         host.get("/fn/no-such/f")
     assert {row["tenant"] for row in answer(host)} == {"busy"}
+
+
+def test_running_time_that_is_used_up(new_host):
+    host = new_host('tenants = ( { name = "busy"; running = "1s"; } );')
+    faulty(host, "busy")
+    for _ in range(20):
+        if host.rogue("head&sleep=200", tenant="busy").status == 429:
+            break
+    row = only(host, "busy", "running")
+    assert (row["limit"], row["class"]) == ("running", "limit")
+    assert "running time was used up, running = 1 s" in row["says"], row
+
+
+def test_a_tenant_that_is_suspended(new_host):
+    host = new_host()
+    faulty(host, "owing")
+    assert host.rogue("head", tenant="owing").status == 200
+    host.ctl("suspend", "owing", "not paid")
+    assert host.rogue("head", tenant="owing").status == 503
+    row = only(host, "owing", "suspended")
+    assert (row["count"], row["class"]) == (1, "host")
+    assert "not paid" in row["says"]
+    assert "not paid" in host.ctl("faults", "owing").stdout.decode()
+
+
+def test_a_run_that_is_lost(new_host):
+    host = new_host()
+    faulty(host, "unlucky")
+    with ThreadPoolExecutor(1) as pool:
+        got = pool.submit(host.rogue, "mark=on&forever", tenant="unlucky")
+        host.wait_mark("on", tenant="unlucky")
+        for cell in host.cells():
+            os.kill(cell, signal.SIGKILL)
+        assert got.result().status == 502
+    row = only(host, "unlucky", "lost")
+    assert (row["function"], row["class"]) == ("rogue", "host")
 
 
 @pytest.fixture
