@@ -24,6 +24,8 @@ static int check_functions(const struct config *, const char *file,
     struct buf *errors);
 static int look_up(const struct config *, const char *file, bool root,
     struct settled *, struct buf *errors);
+static int check_outside(const struct config *, const char *file,
+    const char *option, uid_t, struct buf *errors);
 static int check_apart(const char *file, const char *option, uid_t,
     const char *other, uid_t other_uid, struct buf *errors);
 static int look_up_user(const char *file, const char *option, const char *user,
@@ -208,12 +210,31 @@ look_up(const struct config *c, const char *file, bool root, struct settled *s,
 	    "the group of your web server", &s->front_gid, errors);
 	if (failed != 0)
 		return failed;
-	return check_apart(file, "users.gateway", s->gateway_uid, "users.log",
-		   s->log_uid, errors) |
+	failed |=
+	    check_outside(c, file, "users.gateway", s->gateway_uid, errors);
+	failed |= check_outside(c, file, "users.log", s->log_uid, errors);
+	failed |= check_outside(c, file, "users.state", s->state_uid, errors);
+	return failed |
+	    check_apart(file, "users.gateway", s->gateway_uid, "users.log",
+		s->log_uid, errors) |
 	    check_apart(file, "users.gateway", s->gateway_uid, "users.state",
 		s->state_uid, errors) |
 	    check_apart(file, "users.log", s->log_uid, "users.state",
 		s->state_uid, errors);
+}
+
+/* What is given to a tenant is nobody's of ours. */
+static int
+check_outside(const struct config *c, const char *file, const char *option,
+    uid_t uid, struct buf *errors)
+{
+	if (uid < c->tenant_first || uid - c->tenant_first >= c->tenant_count)
+		return 0;
+	buf_printf(errors,
+	    "%s: %s is user id %u, one of those from users.tenants_first = "
+	    "%llu on, which are given to tenants\n",
+	    file, option, (unsigned)uid, (unsigned long long)c->tenant_first);
+	return -1;
 }
 
 static int

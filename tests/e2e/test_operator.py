@@ -77,7 +77,14 @@ def test_a_cell_opens_its_files_whatever_functions_may(new_host):
     ('log = "/proc/no/log";', 'log = "/proc/no/": cannot make /proc/no:'),
     ('operator_group = "no-such-group";',
      'operator_group = "no-such-group": there is no such group here'),
-], ids=["log", "below", "group"])
+    ('user_directories = "/home/functions";',
+     'user_directories = "/home/functions" has to be an absolute path of which '
+     'one part is *'),
+    pytest.param('users = { log = "nobody"; tenants_first = 65000; };',
+                 "users.log is user id 65534, one of those from "
+                 "users.tenants_first = 65000 on", marks=pytest.mark.skipif(
+                     not IS_ROOT, reason="only root has users to give")),
+], ids=["log", "below", "group", "users", "range"])
 def test_what_it_cannot_start_with(conf, words):
     host = Host(conf=conf, nginx=False)
     try:
