@@ -80,7 +80,7 @@ def test_a_cell_opens_its_files_whatever_functions_may(new_host):
     ('user_directories = "/home/functions";',
      'user_directories = "/home/functions" has to be an absolute path of which '
      'one part is *'),
-    pytest.param('users = { log = "nobody"; tenants_first = 65000; };',
+    pytest.param('users = { log = "nobody"; tenants_first = 65000; tenants_count = 999; };',
                  "users.log is user id 65534, one of those from "
                  "users.tenants_first = 65000 on", marks=pytest.mark.skipif(
                      not IS_ROOT, reason="only root has users to give")),
