@@ -45,13 +45,13 @@ enum {
 	/* Killed processes go at once, unless one hangs in the kernel; then
 	 * this launcher is given up and its orphans are the cell's. */
 	STRAYS_MS = 5000,
+	LAUNCHER_FEW = 192, /* words, paths included */
 };
 
 struct launcher {
 	const struct launcher_place *place;
-	char **words; /* ours: argv, envp */
-	size_t word_room;
-	char *path;	 /* ours, of the program, and behind it its directory */
+	void *room; /* ours: words and paths of what is being started */
+	size_t room_bytes;
 	uint32_t strays; /* of this invocation */
 	uint64_t cpu_us;
 	uint64_t max_rss_kib;
@@ -76,10 +76,9 @@ static bool launcher_receive(struct message_start *, int fds[FD_PASS_MOST],
     size_t *fd_count);
 static bool launcher_start(struct launcher *, const struct message_start *,
     const int *fds, struct message_ended *);
-static int launcher_paths(struct launcher *, struct span program,
-    char **directory);
 static int launcher_words(struct launcher *, const struct message_start *,
-    const char *path, char ***argv, char ***envp);
+    struct span program, struct proc_plan *);
+static void *launcher_room(struct launcher *, size_t bytes);
 static size_t words_split(struct span, char **words);
 static void launcher_limits(const struct launcher *,
     const struct message_start *, struct proc_plan *);
@@ -293,7 +292,6 @@ static bool
 launcher_start(struct launcher *l, const struct message_start *start,
     const int *fds, struct message_ended *ended)
 {
-	char *directory, **argv, **envp;
 	const int *output = fds + start->has_body;
 	const int given[] = {
 		start->has_body ? fds[0] : NOTHING,
@@ -327,16 +325,11 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	if (program_fd >= 0)
 		plan.program_fd = program_fd;
 	ended->how = ENDED_NOT_STARTED;
-	if (launcher_paths(l, ticket.program, &directory) != 0 ||
-	    launcher_words(l, start, l->path, &argv, &envp) != 0) {
+	if (launcher_words(l, start, ticket.program, &plan) != 0) {
 		ended->error = (uint32_t)errno;
 		ended->step = PROC_EXECVE;
 		return false;
 	}
-	plan.path = l->path;
-	plan.directory = directory;
-	plan.argv = argv;
-	plan.envp = envp;
 	launcher_limits(l, start, &plan);
 	running_invocation = (uint32_t)start->invocation;
 	ended->started_us = clock_us();
@@ -357,56 +350,58 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	return true;
 }
 
-/* The working directory is the program's own (RFC 3875, 7.2). Both are where
- * they take what they need: each page more is one more for every launcher. */
-static int
-launcher_paths(struct launcher *l, struct span program, char **directory)
-{
-	size_t bytes = strlen(l->place->directory) + program.bytes + 2;
-
-	if (bytes > PATH_MAX) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	free(l->path);
-	l->path = malloc(2 * bytes);
-	if (!l->path)
-		return -1;
-	snprintf(l->path, bytes, "%s/%.*s", l->place->directory,
-	    SPAN_ARGS(program));
-	*directory = l->path + bytes;
-	memcpy(*directory, l->path, bytes);
-	*strrchr(*directory, '/') = '\0';
-	return 0;
-}
-
+/* What the program is called with, all in one place: its words, its path, and
+ * the directory that is in (RFC 3875, 7.2). */
 static int
 launcher_words(struct launcher *l, const struct message_start *start,
-    const char *path, char ***argv, char ***envp)
+    struct span program, struct proc_plan *plan)
 {
 	size_t args = words_split(start->args, NULL);
 	size_t variables = words_split(start->env, NULL);
-	size_t count = args + variables + 3;
-	char **words = l->words;
+	size_t word_bytes = (args + variables + 3) * sizeof(char *);
+	size_t path_bytes = strlen(l->place->directory) + program.bytes + 2;
+	char **words, *path, *directory;
 
-	if (count > l->word_room) {
-		words = realloc(words, count * sizeof(words[0]));
-		if (!words) {
-			errno = ENOMEM;
-			return -1;
-		}
-		l->words = words;
-		l->word_room = count;
+	if (path_bytes > PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
 	}
-	assert(words); /* count is at least 3 */
-	*argv = words;
+	words = launcher_room(l, word_bytes + 2 * path_bytes);
+	if (!words)
+		return -1;
+	path = (char *)words + word_bytes;
+	directory = path + path_bytes;
+	snprintf(path, path_bytes, "%s/%.*s", l->place->directory,
+	    SPAN_ARGS(program));
+	memcpy(directory, path, path_bytes);
+	*strrchr(directory, '/') = '\0';
 	words[0] = strrchr(path, '/') + 1;
 	words_split(start->args, words + 1);
 	words[args + 1] = NULL;
-	*envp = words + args + 2;
-	words_split(start->env, *envp);
-	(*envp)[variables] = NULL;
+	words_split(start->env, words + args + 2);
+	words[args + 2 + variables] = NULL;
+	plan->path = path;
+	plan->directory = directory;
+	plan->argv = words;
+	plan->envp = words + args + 2;
 	return 0;
+}
+
+/* Most fit into what is there anyway: the heap is the cell's, and each page of
+ * it that a launcher writes to is one more of its own. */
+static void *
+launcher_room(struct launcher *l, size_t bytes)
+{
+	static char *few[LAUNCHER_FEW];
+
+	if (bytes <= sizeof(few))
+		return few;
+	if (bytes > l->room_bytes) {
+		free(l->room);
+		l->room = malloc(bytes);
+		l->room_bytes = l->room ? bytes : 0;
+	}
+	return l->room;
 }
 
 /* How many strings there are; their places, when asked for. What does not end
