@@ -28,11 +28,13 @@ enum have {
 	HAVE_USERS = 4, /* a user's processes can be counted */
 	HAVE_MOUNTS = 8,
 	HAVE_PIDS = 16,
-	HAVE_NETWORK = 32, /* and functions have it unless configured */
+	HAVE_NETWORK = 32, /* of their own, who are not given the host's */
 	HAVE_FILE_RULES = 64,
 	HAVE_SCOPES = 128,
 	HAVE_FILTER = 256,
-	HAVE_GROUPS = 512, /* and further up, one for each kind */
+	HAVE_NETWORKS = 512, /* those who ask for one */
+	HAVE_TCP_RULES = 1024,
+	HAVE_GROUPS = 2048, /* and further up, one for each kind */
 };
 
 /* What is said besides when it is not kept. */
@@ -95,8 +97,17 @@ static const struct promise promises[] = {
 	    "launchers among them",
 	    "signals: functions signal every process of their user" },
 	{ HAVE_NETWORK, 0, NOTHING,
-	    "network: functions reach nothing but 127.0.0.1 of their own",
-	    "network: functions reach whatever this machine reaches" },
+	    "network: functions reach nothing but 127.0.0.1 of their own, unless "
+	    "their tenant has network = host",
+	    "network: functions reach whatever this machine reaches, unless "
+	    "their tenant has network = none" },
+	{ HAVE_NETWORKS, 0, NOTHING,
+	    "network = none: functions reach nothing but 127.0.0.1 of their own",
+	    NULL },
+	{ HAVE_TCP_RULES, HAVE_NETWORKS, OF_CELL,
+	    "network = none: functions make and take no TCP connection; other "
+	    "protocols are not kept from them",
+	    "network = none: it keeps nothing from functions here" },
 	{ HAVE_NETWORK | HAVE_SCOPES, 0, NOTHING,
 	    "abstract sockets: functions reach those of their own tenant only",
 	    "abstract sockets: functions reach those of all programs" },
@@ -232,6 +243,10 @@ found(const struct master *m)
 		have |= HAVE_PIDS;
 	if (cell_namespaces(m, SPAN("")) & CLONE_NEWNET)
 		have |= HAVE_NETWORK;
+	if (m->namespaces & CLONE_NEWNET)
+		have |= HAVE_NETWORKS;
+	if (m->landlock >= LANDLOCK_TCP)
+		have |= HAVE_TCP_RULES;
 	if (m->landlock >= LANDLOCK_FILES)
 		have |= HAVE_FILE_RULES;
 	if (m->landlock >= LANDLOCK_SCOPE)
