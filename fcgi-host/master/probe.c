@@ -50,6 +50,7 @@ struct promise {
 
 static int probe_try(struct master *, uint64_t namespaces, char *reason,
     size_t room);
+static int read_answer(struct master *, struct span);
 static void read_words(int fd, char *text, size_t room);
 static unsigned found(const struct master *);
 
@@ -167,7 +168,7 @@ probe_try(struct master *m, uint64_t namespaces, char *reason, size_t room)
 		.dies_with_parent = true,
 	};
 	struct proc_started started;
-	int status, seccomp;
+	int status;
 
 	snprintf(number, sizeof(number), "%" PRIu64, namespaces);
 	if (pipe2(words, O_CLOEXEC) != 0)
@@ -186,10 +187,7 @@ probe_try(struct master *m, uint64_t namespaces, char *reason, size_t room)
 	fd_close(&words[0]);
 	while (waitpid(started.pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (status == 0 &&
-	    sscanf(reason, "landlock=%d seccomp=%d", &m->landlock, &seccomp) ==
-		2) {
-		m->seccomp = seccomp == 1;
+	if (status == 0 && read_answer(m, span_of(reason)) == 0) {
 		m->namespaces = namespaces;
 		return 0;
 	}
@@ -257,6 +255,23 @@ found(const struct master *m)
 		if (cgroups_have(&m->cgroups, (enum cgroup_kind)kind))
 			have |= HAVE_GROUPS << kind;
 	return have;
+}
+
+/* "landlock=7 seccomp=1" */
+static int
+read_answer(struct master *m, struct span answer)
+{
+	struct span rest = answer, first = span_cut(&rest, ' ');
+	uint64_t landlock, seccomp;
+
+	if (!span_starts(first, SPAN("landlock=")) ||
+	    !span_starts(rest, SPAN("seccomp=")) ||
+	    span_number(span_skip(first, 9), 1000, &landlock) != 0 ||
+	    span_number(span_skip(rest, 8), 1, &seccomp) != 0)
+		return -1;
+	m->landlock = (int)landlock;
+	m->seccomp = seccomp == 1;
+	return 0;
 }
 
 /* The one line it says, without its end. */
