@@ -20,6 +20,7 @@ users = {{ tenants_first = {1_100_000 + os.getpid() * 100}; }};
 drain = "5s";
 limits = {{ grace = "100ms"; time = "20s"; }};
 cell = {{ tmp = "16 MiB"; }};
+tenants = ( {{ name = "bomber"; memory = "192 MiB"; processes = 120; }} );
 """
 # Which kinds of cells; a bare one has no limit of processes and no /tmp of its own.
 SHUT_IN = ["root", "user"]
@@ -129,10 +130,59 @@ def test_processes_that_fork_and_hear_nothing(host):
 def test_memory(host):
     settings(host, 'limits = { memory = "64 MiB"; };')
     with Neighbour(host):
-        for got in bombs(host, "memory"):
+        for got in bombs(host, "memory", 2):
             told = parsed(got)
             assert told["stopped"] == "ENOMEM"
             assert int(told["bytes"]) <= 64 * MIB
+
+
+def has_group(host, controller):
+    """Has this machine such a control group, and the bomber one of its own?"""
+    host.rogue("head", tenant="bomber")
+    return any(line.endswith("/tenant-bomber") and
+               (controller in line.split(":")[1].split(",") or
+                line.startswith("0::") and controls(line, controller))
+               for cell in host.cells()
+               for line in Path(f"/proc/{cell}/cgroup").read_text()
+               .splitlines())
+
+
+def controls(line, controller):
+    path = Path("/sys/fs/cgroup" + line.split(":", 2)[2], "cgroup.controllers")
+    return path.exists() and controller in path.read_text().split()
+
+
+@everywhere("root")
+@pytest.mark.parametrize("what", ["shared", "sysv", "together"])
+def test_memory_of_a_tenant_as_a_whole(host, what):
+    """What no process's own limit counts."""
+    if not has_group(host, "memory"):
+        pytest.skip("no control group for memory on this machine")
+    settings(host, 'limits = { memory = "1 GiB"; };')
+    with Neighbour(host):
+        for _ in range(count(2, 20)):
+            got = bomb(host, what)
+            if what == "together":      # its first process only waits
+                assert got.status in (200, 502), got
+            elif what == "shared":
+                got.problem(502, "memory", "192 MiB")
+            else:       # it is no process's, so it goes with the whole cell
+                assert got.status == 502, got
+            assert eventually(lambda: host.rogue(
+                "head&out=x", tenant="bomber").status == 200)
+    assert b"memory" in host.ctl("faults", "bomber").stdout
+
+
+@everywhere("root")
+def test_processes_of_a_tenant_as_a_whole(host):
+    """Four times 50 are more than it may have."""
+    if not has_group(host, "pids"):
+        pytest.skip("no control group for processes on this machine")
+    settings(host, "limits = { processes = 100; };")
+    with Neighbour(host):
+        for got in bombs(host, "processes"):
+            told = parsed(got)
+            assert told["stopped"] == "EAGAIN" and int(told["processes"]) < 120
 
 
 @everywhere("root", "user", "bare")
@@ -210,6 +260,9 @@ def test_daemons(host, how):
     settings(host, "limits = { processes = 200; };")
     with Neighbour(host):
         for _ in range(count(3, 100)):
-            for got in bombs(host, how, 8):
-                assert (got.status, got.text) == (200, "left\n"), got
+            answers = [(got.status, got.text if got.status == 200 else "")
+                       for got in bombs(host, how, 8)]
+            # who leaves so many that nobody can be started is told so
+            assert (200, "left\n") in answers
+            assert set(answers) <= {(200, "left\n"), (503, "")}, answers
     assert not host.running()
