@@ -369,6 +369,12 @@ attempt_list_state(void)
 }
 
 static int
+attempt_list_spool(void)
+{
+	return can_list(below("run", "spool"));
+}
+
+static int
 attempt_read_pid_file(void)
 {
 	return can_read(below("run", "pid"));
@@ -957,6 +963,12 @@ static int
 attempt_raise_queues(void)
 {
 	return can_raise(RLIMIT_MSGQUEUE);
+}
+
+static int
+attempt_lock_memory(void)
+{
+	return mlock(targets, 1);
 }
 
 /* ---- the machine ------------------------------------------------------------ */
