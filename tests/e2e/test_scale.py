@@ -4,6 +4,7 @@ memory, or with a first request that takes long."""
 import os
 import shutil
 import statistics
+import threading
 import time
 from pathlib import Path
 
@@ -83,3 +84,18 @@ def test_who_is_idle_costs_nothing(new_host):
                    max(0, after[what] - first[what]) < MOST_KIB
                    for what in measures)
     eventually(fits, "memory to go back")
+
+
+def test_many_first_requests_make_one_cell(new_host):
+    host = new_host(nginx=False)
+    host.function("many", "rogue")
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(
+        host.ask("/fn/many/rogue?head").status)) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == 32 * [200]
+    assert host.status()["capacity"]["cells_made"] == 1
+    assert len(host.cells()) == 1
