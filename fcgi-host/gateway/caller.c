@@ -15,10 +15,10 @@
 #include "gateway/caller.h"
 
 enum {
-	ARGS_MOST = 3072,		/* bytes; CONTROL_STATE takes as much */
-	SEND_BYTES = 32 * 1024,		/* in one CONTROL_OUT */
-	NAMES_MOST = 65536,		/* of TENANTS */
-	ANSWER_MOST = 16 * 1024 * 1024, /* all faults there can be */
+	ARGS_MOST = 3072,	   /* bytes; CONTROL_STATE takes as much */
+	SEND_BYTES = 32 * 1024,	   /* in one CONTROL_OUT */
+	NAMES_MOST = 1024 * 1024,  /* of TENANTS, or of those with faults */
+	ANSWER_MOST = 1024 * 1024, /* a page of faults and a tenant's */
 };
 
 static void caller_message(void *arg, enum message_type, struct span body,

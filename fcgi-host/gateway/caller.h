@@ -64,7 +64,7 @@ struct caller {
 	enum caller_next next;
 	uint64_t ask;
 	struct control_facts *facts; /* NEXT_STATUS */
-	struct buf names;  /* `list`: tenants to come, each with NUL */
+	struct buf names;  /* `list`, `faults`: tenants to come, with NUL */
 	struct buf answer; /* `faults`: what is still to be sent */
 	bool all;	   /* `list` without a tenant */
 	bool more_names;

@@ -79,9 +79,14 @@ struct control_hooks {
 	/* control_listed() */
 	int (*plan_ask)(void *arg, uint64_t ask, struct span tenant);
 	/* control_plan() */
-	/* Appends JSON, one object a line: since when faults are counted, then
-	 * those of that tenant, or with an empty name of all. How many tenants
-	 * have any, or -1 when there is no memory. */
+	/* Faults of a tenant, or with an empty name of all, will be asked for.
+	 * Appends since when they are counted, as a JSON object and line end,
+	 * and for all the names of those that have any, each with NUL. 0, or
+	 * -1 when there is no memory. */
+	int (*faults_begin)(void *arg, struct span tenant, struct buf *line,
+	    struct buf *names);
+	/* Appends those of a tenant, a JSON object a line. How many tenants that
+	 * are, 0 or 1, or -1 when there is no memory. */
 	int (*faults)(void *arg, struct span tenant, struct buf *);
 	/* Adopts *fd as a front connection, kept for one request, whose path
 	 * must lead to this tenant (403 if not); takes *fd whatever it

@@ -20,6 +20,7 @@ enum {
 	PAUSE_BYTES = 256 * 1024, /* waiting for a slow reader before
 					 * more is asked for */
 	PAUSE_MS = 10,
+	PAGE_BYTES = 32 * 1024, /* of faults, made at once */
 };
 
 static void verb_status(struct caller *);
@@ -28,8 +29,9 @@ static void verb_suspended(struct caller *, bool failed, struct span said);
 static void verb_list_all(struct caller *, struct span after);
 static void verb_list_on(struct caller *);
 static bool verb_pauses(struct caller *);
+static void verb_pause(struct caller *, uint64_t ms);
 static void verb_faults(struct caller *);
-static void verb_answer_on(struct caller *);
+static void verb_faults_on(struct caller *);
 static void verb_logs(struct caller *);
 static void verb_state(struct caller *);
 static void verb_state_connect(struct caller *);
@@ -106,7 +108,7 @@ control_tenant(struct control *c, uint64_t ask, uid_t uid)
 	struct caller *caller = control_asking(c, ask, NEXT_FAULTS);
 
 	if (caller) {
-		verb_answer_on(caller);
+		verb_faults_on(caller);
 		return;
 	}
 	caller = control_asking(c, ask, NEXT_RIGHT);
@@ -301,7 +303,7 @@ void
 verb_go_on(struct caller *c)
 {
 	if (c->verb == VERB_FAULTS)
-		verb_answer_on(c);
+		verb_faults_on(c);
 	else
 		verb_list_on(c);
 }
@@ -310,23 +312,30 @@ verb_go_on(struct caller *c)
 static bool
 verb_pauses(struct caller *c)
 {
-	struct loop *loop = c->control->loop;
-	uint64_t now_ms = loop_now_ms(loop);
-
 	if (c->state == CALLER_GONE)
 		return true;
 	if (peer_queued(c->peer) <= PAUSE_BYTES)
 		return false;
+	if (c->state == CALLER_PAUSED &&
+	    loop_now_ms(c->control->loop) >= c->paused_until_ms)
+		caller_gone(c);
+	else
+		verb_pause(c, PAUSE_MS);
+	return true;
+}
+
+static void
+verb_pause(struct caller *c, uint64_t ms)
+{
+	struct loop *loop = c->control->loop;
+	uint64_t now_ms = loop_now_ms(loop);
+
 	if (c->state != CALLER_PAUSED) {
 		c->next = NEXT_NOTHING;
 		c->paused_until_ms = now_ms + CONTROL_ASK_MS;
 		caller_move(c, CALLER_PAUSED);
-	} else if (now_ms >= c->paused_until_ms) {
-		caller_gone(c);
-		return true;
 	}
-	loop_timer_set(loop, &c->limit, now_ms + PAUSE_MS);
-	return true;
+	loop_timer_set(loop, &c->limit, now_ms + ms);
 }
 
 /* That there is nothing to tell of a tenant must not be said of one there is
@@ -336,32 +345,54 @@ verb_faults(struct caller *c)
 {
 	const struct control_hooks *hooks = &c->control->hooks;
 	struct span tenant = span_of(c->tenant);
-	int tenants = hooks->faults(c->control->arg, tenant, &c->answer);
+	int found =
+	    hooks->faults_begin(c->control->arg, tenant, &c->answer, &c->names);
 
-	if (tenants < 0)
+	if (found == 0 && tenant.bytes > 0) {
+		found = hooks->faults(c->control->arg, tenant, &c->answer);
+		if (found == 0) {
+			caller_asked(c,
+			    hooks->tenant_ask(c->control->arg,
+				caller_ask(c, NEXT_FAULTS), tenant),
+			    "whether there is such a tenant");
+			return;
+		}
+	}
+	if (found < 0)
 		caller_end(c, "no memory for the answer now; try again");
-	else if (tenants == 0 && tenant.bytes > 0)
-		caller_asked(c,
-		    hooks->tenant_ask(c->control->arg,
-			caller_ask(c, NEXT_FAULTS), tenant),
-		    "whether there is such a tenant");
 	else
-		verb_answer_on(c);
+		verb_faults_on(c);
 }
 
+/* A page a turn of the loop, and no more than he reads. */
 static void
-verb_answer_on(struct caller *c)
+verb_faults_on(struct caller *c)
 {
-	while (buf_bytes(&c->answer) > 0) {
-		struct span piece =
-		    span_take(buf_span(&c->answer), PAUSE_BYTES);
+	const struct control_hooks *hooks = &c->control->hooks;
 
-		if (verb_pauses(c))
-			return;
-		caller_put(c, piece);
-		buf_taken(&c->answer, piece.bytes);
+	if (verb_pauses(c))
+		return;
+	caller_put(c, buf_span(&c->answer));
+	buf_clear(&c->answer);
+	if (c->state == CALLER_GONE)
+		return;
+	if (buf_bytes(&c->names) == 0) {
+		caller_end(c, NULL);
+		return;
 	}
-	caller_end(c, NULL);
+	while (buf_bytes(&c->names) > 0 && buf_bytes(&c->answer) < PAGE_BYTES) {
+		struct span names = buf_span(&c->names);
+		struct span name = span_cut(&names, '\0');
+
+		if (hooks->faults(c->control->arg, name, &c->answer) < 0) {
+			caller_end(c,
+			    "no memory for the answer now; try again");
+			return;
+		}
+		buf_taken(&c->names, name.bytes + 1);
+	}
+	verb_pause(c, 1);
+	c->paused_until_ms = loop_now_ms(c->control->loop) + CONTROL_ASK_MS;
 }
 
 static void

@@ -111,7 +111,7 @@ int fault_put_advice(struct buf *, const struct fault *);
 int faults_put_since(struct buf *, const struct faults *);
 /* One JSON object and line end for each row of that tenant. */
 int faults_put_json(struct buf *, const struct faults_tenant *);
-/* Of all tenants, who had the last one first. */
-int faults_put_all(struct buf *, const struct faults *);
+/* The tenants' names, each with NUL, who had the last one first. */
+int faults_put_names(struct buf *, const struct faults *);
 
 #endif

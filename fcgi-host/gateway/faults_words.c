@@ -118,13 +118,15 @@ faults_put_json(struct buf *out, const struct faults_tenant *t)
 
 /* Both lists have the latest first: a tenant stands where its first row does. */
 int
-faults_put_all(struct buf *out, const struct faults *all)
+faults_put_names(struct buf *out, const struct faults *all)
 {
 	LIST_EACH(node, &all->rows) {
 		const struct fault *f = LIST_OWNER(node, struct fault, in_all);
 
 		if (list_first(&f->tenant->rows) == &f->in_tenant &&
-		    faults_put_json(out, f->tenant) != 0)
+		    buf_put(out,
+			span_make(f->tenant->name,
+			    f->tenant->node.key.bytes + 1)) != 0)
 			return -1;
 	}
 	return 0;

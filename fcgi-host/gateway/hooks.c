@@ -19,6 +19,8 @@ static int hook_tenants(void *, uint64_t ask, struct span after);
 static int hook_tenant(void *, uint64_t ask, struct span tenant);
 static int hook_list(void *, uint64_t ask, struct span tenant);
 static int hook_plan(void *, uint64_t ask, struct span tenant);
+static int hook_faults_begin(void *, struct span tenant, struct buf *line,
+    struct buf *names);
 static int hook_faults(void *, struct span tenant, struct buf *);
 static int hook_invoke(void *, int *fd, struct span tenant,
     struct span function);
@@ -41,6 +43,7 @@ hooks_open(struct gateway *g)
 		.tenant_ask = hook_tenant,
 		.list_ask = hook_list,
 		.plan_ask = hook_plan,
+		.faults_begin = hook_faults_begin,
 		.faults = hook_faults,
 		.invoke = hook_invoke,
 		.tail = hook_tail,
@@ -228,22 +231,28 @@ errand_fail(struct gateway *g, struct errand **owned, struct span reason)
 }
 
 static int
-hook_faults(void *arg, struct span tenant, struct buf *out)
+hook_faults_begin(void *arg, struct span tenant, struct buf *line,
+    struct buf *names)
 {
 	struct gateway *g = arg;
-	const struct faults *all = &g->faults;
-	const struct faults_tenant *one;
-	int result = faults_put_since(out, all);
+	const struct tenant *one = tenant_find(g, tenant);
 
-	faults_meter_all(g);
-	one = faults_tenant(all, tenant);
-	if (result == 0 && tenant.bytes == 0)
-		result = faults_put_all(out, all);
-	else if (result == 0 && one)
-		result = faults_put_json(out, one);
-	if (result != 0)
+	if (tenant.bytes == 0)
+		faults_meter_all(g);
+	else if (one && one->cell)
+		faults_meter(one->cell);
+	if (faults_put_since(line, &g->faults) != 0)
 		return -1;
-	return tenant.bytes > 0 ? one != NULL : (int)all->tenants.count;
+	return tenant.bytes > 0 ? 0 : faults_put_names(names, &g->faults);
+}
+
+static int
+hook_faults(void *arg, struct span tenant, struct buf *out)
+{
+	const struct gateway *g = arg;
+	const struct faults_tenant *t = faults_tenant(&g->faults, tenant);
+
+	return !t ? 0 : faults_put_json(out, t) == 0 ? 1 : -1;
 }
 
 static int

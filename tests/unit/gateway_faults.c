@@ -136,7 +136,11 @@ test_json(void **state)
 	add("acme", "photos", FAULTS_TIME, NOW);
 	add("acme", "photos", FAULTS_TIME, NOW + 5);
 	add("zoo", "\xff\"\n", FAULTS_CRASHED, NOW + 7);
-	assert_int_equal(faults_put_all(&words, &faults), 0);
+	assert_int_equal(faults_put_names(&words, &faults), 0);
+	assert_true(span_equal(buf_span(&words), SPAN("zoo\0acme\0")));
+	buf_clear(&words);
+	assert_int_equal(faults_put_json(&words, tenant("zoo")), 0);
+	assert_int_equal(faults_put_json(&words, tenant("acme")), 0);
 	lines = buf_span(&words);
 	line = span_cut(&lines, '\n');
 	row = json_loadb(line.data, line.bytes, 0, NULL);
@@ -230,7 +234,7 @@ test_all_are_bounded(void **state)
 	assert_int_equal(tenant("busy")->count, FAULTS_ROWS_MOST + 100);
 	assert_null(tenant("t0"));
 	assert_int_equal(faults.count, 2 * (FAULTS_ROWS_MOST + 100));
-	assert_int_equal(faults_put_all(&words, &faults), 0);
+	assert_int_equal(faults_put_names(&words, &faults), 0);
 }
 
 static void
