@@ -184,3 +184,10 @@ def test_fields_of_the_access_log():
                              headers={"X-Request-Id": "mine"})
             found |= set(host.access(got.request_id))
     assert found == documented
+
+
+def test_pages_have_what_the_sources_have():
+    """Options, settings, errors, verbs, steps, with their defaults and words."""
+    done = subprocess.run([ROOT / "tests" / "check-man", BUILD],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
