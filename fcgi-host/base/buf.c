@@ -76,6 +76,25 @@ buf_put_byte(struct buf *b, char byte)
 }
 
 int
+buf_fill(struct buf *b, const char *template, buf_name_fn *put, const void *arg)
+{
+	struct span rest = span_of(template);
+
+	while (rest.bytes > 0) {
+		ptrdiff_t open = span_find(rest, '{');
+
+		if (open < 0)
+			return buf_put(b, rest);
+		if (buf_put(b, span_take(rest, (size_t)open)) != 0)
+			return -1;
+		rest = span_skip(rest, (size_t)open + 1);
+		if (put(b, span_cut(&rest, '}'), arg) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
 buf_printf(struct buf *b, const char *format, ...)
 {
 	va_list args;

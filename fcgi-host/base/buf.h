@@ -45,6 +45,11 @@ int buf_printf(struct buf *, const char *, ...)
     __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *, const char *, va_list)
     __attribute__((format(printf, 2, 0)));
+/* A template, in which put() writes what stands for each {name}; what was written
+ * before it failed stays. */
+typedef int buf_name_fn(struct buf *, struct span name, const void *arg);
+int buf_fill(struct buf *, const char *template, buf_name_fn *put,
+    const void *arg);
 
 void buf_taken(struct buf *, size_t bytes); /* drops them from the front */
 void buf_clear(struct buf *);		    /* drops all, keeps memory */

@@ -15,10 +15,7 @@ static const struct end_row rows[] = {
 #undef END
 };
 
-static int fill(struct buf *, const char *template,
-    const struct answer_facts *);
-static int put_named(struct buf *, struct span name,
-    const struct answer_facts *);
+static buf_name_fn put_named;
 static int put_words(struct buf *, struct span);
 static int put_without_directories(struct buf *, struct span);
 static int put_json(struct buf *, struct span);
@@ -38,7 +35,7 @@ end_row(enum end end)
 int
 answer_detail(struct buf *out, const struct answer_facts *facts)
 {
-	return fill(out, rows[facts->end].detail, facts);
+	return buf_fill(out, rows[facts->end].detail, put_named, facts);
 }
 
 int
@@ -127,29 +124,10 @@ quality(struct span parameters)
 }
 
 static int
-fill(struct buf *out, const char *template, const struct answer_facts *facts)
+put_named(struct buf *out, struct span name, const void *arg)
 {
-	struct span rest = span_of(template);
+	const struct answer_facts *facts = arg;
 
-	while (rest.bytes > 0) {
-		ptrdiff_t open = span_find(rest, '{');
-		struct span name;
-
-		if (open < 0)
-			return buf_put(out, rest);
-		if (buf_put(out, span_take(rest, (size_t)open)) != 0)
-			return -1;
-		rest = span_skip(rest, (size_t)open + 1);
-		name = span_cut(&rest, '}');
-		if (put_named(out, name, facts) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-put_named(struct buf *out, struct span name, const struct answer_facts *facts)
-{
 	if (span_equal(name, SPAN("limit")))
 		return put_words(out, facts->limit);
 	if (span_equal(name, SPAN("value")))

@@ -13,8 +13,7 @@
 
 enum { WORDS_MOST = 1024 };
 
-static int fill(struct buf *, const char *template, const struct fault *);
-static int put_named(struct buf *, struct span name, const struct fault *);
+static buf_name_fn put_named;
 static int put_requests(struct buf *, const struct fault *);
 static int put_times(struct buf *, uint64_t count);
 static int put_limit(struct buf *, const struct fault *);
@@ -28,39 +27,20 @@ static void set_if(json_t *, const char *name, const char *text);
 int
 fault_put_sentence(struct buf *out, const struct fault *f)
 {
-	return fill(out, fault_text(f->kind)->sentence, f);
+	return buf_fill(out, fault_text(f->kind)->sentence, put_named, f);
 }
 
 int
 fault_put_advice(struct buf *out, const struct fault *f)
 {
-	return fill(out, fault_text(f->kind)->advice, f);
+	return buf_fill(out, fault_text(f->kind)->advice, put_named, f);
 }
 
 static int
-fill(struct buf *out, const char *template, const struct fault *f)
+put_named(struct buf *out, struct span name, const void *arg)
 {
-	struct span rest = span_of(template);
+	const struct fault *f = arg;
 
-	while (rest.bytes > 0) {
-		ptrdiff_t open = span_find(rest, '{');
-		struct span name;
-
-		if (open < 0)
-			return buf_put(out, rest);
-		if (buf_put(out, span_take(rest, (size_t)open)) != 0)
-			return -1;
-		rest = span_skip(rest, (size_t)open + 1);
-		name = span_cut(&rest, '}');
-		if (put_named(out, name, f) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-put_named(struct buf *out, struct span name, const struct fault *f)
-{
 	if (span_equal(name, SPAN("requests")))
 		return put_requests(out, f);
 	if (span_equal(name, SPAN("times")))

@@ -169,11 +169,39 @@ an_empty_buffer_owns_nothing(void **state)
 	assert_int_equal(b.ceiling, 100);
 }
 
+static int
+put_name(struct buf *b, struct span name, const void *arg)
+{
+	if (span_equal(name, SPAN("bad")))
+		return -1;
+	return buf_printf(b, "<%.*s%s>", SPAN_ARGS(name), (const char *)arg);
+}
+
+static void
+a_template_is_filled(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 64);
+	assert_int_equal(buf_fill(&b, "{a} and {b}, {}{open", put_name, "!"),
+	    0);
+	assert_string_equal(buf_string(&b), "<a!> and <b!>, <!><open!>");
+	buf_clear(&b);
+	assert_int_equal(buf_fill(&b, "", put_name, "!"), 0);
+	assert_int_equal(buf_fill(&b, "no names", put_name, "!"), 0);
+	assert_string_equal(buf_string(&b), "no names");
+	assert_int_equal(buf_fill(&b, " {bad} more", put_name, "!"), -1);
+	assert_string_equal(buf_string(&b), "no names ");
+	buf_free(&b);
+}
+
 static const struct CMUnitTest others[] = {
 	{ .name = "any order of putting and taking matches a plain array",
 	    .test_func = random_use_matches_a_model },
 	{ .name = "an empty buffer owns nothing and can be used again",
 	    .test_func = an_empty_buffer_owns_nothing },
+	{ .name = "a template is filled", .test_func = a_template_is_filled },
 };
 
 int
