@@ -149,7 +149,8 @@ def private_kib(pid):
 
 def memory(stage):
     """{name: [KiB]} of the cells' first processes and of the launchers, while
-    several cells are there: what they share is nobody's own."""
+    several cells are there: what they share is nobody's own. Only root may look:
+    they keep what they know to themselves."""
     text = subprocess.run(["ps", "-eo", "pid,ppid,comm"], check=True,
                           capture_output=True, text=True).stdout
     processes = [line.split(None, 2) for line in text.splitlines()[1:]]
@@ -157,20 +158,20 @@ def memory(stage):
     for _ in range(4):
         below |= {int(p) for p, parent, _ in processes if int(parent) in below}
     found = {"fcgi-host-cell": [], "fcgi-launcher": []}
-    for pid, parent, name in processes:
-        # as an ordinary user each cell has a keeper, which is not measured
-        keeper = name == "fcgi-host-cell" and not servers.ROOTED and \
-            int(parent) == stage.processes["host"].pid
-        if int(pid) in below and name in found and not keeper:
-            found[name].append(private_kib(pid))
+    for pid, _, name in processes:
+        if int(pid) in below and name[:14] in found and servers.ROOTED:
+            found[name[:14]].append(private_kib(pid))
     return found
 
 
 def one_round(stage, args, said):
     seconds = 2 * args.seconds
     said(f"starting programs {INSIDE} and {OUTSIDE}")
-    found = {INSIDE: spawned(get(stage, f"/fn/spawn/spawn?{args.processes}")),
-             OUTSIDE: spawned(spawn_outside(stage, args.processes))}
+    before = spawned(spawn_outside(stage, args.processes))
+    found = {INSIDE: spawned(get(stage, f"/fn/spawn/spawn?{args.processes}"))}
+    after = spawned(spawn_outside(stage, args.processes))
+    found[OUTSIDE] = {measure: (before[measure] + after[measure]) / 2
+                      for measure in before}
     said(f"{COLD} tenants' first requests")
     found["cold"] = cold(stage, [stage.colder.pop() for _ in range(COLD)])
     said(f"{PACE} requests/s {ALONE}")
@@ -200,19 +201,22 @@ def targets(results, used):
     times = latency(results, FLOODED, VICTIM, 99) / \
         latency(results, ALONE, VICTIM, 99)
     first = statistics.median(ms for found in results for ms in found["cold"])
-    cell, launcher = (statistics.median(used[name]) for name in used)
-    return [
+    found = [
         (f"starts {INSIDE} against {OUTSIDE}", "at least 0.95",
          f"{ratio:.2f}", ratio >= 0.95),
         (f"99th percentile at {PACE} requests/s while another tenant floods "
          f"{FLOOD} connections, against {ALONE}", "at most 2.0",
          f"{times:.1f}", times <= 2),
         ("median of a tenant's first request", "under 15 ms",
-         f"{first:.1f} ms", first < 15),
-        ("private memory of a cell's first process", "under 256 KiB",
-         f"{cell:.0f} KiB", cell < 256),
-        ("private memory of a launcher", "under 64 KiB",
-         f"{launcher:.0f} KiB", launcher < 64)]
+         f"{first:.1f} ms", first < 15)]
+    for name, most, sentence in (
+            ("fcgi-host-cell", 256, "of a cell's first process"),
+            ("fcgi-launcher", 64, "of a launcher")):
+        if used[name]:
+            kib = statistics.median(used[name])
+            found.append((f"private memory {sentence}", f"under {most} KiB",
+                          f"{kib:.0f} KiB", kib < most))
+    return found
 
 
 def table(results):
