@@ -308,7 +308,7 @@ install: all	## install below DESTDIR/PREFIX
 	    $(root)/share/fcgi-host/conf
 	install -D -m 644 conf/tmpfiles.conf $(root)/lib/tmpfiles.d/fcgi-host.conf
 	[ -e $(configuration) ] || \
-	    install -D -m 644 conf/fcgi-host.conf $(configuration)
+	    install -D -m 600 conf/fcgi-host.conf $(configuration)
 	install -D -m 644 -t $(root)/lib/systemd/system $(wildcard conf/*.service)
 	for page in $(wildcard fcgi-host/man/*.[1-8]); do \
 		install -D -m 644 -t $(root)/share/man/man$${page##*.} $$page; \

@@ -85,6 +85,8 @@ check(const struct arguments *a)
 	}
 	if (c && settle_missing(c, missing, sizeof(missing)))
 		diag_warn("%s", missing);
+	if (c && settle_exposed(a, geteuid() == 0, c, missing, sizeof(missing)))
+		diag_warn("%s", missing);
 	if (fd_write_all(out, buf_span(&text)) != 0)
 		status = EXIT_FAILURE;
 	config_release(&c);

@@ -76,6 +76,10 @@ void settle_keep(const struct config *running, struct config *wanted,
 
 /* NULL, or one sentence: the directory of functions is not there now. */
 const char *settle_missing(const struct config *, char *text, size_t room);
+/* NULL, or one sentence: functions can read the file, and it has variables of
+ * tenants. */
+const char *settle_exposed(const struct arguments *, bool root,
+    const struct config *, char *text, size_t room);
 
 /* ---- users.c: who no tenant may be --------------------------------------- */
 

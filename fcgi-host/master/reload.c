@@ -34,6 +34,9 @@ reload(struct master *m, struct buf *text)
 	}
 	if (settle_missing(next, missing, sizeof(missing)))
 		buf_printf(text, "%s\n", missing);
+	if (settle_exposed(&m->arguments, m->root, next, missing,
+		sizeof(missing)))
+		buf_printf(text, "%s\n", missing);
 	if (rundir_missing(&m->rundir, missing, sizeof(missing)))
 		buf_printf(text, "%s\n", missing);
 	m->config = next;

@@ -139,6 +139,8 @@ read_configuration(struct master *m)
 	users_settle(&m->users, m->config, &m->settled);
 	if (settle_missing(m->config, missing, sizeof(missing)))
 		diag_warn("%s", missing);
+	if (settle_exposed(a, m->root, m->config, missing, sizeof(missing)))
+		diag_warn("%s", missing);
 	buf_init(&m->options, MESSAGE_MOST);
 	if (config_encode(m->config, &m->options) != 0)
 		diag_fatal("the configuration is too large");

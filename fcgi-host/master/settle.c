@@ -11,6 +11,7 @@
 
 #include "base/diag.h"
 #include "base/proc.h"
+#include "config/terms.h"
 
 #include "master/master.h"
 
@@ -116,6 +117,27 @@ settle_missing(const struct config *c, char *text, size_t room)
 	    "functions = \"%s\" is no directory (%s); every request "
 	    "answers 503 until it is",
 	    c->functions, diag_errno());
+	return text;
+}
+
+/* Cells see /etc. Without root they are who wrote the file anyway. */
+const char *
+settle_exposed(const struct arguments *a, bool root, const struct config *c,
+    char *text, size_t room)
+{
+	const char *file = file_of(a);
+	size_t variables = 0;
+	struct stat s;
+
+	for (size_t i = 0; i < c->terms_count; i++)
+		variables += c->terms[i].env.count;
+	if (!root || variables == 0 || !file || stat(file, &s) != 0 ||
+	    !(s.st_mode & S_IROTH))
+		return NULL;
+	snprintf(text, room,
+	    "the configuration %s has variables (env) of tenants and can be "
+	    "read by everybody, so by functions of other tenants: chmod o-r %s",
+	    file, file);
 	return text;
 }
 

@@ -42,6 +42,7 @@ def test_the_unit_finds_what_it_names(place):
 def test_a_configuration_that_is_there_stays(place):
     conf = place / CONF
     assert conf.read_bytes() == (ROOT / "conf/fcgi-host.conf").read_bytes()
+    assert conf.stat().st_mode & 0o077 == 0     # it may have secrets
     conf.write_text("# mine\n")
     install(place)
     assert conf.read_text() == "# mine\n"

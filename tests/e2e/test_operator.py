@@ -132,3 +132,18 @@ def test_the_front_socket_is_taken_away(new_host):
         assert f"the web server, at {front}" in got.stderr.decode()
         assert f"{front} was removed or replaced" in \
             host.ctl("reload").stdout.decode()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has users to give")
+def test_variables_of_tenants_that_everybody_may_read(new_host):
+    conf = 'tenants = ( { name = "rogue"; env = { SECRET = "x"; }; } );'
+    host = new_host(conf, nginx=False)
+    said = "can be read by everybody, so by functions of other tenants: " \
+           f"chmod o-r {host.conf}"
+    assert said in host.errors.read_text()
+    assert said in host.ctl("reload").stdout.decode()
+    host.conf.chmod(0o600)
+    assert said not in host.ctl("reload").stdout.decode()
+    host.conf.chmod(0o644)
+    host.conf.write_text("")
+    assert said not in host.ctl("reload").stdout.decode()
