@@ -40,6 +40,22 @@ enum {
 /* Ids end below (uid_t)-1, which the kernel reads as "leave it". */
 #define ID_MOST UINT64_C(0xfffffffe)
 
+/* The kernel's struct clone_args, whose header does not go with libc's. */
+struct clone3_args {
+	uint64_t flags;
+	uint64_t pidfd;
+	uint64_t child_tid;
+	uint64_t parent_tid;
+	uint64_t exit_signal;
+	uint64_t stack;
+	uint64_t stack_size;
+	uint64_t tls;
+	uint64_t set_tid;
+	uint64_t set_tid_size;
+	uint64_t cgroup;
+};
+#define FLAG_INTO_CGROUP UINT64_C(0x200000000)
+
 /* What the child inherits by the shared memory, and how it reports. */
 struct launch {
 	const struct proc_plan *plan;
@@ -51,6 +67,7 @@ struct launch {
 	volatile int error;
 };
 
+static pid_t clone_into_cgroup(struct launch *, char *stack, size_t bytes);
 static void launch_maps(struct launch *);
 static int launch_child(void *arg);
 static void launch_execute(const struct proc_plan *);
@@ -113,8 +130,11 @@ proc_start(const struct proc_plan *plan)
 	/* a handler that ran in the child would run on our memory */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	started.pid = clone(launch_child, stack + sizeof(stack),
-	    CLONE_VM | CLONE_VFORK | SIGCHLD | (int)plan->namespaces, &launch);
+	started.pid = plan->cgroup_fd > 0 ?
+	    clone_into_cgroup(&launch, stack, sizeof(stack)) :
+	    clone(launch_child, stack + sizeof(stack),
+		CLONE_VM | CLONE_VFORK | SIGCHLD | (int)plan->namespaces,
+		&launch);
 	started.error = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 
@@ -128,6 +148,65 @@ proc_start(const struct proc_plan *plan)
 		started.pid = -1;
 	}
 	return started;
+}
+
+/* clone() of libc has no way to say it. As that one does, the child begins on a
+ * stack of its own, so nothing that is on ours may be needed: function and
+ * argument are in registers that the system call keeps. */
+static pid_t
+clone_into_cgroup(struct launch *launch, char *stack, size_t bytes)
+{
+	const struct clone3_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | FLAG_INTO_CGROUP |
+		    launch->plan->namespaces,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = bytes,
+		.cgroup = (uint64_t)launch->plan->cgroup_fd,
+	};
+	long result = -ENOSYS;
+
+#if defined(__x86_64__) && defined(__LP64__)
+	register int (*child)(void *) __asm__("r12") = launch_child;
+	register void *argument __asm__("r13") = launch;
+
+	__asm__ volatile("syscall\n\t"
+			 "testq %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xorl %%ebp, %%ebp\n\t"
+			 "movq %%r13, %%rdi\n\t"
+			 "callq *%%r12\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "=a"(result)
+			 : "0"((long)SYS_clone3), "D"(&args), "S"(sizeof(args)),
+			 "r"(child), "r"(argument)
+			 : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+	register long number __asm__("x8") = SYS_clone3;
+	register long first __asm__("x0") = (long)&args;
+	register size_t second __asm__("x1") = sizeof(args);
+	register int (*child)(void *) __asm__("x20") = launch_child;
+	register void *argument __asm__("x21") = launch;
+
+	__asm__ volatile("svc 0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x21\n\t"
+			 "blr x20\n\t"
+			 "brk 1\n"
+			 "1:"
+			 : "+r"(first)
+			 : "r"(number), "r"(second), "r"(child), "r"(argument)
+			 : "x30", "memory", "cc");
+	result = first;
+#else
+	(void)args;
+#endif
+	if (result >= 0)
+		return (pid_t)result;
+	errno = (int)-result;
+	return -1;
 }
 
 static void

@@ -36,6 +36,9 @@ struct proc_plan {
 	/* CLONE_NEW... or 0. In a user namespace it keeps its ids and, through
 	 * execve, every right in there: the ambient set, to be cleared by it. */
 	uint64_t namespaces;
+	int cgroup_fd;	       /* made in this control group of version 2, its
+			* directory; 0: in ours. To join one later takes the
+			* kernel 10 ms. ENOSYS at clone where we cannot */
 	bool own_session;      /* setsid: own group, no terminal; the kernel
 				* makes a scheduling group for each, which
 				* costs 20 us */

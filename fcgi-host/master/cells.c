@@ -514,7 +514,7 @@ static int
 cell_spawn(struct cell *c, int between[2], char *reason, size_t room)
 {
 	struct master *m = c->master;
-	int ends[2];
+	int ends[2], cgroup_fd;
 
 	if (fd_channel(between) != 0) {
 		snprintf(reason, room, "no channel: %s", diag_errno());
@@ -526,10 +526,12 @@ cell_spawn(struct cell *c, int between[2], char *reason, size_t room)
 	}
 	/* without a namespace that dies with it, a cell has to outlive us for
 	 * the moment it takes to kill what is in it */
+	cgroup_fd = cgroup_home(&m->cgroups, c->tenant->name);
 	c->pid = children_spawn(m, "fcgi-host-cell", ends[1], NULL, 0,
-	    m->namespaces & CELL_MADE_IN, NULL, NULL,
+	    m->namespaces & CELL_MADE_IN, cgroup_fd, NULL, NULL,
 	    (m->namespaces & CLONE_NEWPID) != 0, m->cell_environment, reason,
 	    room);
+	fd_close(&cgroup_fd);
 	fd_close(&ends[1]);
 	if (c->pid < 0) {
 		fd_close(&ends[0]);

@@ -86,6 +86,9 @@ int cgroup_limit(struct cgroups *, const char *tenant,
  * errno. The caller closes them. */
 int cgroup_joins(const struct cgroups *, const char *tenant, struct buf *names,
     int fds[CGROUP_KINDS]);
+/* Its directory in version 2, in which a process can be made and so need not
+ * join; -1: none. The caller closes it. */
+int cgroup_home(const struct cgroups *, const char *tenant);
 /* What tells how often a limit was reached: likewise, read-only, one of each
  * kind ("memory", "pids", "cpu"). */
 int cgroup_meters(const struct cgroups *, const char *tenant, struct buf *names,

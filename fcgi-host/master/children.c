@@ -184,9 +184,9 @@ children_gateway(struct master *m)
 
 pid_t
 children_spawn(struct master *m, const char *program, int channel,
-    const int *more, size_t more_count, uint64_t namespaces, const uid_t *uid,
-    const gid_t *gid, bool dies_with_us, char *const *envp, char *reason,
-    size_t room)
+    const int *more, size_t more_count, uint64_t namespaces, int cgroup_fd,
+    const uid_t *uid, const gid_t *gid, bool dies_with_us, char *const *envp,
+    char *reason, size_t room)
 {
 	int fds[PROC_FD_MOST] = { -1, STDERR_FILENO, STDERR_FILENO, channel };
 	char *argv[] = { (char *)(uintptr_t)program, NULL };
@@ -197,6 +197,7 @@ children_spawn(struct master *m, const char *program, int channel,
 		.fds = fds,
 		.fd_count = PEER_FIRST_FD + 1 + more_count,
 		.namespaces = namespaces,
+		.cgroup_fd = cgroup_fd < 0 ? 0 : cgroup_fd,
 		.own_session = true, /* Ctrl-C is for us alone */
 		.dies_with_parent = dies_with_us,
 		.changes_user = m->root && uid,
@@ -214,6 +215,10 @@ children_spawn(struct master *m, const char *program, int channel,
 		return -1;
 	}
 	started = proc_start(&plan);
+	if (started.step == PROC_CLONE && plan.cgroup_fd > 0) {
+		plan.cgroup_fd = 0; /* it joins by itself */
+		started = proc_start(&plan);
+	}
 	fd_close(&fds[0]);
 	errno = started.error;
 	if (started.pid >= 0)
@@ -304,8 +309,8 @@ child_spawn(struct child *c)
 		sizeof(reason)) != 0)
 		diag_warn("%s", reason);
 	fd_count = child_gets(c, fds, &uid, &gid);
-	c->pid = children_spawn(m, row->program, ends[1], fds, fd_count, 0, uid,
-	    gid, true, m->child_environment, reason, sizeof(reason));
+	c->pid = children_spawn(m, row->program, ends[1], fds, fd_count, 0, -1,
+	    uid, gid, true, m->child_environment, reason, sizeof(reason));
 	fd_close(&ends[1]);
 	if (c->pid < 0) {
 		fd_close(&ends[0]);

@@ -315,11 +315,12 @@ const char *child_name(enum child_kind);
 /* The gateway's channel, NULL while it has none. */
 struct peer *children_gateway(struct master *);
 /* Starts a program of ours: its end of the channel becomes descriptor 3, more
- * descriptors follow. */
+ * descriptors follow. In the control group of that descriptor (-1: ours) where
+ * the kernel can. */
 pid_t children_spawn(struct master *, const char *program, int channel,
-    const int *fds, size_t fd_count, uint64_t namespaces, const uid_t *uid,
-    const gid_t *gid, bool dies_with_us, char *const *envp, char *reason,
-    size_t room);
+    const int *fds, size_t fd_count, uint64_t namespaces, int cgroup_fd,
+    const uid_t *uid, const gid_t *gid, bool dies_with_us, char *const *envp,
+    char *reason, size_t room);
 
 /* ---- gateway_says.c: what the gateway may ask ---------------------------- */
 

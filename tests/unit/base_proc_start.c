@@ -518,7 +518,78 @@ a_child_dies_with_its_parent(void **state)
 		;
 }
 
+/* The directory of our group, if that is version 2 and we may make some in it. */
+static bool
+group_make(char path[512])
+{
+	static const char *const mounts[] = { "/sys/fs/cgroup",
+		"/sys/fs/cgroup/unified" };
+	char line[256], own[256] = "";
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "0::%255s", own) == 1)
+			break;
+	if (f)
+		fclose(f);
+	for (size_t i = 0; own[0] && i < COUNT(mounts); i++) {
+		struct stat st;
+
+		snprintf(path, 512, "%s%s/cgroup.procs", mounts[i], own);
+		if (stat(path, &st) != 0)
+			continue;
+		snprintf(path, 512, "%s%s/fcgi-host-unit-%d", mounts[i], own,
+		    getpid());
+		if (mkdir(path, 0755) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+a_child_can_be_made_in_a_control_group(void **state)
+{
+	struct proc_plan plan = { 0 };
+	char path[512], name[64];
+	const char *found;
+
+	(void)state;
+	if (geteuid() != 0 || !group_make(path))
+		skip();
+	plan.cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(plan.cgroup_fd > 0);
+	snprintf(name, sizeof(name), "fcgi-host-unit-%d\n", getpid());
+	found = strstr(told_by("groups", &plan), name);
+	/* and it is as any other child is */
+	plan.namespaces = CLONE_NEWUTS;
+	plan.argv = NULL;
+	assert_string_equal(told_by("session", &plan), "0 0");
+	close(plan.cgroup_fd);
+	assert_int_equal(rmdir(path), 0);
+	assert_non_null(found);
+}
+
+static void
+a_group_that_is_none_fails_at_clone(void **state)
+{
+	struct proc_plan plan = { .path = self,
+		.argv = one_arg,
+		.envp = no_env,
+		.cgroup_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	struct proc_started started = proc_start(&plan);
+
+	(void)state;
+	assert_int_equal(started.pid, -1);
+	assert_int_equal(started.step, PROC_CLONE);
+	assert_int_equal(started.error, EBADF);
+	close(plan.cgroup_fd);
+}
+
 static const struct CMUnitTest starting[] = {
+	{ .name = "a child can be made in a control group",
+	    .test_func = a_child_can_be_made_in_a_control_group },
+	{ .name = "a group that is none fails at clone",
+	    .test_func = a_group_that_is_none_fails_at_clone },
 	{ .name = "a user one may not become fails at user",
 	    .test_func = a_user_one_may_not_become_fails_at_user },
 	{ .name = "rules that are none fail at rules",

@@ -108,6 +108,18 @@ show_name(void)
 }
 
 static inline void
+show_groups(void)
+{
+	char text[2048];
+	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text));
+
+	if (n > 0)
+		printf("%.*s", (int)n, text);
+	close(fd);
+}
+
+static inline void
 show_nothing(void)
 {
 }
@@ -125,6 +137,7 @@ static const struct role {
 	{ "user", show_user },
 	{ "death-signal", show_death_signal },
 	{ "name", show_name },
+	{ "groups", show_groups },
 	{ "wait", wait_forever },
 	{ "nothing", show_nothing },
 };
