@@ -24,7 +24,8 @@ enum {
 	RETRY_MS = 250,	      /* behind the first failure, doubled */
 	REMEMBER_MS = 10000,  /* failures, behind the retry */
 	STRAYS_AGAIN_MS = 20, /* a killed process hands on its own */
-	GROUPS_AGAIN_MS = 50, /* the last of its processes has not gone yet */
+	GROUPS_MS = 500,      /* behind the last process: the gateway may
+				* ask what ended it */
 };
 
 struct tenant {
@@ -360,11 +361,9 @@ tenant_take(struct master *m, struct span name)
 static void
 tenant_release(struct master *m, struct tenant *t)
 {
-	if (t->count == 0 && t->grouped && cgroup_remove(&m->cgroups, t->name))
-		t->grouped = false;
 	if (t->count == 0 && t->grouped && !timer_armed(&m->cells.groups))
 		loop_timer_set(m->loop, &m->cells.groups,
-		    loop_now_ms(m->loop) + GROUPS_AGAIN_MS);
+		    loop_now_ms(m->loop) + GROUPS_MS);
 	if (t->count > 0 || t->failures > 0 || t->grouped)
 		return;
 	map_remove(&m->cells.tenants, &t->by_name);
@@ -442,8 +441,13 @@ remove_groups(void *arg)
 	struct map_node *node, *next;
 
 	for (node = map_next(&m->cells.tenants, NULL); node; node = next) {
+		struct tenant *t = MAP_OWNER(node, struct tenant, by_name);
+
 		next = map_next(&m->cells.tenants, node);
-		tenant_release(m, MAP_OWNER(node, struct tenant, by_name));
+		if (t->count == 0 && t->grouped &&
+		    cgroup_remove(&m->cgroups, t->name))
+			t->grouped = false;
+		tenant_release(m, t);
 	}
 }
 

@@ -92,6 +92,8 @@ def test_files_in_tmp_are_memory_too(limited):
     among(host, "memory")
     reply = host.ask("/fn/rogue/fill")
     assert b"100" not in reply.body
+    assert host.access(reply.field("X-Request-Id"))["end"] in (
+        "memory", "done")
     # a full /tmp is no process's: what ends it is the end of the cell
     assert eventually(lambda: host.ask("/fn/rogue/rogue?head&out=on").body) \
         == b"on"
