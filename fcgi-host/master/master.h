@@ -100,6 +100,10 @@ void users_free(struct users *);
 /* Whose user that is, in words, or NULL: nobody's of the host. */
 const char *users_host(const struct users *, uid_t, gid_t);
 
+/* True for ids that stand for no user or group in particular: the kernel shows
+ * them for those it cannot, and system calls take some for "none". */
+bool users_nobody(uint32_t id);
+
 /* ---- trust.c: who else could change this? -------------------------------- */
 
 /* NULL, or one sentence why root must not rely on it: it belongs to somebody

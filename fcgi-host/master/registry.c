@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct registered {
 	char name[];
 };
 
+static bool taken(struct registry *, uint32_t id);
 static int load(struct registry *, char *reason, size_t room);
 static int load_file(struct registry *, char *reason, size_t room);
 static int load_from(struct registry *, int fd, char *reason, size_t room);
@@ -65,7 +67,7 @@ registry_uid(struct registry *r, struct span tenant, uint64_t first,
     uint64_t count, uid_t *uid, char *reason, size_t room)
 {
 	const struct registered *known;
-	uint64_t next;
+	uint64_t next, end = first + count;
 
 	if (load(r, reason, room) != 0)
 		return -1;
@@ -74,15 +76,16 @@ registry_uid(struct registry *r, struct span tenant, uint64_t first,
 		*uid = known->uid;
 		return 0;
 	}
-	/* an id in use by somebody is nobody's to give */
-	for (next = first; next < first + count; next++)
-		if (!find_uid(r, (uint32_t)next) && !getpwuid((uid_t)next))
-			break;
-	if (next >= first + count) {
+	if (end > (uint64_t)INT32_MAX + 1)
+		end = (uint64_t)INT32_MAX + 1;
+	for (next = first; next < end && taken(r, (uint32_t)next); next++)
+		;
+	if (next >= end) {
 		snprintf(reason, room,
 		    "all %llu user ids from %llu on are "
 		    "given to tenants: raise users.tenants_count",
-		    (unsigned long long)count, (unsigned long long)first);
+		    (unsigned long long)(end - first),
+		    (unsigned long long)first);
 		return -1;
 	}
 	if (append(r, tenant, (uint32_t)next) != 0 ||
@@ -107,6 +110,15 @@ registry_name(struct registry *r, uid_t uid)
 		return SPAN_NONE;
 	known = find_uid(r, uid);
 	return known ? span_of(known->name) : SPAN_NONE;
+}
+
+/* As a user or, as the id becomes both, as a group. Directories that have it
+ * already are refused when they are asked for: see check_owner(). */
+static bool
+taken(struct registry *r, uint32_t id)
+{
+	return find_uid(r, id) || users_nobody(id) || getpwuid(id) ||
+	    getgrgid(id);
 }
 
 /* At the first tenant that needs it, and again after an error, so that a

@@ -43,6 +43,8 @@ static int choose_user(struct master *, struct span name, const struct stat *,
     struct tenant_place *);
 static int check_owner(struct master *, struct span name, uid_t owner,
     struct tenant_place *);
+static int check_range(struct master *, struct span name,
+    struct tenant_place *);
 static int page_take(struct page *, const char *path, const char *below);
 static bool has_functions(DIR *, const char *user, const char *below);
 static bool may_be_tenant(DIR *, const struct dirent *);
@@ -318,6 +320,12 @@ check_owner(struct master *m, struct span name, uid_t owner,
 		    "%.700s belongs to user id %u, which is %s: give it to a "
 		    "user of its own, or to root",
 		    p->path, (unsigned)p->uid, host);
+	else if (users_nobody(p->uid) || users_nobody(p->gid))
+		snprintf(p->reason, room,
+		    "%.700s belongs to user id %u, group %u, which is what "
+		    "files of nobody have: give it to a user of its own, or to "
+		    "root",
+		    p->path, (unsigned)p->uid, (unsigned)p->gid);
 	else if (p->gid == 0)
 		snprintf(p->reason, room, "user id %u is in root's group",
 		    (unsigned)p->uid);
@@ -334,7 +342,30 @@ check_owner(struct master *m, struct span name, uid_t owner,
 		    "tenant %.*s's",
 		    p->path, (unsigned)p->uid, SPAN_ARGS(other));
 	else
+		return check_range(m, name, p);
+	return -1;
+}
+
+/* A number of the host's own range that it did not give to this tenant, it
+ * would give to another. */
+static int
+check_range(struct master *m, struct span name, struct tenant_place *p)
+{
+	const struct config *c = m->config;
+	bool given = span_equal(registry_name(&m->registry, p->uid), name);
+	bool inside = p->uid - c->tenant_first < c->tenant_count;
+	bool group =
+	    p->gid != p->uid && p->gid - c->tenant_first < c->tenant_count;
+
+	if ((given || !inside) && !group)
 		return 0;
+	snprintf(p->reason, sizeof(p->reason),
+	    "%.700s belongs to %s id %u, one of those from users.tenants_first "
+	    "= %llu on, which the host gives itself: give it to another user, "
+	    "or to root",
+	    p->path, inside && !given ? "user" : "a user of group",
+	    (unsigned)(inside && !given ? p->uid : p->gid),
+	    (unsigned long long)c->tenant_first);
 	return -1;
 }
 

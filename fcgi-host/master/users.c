@@ -14,7 +14,11 @@
 
 enum { USERS_MOST = 4096 }; /* members of a group, and users of a list */
 
-enum { NOBODY = -1 };
+enum {
+	NOBODY = -1,
+	/* fs.overflowuid, what NFS and services without a user run as */
+	OVERFLOW = 65534,
+};
 
 static void add(struct users *, uid_t, gid_t, const char *who);
 static void add_members(struct users *, const char *group, gid_t,
@@ -56,6 +60,13 @@ users_host(const struct users *u, uid_t uid, gid_t gid)
 		if (u->all[i].uid == uid || u->all[i].gid == gid)
 			return u->all[i].who;
 	return NULL;
+}
+
+bool
+users_nobody(uint32_t id)
+{
+	return id == OVERFLOW || id == (uint32_t)NOBODY ||
+	    id == (uint32_t)NOBODY - 1;
 }
 
 static void

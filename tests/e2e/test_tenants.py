@@ -4,6 +4,7 @@ the others are served."""
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import threading
@@ -201,11 +202,41 @@ def test_nobody_the_host_relies_on_is_a_tenant(new_host):
         got = eventually(lambda: owned(uid) if owned(uid).status != 200
                          else None, f"{uid} to be seen")
         got.problem(503, "tenant-refused", words, "a user of its own")
+    for uid in (65534, 71000):
+        owned(uid).problem(503, "tenant-refused", f"user id {uid}, ", "or to root")
     assert owned(5012).text == "served"
     # who becomes one by a reload is served no more
     host.conf.write_text('front = { users = [ "www-data", "5012" ]; };')
     host.ctl("reload")
     owned(5012).problem(503, "tenant-refused", "front.users")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="tenants of several users")
+def test_no_directory_takes_the_number_of_another_tenant(new_host):
+    """A number that a directory has already would be given to the next tenant
+    of root's: one user for two."""
+    host = new_host()
+    for name in ("copied", "fresh"):
+        host.function(name, "rogue")
+    copied = host.functions / "copied"
+
+    def uid(tenant):
+        text = host.rogue("head&state", tenant=tenant).text
+        return int(re.search(r"Uid:\t(\d+)", text)[1])
+    next_uid = uid("rogue") + 1
+    for path in (copied, *copied.iterdir()):
+        os.chown(path, next_uid, next_uid)
+    host.rogue("head", tenant="copied").problem(
+        503, "tenant-refused", f"user id {next_uid}, ", "users.tenants_first")
+    assert uid("fresh") == next_uid
+    host.rogue("head", tenant="copied").problem(
+        503, "tenant-refused", "tenant fresh's")
+    for path in (copied, *copied.iterdir()):
+        os.chown(path, 0, 0)
+    assert uid("copied") == next_uid + 1
+    # and a tenant whose files are given to the number it has is served
+    os.chown(copied, next_uid + 1, next_uid + 1)
+    assert uid("copied") == next_uid + 1
 
 
 # ---- at home ----------------------------------------------------------------
@@ -215,7 +246,7 @@ def homes(new_host):
     """A host where users have functions, and the one user every machine has."""
     if not IS_ROOT:
         pytest.skip("only root has users to give")
-    user = pwd.getpwnam("nobody")
+    user = pwd.getpwnam("daemon")
     host = Host(CONF)
     home = host.base / "homes" / user.pw_name
     (home / "functions" / "data").mkdir(parents=True)
@@ -225,7 +256,8 @@ def homes(new_host):
     shutil.copy(ROGUE, home / "functions" / "rogue")
     os.chown(home / "functions" / "rogue", user.pw_uid, user.pw_gid)
     host.conf.write_text(
-        CONF + f'user_directories = "{host.base}/homes/*/functions";')
+        CONF + f'user_directories = "{host.base}/homes/*/functions";'
+        "users = { least = 1; least_group = 1; };")
     host.home, host.who = home, user
     try:
         yield host.start()
@@ -235,19 +267,19 @@ def homes(new_host):
 
 def test_a_user_has_functions_at_home(homes):
     host, uid = homes, homes.who.pw_uid
-    text = host.get("/~nobody/rogue?head&state").text
+    text = host.get("/~daemon/rogue?head&state").text
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in text
     assert f"cwd {host.home}/functions\n" in text
-    env = host.parse_environment(host.get("/~nobody/rogue/a?head&env").body)
+    env = host.parse_environment(host.get("/~daemon/rogue/a?head&env").body)
     assert (env["SCRIPT_NAME"], env["PATH_INFO"], env["FN_TENANT"]) == \
-        ("/~nobody/rogue", "/a", "~nobody")
-    assert host.get("/fn/~nobody/rogue?head").status == 200
-    assert host.get("/~nobody/rogue?head&write=data/new").text.strip() == "ok"
-    got = host.get("/~nobody/rogue?head&err=to+the+log")
-    host.wait_log("~nobody", "to the log")
-    assert host.access(got.request_id)["tenant"] == "~nobody"
+        ("/~daemon/rogue", "/a", "~daemon")
+    assert host.get("/fn/~daemon/rogue?head").status == 200
+    assert host.get("/~daemon/rogue?head&write=data/new").text.strip() == "ok"
+    got = host.get("/~daemon/rogue?head&err=to+the+log")
+    host.wait_log("~daemon", "to the log")
+    assert host.access(got.request_id)["tenant"] == "~daemon"
     # others have none, and a tenant of root's keeps its own name
-    host.get("/~daemon/x").problem(404, "no-tenant")
+    host.get("/~bin/x").problem(404, "no-tenant")
     host.get("/~rogue/rogue").problem(404, "no-tenant")
     assert host.rogue("head").status == 200
 
@@ -256,39 +288,39 @@ def test_the_operator_sees_users_as_tenants(homes):
     host = homes
     urls = [row.get("url") for row in
             json.loads(host.ctl("list", "--json").stdout)]
-    assert urls == ["/fn/rogue/rogue", "/~nobody/rogue"]
+    assert urls == ["/fn/rogue/rogue", "/~daemon/rogue"]
     source = host.base / "hello"
     source.write_text("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhi'\n")
     source.chmod(0o755)
-    put = host.ctl("put", source, "~nobody").stdout.decode()
+    put = host.ctl("put", source, "~daemon").stdout.decode()
     assert put == f"{host.home}/functions/hello\n"
-    assert host.get("/~nobody/hello").text == "hi"
-    assert b"hi" in host.ctl("invoke", "~nobody/hello").stdout
-    host.ctl("state", "~nobody", "put", "key", "--data", "value")
-    assert host.ctl("state", "~nobody", "get", "key").stdout == b"value"
-    host.ctl("suspend", "~nobody", REASON)
-    host.get("/~nobody/hello").problem(503, "suspended", REASON)
-    host.ctl("resume", "~nobody")
+    assert host.get("/~daemon/hello").text == "hi"
+    assert b"hi" in host.ctl("invoke", "~daemon/hello").stdout
+    host.ctl("state", "~daemon", "put", "key", "--data", "value")
+    assert host.ctl("state", "~daemon", "get", "key").stdout == b"value"
+    host.ctl("suspend", "~daemon", REASON)
+    host.get("/~daemon/hello").problem(503, "suspended", REASON)
+    host.ctl("resume", "~daemon")
     # himself, too
-    got = host.ctl("list", "~nobody", user=host.who.pw_uid,
+    got = host.ctl("list", "~daemon", user=host.who.pw_uid,
                    group=host.who.pw_gid, extra_groups=[])
-    assert b"/~nobody/hello" in got.stdout
+    assert b"/~daemon/hello" in got.stdout
 
 
 def test_a_home_that_changes(homes):
     host = homes
-    assert host.get("/~nobody/rogue?head").status == 200
+    assert host.get("/~daemon/rogue?head").status == 200
     away = host.home / "away"
     (host.home / "functions").rename(away)
-    eventually(lambda: host.get("/~nobody/rogue?head").status == 404,
+    eventually(lambda: host.get("/~daemon/rogue?head").status == 404,
                "nothing to be there")
     (host.home / "functions").symlink_to("away")
-    host.get("/~nobody/rogue?head").problem(503, "tenant-refused",
+    host.get("/~daemon/rogue?head").problem(503, "tenant-refused",
                                             "symbolic link")
     (host.home / "functions").unlink()
     away.rename(host.home / "functions")
-    assert host.get("/~nobody/rogue?head").status == 200
+    assert host.get("/~daemon/rogue?head").status == 200
     host.conf.write_text(CONF)
     host.ctl("reload")
-    host.get("/fn/~nobody/rogue?head").problem(404, "no-tenant")
+    host.get("/fn/~daemon/rogue?head").problem(404, "no-tenant")
     assert host.get("/~rogue/rogue?head").status == 200

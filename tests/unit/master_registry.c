@@ -81,6 +81,30 @@ an_id_of_a_moved_range_stays_its_owners(void **state)
 	registry_free(&r);
 }
 
+/* Of nobody, and above what any file of ids has. */
+static void
+some_ids_are_given_to_none(void **state)
+{
+	const struct place *p = *state;
+	char reason[TENANT_REASON_MOST];
+	struct registry r;
+	uid_t uid;
+
+	registry_init(&r, p->fd);
+	assert_int_equal(registry_uid(&r, SPAN("a"), 65534, 1, &uid, reason,
+			     sizeof(reason)),
+	    -1);
+	assert_int_equal(registry_uid(&r, SPAN("a"), INT32_MAX, 9, &uid, reason,
+			     sizeof(reason)),
+	    0);
+	assert_int_equal(uid, INT32_MAX);
+	assert_int_equal(registry_uid(&r, SPAN("b"), INT32_MAX, 9, &uid, reason,
+			     sizeof(reason)),
+	    -1);
+	assert_non_null(strstr(reason, "users.tenants_count"));
+	registry_free(&r);
+}
+
 static void
 half_a_line_was_never_given(void **state)
 {
@@ -176,6 +200,7 @@ main(void)
 		IN_A_PLACE(ids_are_given_in_order_and_stay),
 		IN_A_PLACE(when_all_are_given_the_setting_is_named),
 		IN_A_PLACE(an_id_of_a_moved_range_stays_its_owners),
+		IN_A_PLACE(some_ids_are_given_to_none),
 		IN_A_PLACE(half_a_line_was_never_given),
 		IN_A_PLACE(a_file_that_others_can_write_counts_for_nothing),
 		IN_A_PLACE(a_link_is_not_followed),

@@ -146,6 +146,10 @@ static const struct {
 	{ 70005, "which is the web server's (front.users)" },
 	{ 70006, "which is an operator's (operator_group)" },
 	{ 70009, "which is the log process's (users.log)" },
+	{ 65534, "which is what files of nobody have" },
+	{ 4294967294, "which is what files of nobody have" },
+	{ 71000, "one of those from users.tenants_first = 71000 on" },
+	{ 90999, "one of those from users.tenants_first = 71000 on" },
 };
 
 static void
@@ -181,12 +185,21 @@ an_owner_that_must_not_run_is_refused(void **state)
 	    "group 70007, below users.least_group = 70008"));
 	m.config->tenant_least_group = 100;
 
+	/* nor does a directory take the id that another is given later */
+	assert_int_equal(fchownat(p->fd, "system", 71000, 71000, 0), 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
+	assert_int_equal(fchownat(p->fd, "system", 91000, 0, 0), 0);
+	assert_int_equal(find(&m, "system", &place), TENANT_FOUND);
+
 	/* an id that was given to another tenant */
 	mkdirat(p->fd, "first", 0755);
 	assert_int_equal(find(&m, "first", &place), TENANT_FOUND);
 	assert_int_equal(fchownat(p->fd, "system", place.uid, place.gid, 0), 0);
 	assert_int_equal(find(&m, "system", &place), TENANT_REFUSED);
 	assert_non_null(strstr(place.reason, "tenant first's"));
+	/* whose own it may be on disk as well */
+	assert_int_equal(fchownat(p->fd, "first", place.uid, place.gid, 0), 0);
+	assert_int_equal(find(&m, "first", &place), TENANT_FOUND);
 
 	/* its own group decides, not that of the directory */
 	assert_int_equal(fchownat(p->fd, "system", 1234567, 33, 0), 0);
@@ -294,11 +307,11 @@ an_empty_directory_has_no_names(void **state)
 
 /* ---- in the homes of users ----------------------------------------------------- */
 
-/* A user of this machine who is not root: nobody has one everywhere. */
+/* A user of this machine who is not root: daemon is one everywhere. */
 static struct passwd *
 some_user(void)
 {
-	return geteuid() == 0 ? getpwnam("nobody") : getpwuid(geteuid());
+	return geteuid() == 0 ? getpwnam("daemon") : getpwuid(geteuid());
 }
 
 /* PLACE/homes/NAME/functions, and what is asked for. */
