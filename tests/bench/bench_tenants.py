@@ -26,11 +26,9 @@ ALONE, FLOODED = "alone", "under the flood"
 VICTIM, STATIC = "victim's function", "nginx static reply"
 PHASES = ("upload", "waited", "started", "ran")		# of an access record
 
-# Nobody is to be stopped by a limit of its own: what the processor does is
-# looked at. Each line of the log is looked for.
+# Each line of the log is looked for.
 CONFIGURATION = """
 logs = { size = "1 GiB"; };
-tenant = { rate = 1000000; };
 """
 
 

@@ -85,8 +85,7 @@ class Stage:
 def start_host(stage, configuration=""):
     run = stage.directory / "run"
     run.mkdir(mode=0o755)
-    conf = stage.write("host.conf", configuration or
-                       "tenant = { rate = 1000000; };\n")
+    conf = stage.write("host.conf", configuration)
     stage.start("host", stage.build / "fcgi-host", "--config", conf, "--run",
                 run, "--functions", stage.directory / "functions")
     wait_until((run / "front.sock").exists, "fcgi-host")

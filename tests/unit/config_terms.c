@@ -44,7 +44,7 @@ static const struct number_row {
 	{ "and nothing of the other plan is left",
 	    "plans = ( { name = \"p\"; rate = 5; }, { name = \"q\"; } "
 	    "); plan = \"p\"; tenants = ( { name = \"a\"; plan = \"q\"; } );",
-	    "a", TERM_rate, "10000", "" },
+	    "a", TERM_rate, "100000", "" },
 	{ "an entry without a plan has that of all",
 	    "plans = ( { name = \"p\"; rate = 5; } ); plan = \"p\"; "
 	    "tenants = ( { name = \"a\"; slots = 3; } );",
