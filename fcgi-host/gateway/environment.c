@@ -169,9 +169,10 @@ server_variables(struct writer *w, const struct environment_facts *facts)
 		if (value.bytes > 0 && !span_starts(value, SPAN("unix:")))
 			put(w, server_names[i], value);
 	}
-	/* Who comes by fn.sock has no address, but is of this machine (N1). */
+	/* Who comes by fn.sock has no address and may be any tenant's function:
+	 * none that a program trusts as its own machine's (N1). */
 	if (address.bytes == 0 || span_starts(address, SPAN("unix:"))) {
-		address = SPAN("127.0.0.1");
+		address = SPAN("0.0.0.0");
 		if (request_params_get(params, SPAN("SERVER_PORT")).bytes == 0)
 			put(w, SPAN("SERVER_PORT"), SPAN("80"));
 	}
