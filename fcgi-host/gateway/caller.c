@@ -38,6 +38,7 @@ caller_new(struct control *control, int *fd)
 
 	c->control = control;
 	c->fd = -1;
+	list_init(&c->late);
 	buf_init(&c->names, NAMES_MOST);
 	buf_init(&c->answer, ANSWER_MOST);
 	buf_init(&c->args, ARGS_MOST);
@@ -181,11 +182,11 @@ caller_limit(void *arg)
 
 	if (c->state == CALLER_PAUSED)
 		verb_go_on(c);
-	else if (c->state == CALLER_ASKING)
+	else if (c->state == CALLER_ASKING && !verb_late(c))
 		caller_end(c,
 		    "no answer within 30 s; the log of fcgi-host "
 		    "tells what it is busy with");
-	else
+	else if (c->state == CALLER_SPEAKING)
 		caller_gone(c);
 }
 
@@ -258,6 +259,8 @@ caller_free(void *arg)
 {
 	struct caller *c = arg;
 
+	LIST_EACH(node, &c->late)
+		free(LIST_OWNER(node, struct caller_late, node));
 	control_facts_free(&c->facts);
 	buf_free(&c->names);
 	buf_free(&c->answer);

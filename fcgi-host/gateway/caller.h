@@ -38,8 +38,15 @@ enum caller_next { /* what the answer is for */
 	NEXT_SUSPEND,
 	NEXT_NAMES, /* of tenants, for `list` without one */
 	NEXT_LIST,
+	NEXT_LATE, /* tenants that did not answer when it was their turn */
 	NEXT_PLAN,
 	NEXT_FAULTS, /* is there such a tenant, of whom none are known? */
+};
+
+struct caller_late { /* a tenant that a list of all went on without */
+	struct list node;
+	uint64_t ask;
+	char tenant[CALLER_TENANT_MOST + 1];
 };
 
 struct caller {
@@ -68,6 +75,8 @@ struct caller {
 	struct buf answer; /* `faults`: what is still to be sent */
 	bool all;	   /* `list` without a tenant */
 	bool more_names;
+	struct list late; /* of struct caller_late, ours */
+	size_t late_count;
 	uint64_t paused_until_ms;
 };
 
@@ -113,5 +122,7 @@ void caller_gone(struct caller *);
 void verb_go(struct caller *);
 /* He was PAUSED: goes on if he has read by now. */
 void verb_go_on(struct caller *);
+/* Nothing came in time: false when that is the end of it. */
+bool verb_late(struct caller *);
 
 #endif

@@ -19,7 +19,8 @@ static void cell_listed(struct cell *, const struct message_listed *);
 static void cell_planned(struct cell *, const struct message_plan *);
 static void cell_gone(void *arg, const char *reason, bool unread);
 static void cell_go(struct cell *, enum cell_state);
-static void cell_let_go(struct cell *, struct list *waiting);
+static void cell_let_go(struct cell *, struct list *waiting,
+    struct list *errands);
 static void cell_close_launchers(struct cell *, bool idle_only);
 static void cell_end(void *arg);
 static bool resolved_fits(const struct message_resolved *, struct span asked);
@@ -48,6 +49,7 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fds,
 	list_init(&c->idle);
 	list_init(&c->wanting);
 	list_init(&c->resolves);
+	list_init(&c->errands);
 	c->peer = peer_new(g->loop, fds[0], ROLE_GATEWAY, ROLE_CELL, cell_says,
 	    cell_gone, c);
 	fds[0] = -1;
@@ -81,7 +83,8 @@ cell_check(const struct cell *c)
 	assert((c->peer != NULL) ==
 	    (c->state == CELL_SERVING || c->state == CELL_LEAVING));
 	assert(c->state == CELL_SERVING ||
-	    (list_empty(&c->wanting) && list_empty(&c->resolves)));
+	    (list_empty(&c->wanting) && list_empty(&c->resolves) &&
+		list_empty(&c->errands)));
 	assert(c->state != CELL_GONE || list_empty(&c->launchers));
 	assert(c->state != CELL_SERVING || c->tenant->cell == c ||
 	    c->tenant->cell == NULL);
@@ -239,12 +242,23 @@ cell_says(void *arg, enum message_type type, struct span body, int *fds,
 static void
 cell_listed(struct cell *c, const struct message_listed *m)
 {
+	struct errand *e = errand_find(c, ERRAND_LIST, m->ask);
+
+	if (!e)
+		return; /* nobody waits for that, or not for this tenant's */
+	if (!m->more)
+		errand_free(&e);
 	control_listed(c->gateway->control, m->ask, m->more != 0, m->rows);
 }
 
 static void
 cell_planned(struct cell *c, const struct message_plan *m)
 {
+	struct errand *e = errand_find(c, ERRAND_PLAN, m->ask);
+
+	if (!e)
+		return;
+	errand_free(&e);
 	control_plan(c->gateway->control, m->ask, m->text);
 }
 
@@ -286,12 +300,11 @@ cell_patience_ms(const struct gateway *g)
 /* Somebody waited in vain. If it was silent all that time it is
  * stuck or stopped, and all it runs is out of anybody's control. */
 void
-cell_doubt(struct cell *c)
+cell_doubt(struct cell *c, uint64_t silent_ms)
 {
 	struct gateway *g = c->gateway;
 
-	if (c->doubted ||
-	    loop_now_ms(g->loop) - c->heard_ms < cell_patience_ms(g))
+	if (c->doubted || loop_now_ms(g->loop) - c->heard_ms < silent_ms)
 		return;
 	c->doubted = true;
 	master_cell_kill(g, tenant_name(c->tenant), "it does not answer");
@@ -322,10 +335,16 @@ cell_leave(struct cell *c)
 void
 cell_fail(struct cell *c, enum end end, struct span reason)
 {
-	struct list waiting;
+	struct list waiting, errands;
 
-	cell_let_go(c, &waiting);
+	cell_let_go(c, &waiting, &errands);
 	cell_move(c, CELL_LEAVING);
+	while (!list_empty(&errands)) {
+		struct errand *e =
+		    LIST_OWNER(list_first(&errands), struct errand, node);
+
+		errand_fail(c->gateway, &e, reason);
+	}
 	while (!list_empty(&waiting))
 		request_end(LIST_OWNER(list_first(&waiting), struct request,
 				waiting),
@@ -338,12 +357,18 @@ cell_fail(struct cell *c, enum end end, struct span reason)
 static void
 cell_go(struct cell *c, enum cell_state to)
 {
-	struct list waiting;
+	struct list waiting, errands;
 
 	if (c->tenant->cell == c)
 		faults_meter(c);
-	cell_let_go(c, &waiting);
+	cell_let_go(c, &waiting, &errands);
 	cell_move(c, to);
+	while (!list_empty(&errands)) {
+		struct errand *e =
+		    LIST_OWNER(list_first(&errands), struct errand, node);
+
+		errand_again(&e);
+	}
 	while (!list_empty(&waiting))
 		request_cell_gone(LIST_OWNER(list_first(&waiting),
 		    struct request, waiting));
@@ -353,9 +378,11 @@ cell_go(struct cell *c, enum cell_state to)
 
 /* No longer the tenant's. */
 static void
-cell_let_go(struct cell *c, struct list *waiting)
+cell_let_go(struct cell *c, struct list *waiting, struct list *errands)
 {
 	tenant_cell_ends(c->tenant, c);
+	list_init(errands);
+	take_all(errands, &c->errands);
 	list_init(waiting);
 	take_all(waiting, &c->wanting);
 	while (!list_empty(&c->resolves)) {

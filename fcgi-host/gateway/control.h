@@ -20,6 +20,11 @@ enum {
 	CONTROL_SPEAK_MS = 5000,    /* to say what is wanted; to take the
 					 * rest of the answer */
 	CONTROL_ASK_MS = 30000,	    /* for each answer of a hook */
+	CONTROL_LATE_MS = 250,	    /* ... until the next tenant of all is
+				     * listed, and */
+	CONTROL_LAST_MS = 2000,	    /* ... behind the last, for those that are
+				     * late */
+	CONTROL_LATE_MOST = 4096,   /* of one caller; then he waits */
 	CONTROL_GROUPS_MOST = 1024, /* of one caller; more are not looked at */
 };
 

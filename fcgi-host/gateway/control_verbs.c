@@ -28,6 +28,11 @@ static void verb_suspend(struct caller *, bool suspended);
 static void verb_suspended(struct caller *, bool failed, struct span said);
 static void verb_list_all(struct caller *, struct span after);
 static void verb_list_on(struct caller *);
+static void verb_list_wait(struct caller *, uint64_t ms);
+static void verb_list_last(struct caller *);
+static void verb_list_came(struct caller *, struct caller_late *);
+static struct caller_late *verb_list_late(struct control *, uint64_t ask,
+    struct caller **);
 static bool verb_pauses(struct caller *);
 static void verb_pause(struct caller *, uint64_t ms);
 static void verb_faults(struct caller *);
@@ -36,8 +41,8 @@ static void verb_logs(struct caller *);
 static void verb_state(struct caller *);
 static void verb_state_connect(struct caller *);
 static void verb_invoke(struct caller *);
-static void verb_put_row(struct caller *, struct span name, struct span file,
-    struct span refused);
+static void verb_put_row(struct caller *, const char *tenant, struct span name,
+    struct span file, struct span refused);
 static bool is_connection(int fd);
 
 void
@@ -170,16 +175,22 @@ void
 control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
 {
 	struct caller *caller = control_asking(c, ask, NEXT_LIST);
+	struct caller_late *late = NULL;
 	struct span name, file;
 
+	if (!caller)
+		late = verb_list_late(c, ask, &caller);
 	if (!caller)
 		return;
 	while (rows.bytes > 0) {
 		name = span_cut(&rows, '\0');
 		file = span_cut(&rows, '\0');
-		verb_put_row(caller, name, file, span_cut(&rows, '\0'));
+		verb_put_row(caller, late ? late->tenant : caller->tenant, name,
+		    file, span_cut(&rows, '\0'));
 	}
-	if (!more)
+	if (!more && late)
+		verb_list_came(caller, late);
+	else if (!more)
 		verb_list_on(caller);
 }
 
@@ -199,8 +210,16 @@ void
 control_refused(struct control *c, uint64_t ask, struct span reason)
 {
 	struct caller *caller = control_asking(c, ask, NEXT_NOTHING);
+	struct caller_late *late;
 	char text[512];
 
+	late = caller ? NULL : verb_list_late(c, ask, &caller);
+	if (late) {
+		verb_put_row(caller, late->tenant, SPAN_NONE, SPAN_NONE,
+		    reason);
+		verb_list_came(caller, late);
+		return;
+	}
 	if (!caller)
 		return;
 	if (caller->next == NEXT_RIGHT) {
@@ -209,7 +228,8 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 		control_fact_text(caller->facts, "master", "no_answer", reason);
 		verb_status(caller);
 	} else if (caller->next == NEXT_LIST && caller->all) {
-		verb_put_row(caller, SPAN_NONE, SPAN_NONE, reason);
+		verb_put_row(caller, caller->tenant, SPAN_NONE, SPAN_NONE,
+		    reason);
 		verb_list_on(caller);
 	} else {
 		snprintf(text, sizeof(text), "%s%s%s%.*s",
@@ -283,20 +303,101 @@ verb_list_on(struct caller *c)
 		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
 		buf_taken(&c->names, name.bytes + 1);
 		if (!config_tenant_name(span_of(c->tenant))) {
-			verb_put_row(c, SPAN_NONE, SPAN_NONE,
+			verb_put_row(c, c->tenant, SPAN_NONE, SPAN_NONE,
 			    SPAN("a tenant's name has " ROUTE_TENANT_RULE));
 			verb_list_on(c);
 			return;
 		}
+		caller_ask(c, NEXT_LIST);
+		if (c->late_count < CONTROL_LATE_MOST)
+			verb_list_wait(c, CONTROL_LATE_MS);
 		caller_asked(c,
-		    c->control->hooks.list_ask(c->control->arg,
-			caller_ask(c, NEXT_LIST), span_of(c->tenant)),
+		    c->control->hooks.list_ask(c->control->arg, c->ask,
+			span_of(c->tenant)),
 		    "a tenant's cell");
 	} else if (c->more_names) {
 		verb_list_all(c, span_of(c->tenant));
 	} else {
-		caller_end(c, NULL);
+		verb_list_last(c);
 	}
+}
+
+static void
+verb_list_wait(struct caller *c, uint64_t ms)
+{
+	loop_timer_set(c->control->loop, &c->limit,
+	    loop_now_ms(c->control->loop) + ms);
+}
+
+/* All were asked; some may not have answered. */
+static void
+verb_list_last(struct caller *c)
+{
+	if (list_empty(&c->late)) {
+		caller_end(c, NULL);
+		return;
+	}
+	caller_ask(c, NEXT_LATE);
+	verb_list_wait(c, CONTROL_LAST_MS);
+}
+
+/* A tenant may keep its cell from answering: the others are listed without it. */
+bool
+verb_late(struct caller *c)
+{
+	struct caller_late *late;
+
+	if (c->next == NEXT_LATE) {
+		LIST_EACH(node, &c->late)
+			verb_put_row(c,
+			    LIST_OWNER(node, struct caller_late, node)->tenant,
+			    SPAN_NONE, SPAN_NONE,
+			    SPAN("its cell does not answer"));
+		caller_end(c, NULL);
+		return true;
+	}
+	if (c->next != NEXT_LIST || !c->all ||
+	    c->late_count >= CONTROL_LATE_MOST ||
+	    !(late = malloc(sizeof(*late))))
+		return false;
+	list_init(&late->node);
+	late->ask = c->ask;
+	snprintf(late->tenant, sizeof(late->tenant), "%s", c->tenant);
+	list_add_last(&c->late, &late->node);
+	c->late_count++;
+	verb_list_on(c);
+	return true;
+}
+
+/* The tenant of a list of all that this is the late answer of, or NULL. */
+static struct caller_late *
+verb_list_late(struct control *c, uint64_t ask, struct caller **found)
+{
+	LIST_EACH(node, &c->callers) {
+		struct caller *caller = LIST_OWNER(node, struct caller, node);
+
+		LIST_EACH(one, &caller->late) {
+			struct caller_late *late =
+			    LIST_OWNER(one, struct caller_late, node);
+
+			if (late->ask != ask)
+				continue;
+			*found = caller;
+			return late;
+		}
+	}
+	return NULL;
+}
+
+/* Some progress: who else is late gets as much time again. */
+static void
+verb_list_came(struct caller *c, struct caller_late *late)
+{
+	list_remove(&late->node);
+	c->late_count--;
+	free(late);
+	if (c->next == NEXT_LATE)
+		verb_list_last(c);
 }
 
 void
@@ -471,8 +572,8 @@ verb_invoke(struct caller *c)
 
 /* Of a function, or of a tenant that cannot be listed. */
 static void
-verb_put_row(struct caller *c, struct span name, struct span file,
-    struct span refused)
+verb_put_row(struct caller *c, const char *tenant, struct span name,
+    struct span file, struct span refused)
 {
 	const struct control_hooks *hooks = &c->control->hooks;
 	json_t *row = json_object();
@@ -480,17 +581,16 @@ verb_put_row(struct caller *c, struct span name, struct span file,
 	struct span suspended = SPAN_NONE, plan = SPAN_NONE;
 
 	if (hooks->plan_of)
-		plan = hooks->plan_of(c->control->arg, span_of(c->tenant));
+		plan = hooks->plan_of(c->control->arg, span_of(tenant));
 	if (hooks->suspended)
-		suspended =
-		    hooks->suspended(c->control->arg, span_of(c->tenant));
+		suspended = hooks->suspended(c->control->arg, span_of(tenant));
 	if (suspended.data) {
 		snprintf(why, sizeof(why), "the tenant is suspended: %.*s",
 		    SPAN_ARGS(suspended));
 		refused = span_of(why);
 	}
 
-	json_object_set_new(row, "tenant", json_text(span_of(c->tenant)));
+	json_object_set_new(row, "tenant", json_text(span_of(tenant)));
 	if (plan.bytes > 0)
 		json_object_set_new(row, "plan", json_text(plan));
 	if (name.data) {
@@ -501,7 +601,7 @@ verb_put_row(struct caller *c, struct span name, struct span file,
 		json_object_set_new(row, "refused", json_text(refused));
 	} else {
 		snprintf(url, sizeof(url), "/%s%s/%.*s",
-		    c->tenant[0] == '~' ? "" : "fn/", c->tenant,
+		    tenant[0] == '~' ? "" : "fn/", tenant,
 		    SPAN_ARGS(span_take(name, CALLER_FUNCTION_MOST)));
 		json_object_set_new(row, "url", json_text(span_of(url)));
 	}

@@ -173,14 +173,28 @@ void hooks_configure(struct gateway *);
 
 enum errand_kind { ERRAND_TENANT, ERRAND_LIST, ERRAND_PLAN };
 
-struct errand {		  /* control's ask that waits for a cell */
-	struct list node; /* in the tenant's errands */
+enum {
+	ERRAND_MOST_MS = 20000, /* before control itself gives up */
+};
+
+struct errand {		       /* control's ask to a cell, until answered */
+	struct list node;      /* in its tenant's errands or its cell's */
+	struct tenant *tenant; /* borrowed, stays while it has us */
+	struct cell *cell;     /* NULL until it is asked */
 	enum errand_kind kind;
+	bool again; /* a cell ended with it */
 	uint64_t ask;
+	uint64_t since_ms;
+	struct timer late;
 };
 
 void errand_run(struct errand **, struct tenant *); /* there is a cell */
 void errand_fail(struct gateway *, struct errand **, struct span reason);
+/* What a cell is asked, or NULL: not that, or not this cell. */
+struct errand *errand_find(struct cell *, enum errand_kind, uint64_t ask);
+void errand_free(struct errand **);
+/* Its cell ended: it is for the next one, if it is the first that does. */
+void errand_again(struct errand **);
 
 /* ---- front.c: connections of the web server, and what they bring ---------------- */
 
@@ -643,6 +657,7 @@ struct cell {
 	bool doubted;	      /* master was asked to kill it */
 	struct list resolves; /* questions */
 	size_t resolve_count;
+	struct list errands; /* control's asks, until answered */
 	struct deferred end;
 	size_t directory_bytes;
 	char directory[];
@@ -667,7 +682,8 @@ void cell_leave(struct cell *); /* NULL is harmless */
 /* It could not be finished: who waits for it is answered with that. */
 void cell_fail(struct cell *, enum end, struct span reason);
 uint64_t cell_patience_ms(const struct gateway *);
-void cell_doubt(struct cell *);	 /* it did not answer in time */
+/* It did not answer for so long: killed, if it said nothing at all. */
+void cell_doubt(struct cell *, uint64_t silent_ms);
 void cell_settle(struct cell *); /* a run of it is over */
 int cell_stop(struct cell *, uint32_t launcher, uint32_t invocation, int signo);
 int cell_list(struct cell *, uint64_t ask);

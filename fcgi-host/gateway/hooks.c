@@ -28,6 +28,8 @@ static int hook_tail(void *, int fd, const struct message_tail *);
 static int hook_state(void *, int fd, const struct message_control_state *);
 static int errand_new(struct gateway *, enum errand_kind, uint64_t ask,
     struct span tenant);
+static void errand_wait(struct errand *);
+static void errand_late(void *arg);
 
 void
 hooks_open(struct gateway *g)
@@ -172,10 +174,11 @@ errand_new(struct gateway *g, enum errand_kind kind, uint64_t ask,
 	struct tenant *t = NULL;
 	struct errand *e;
 
-	e = malloc(sizeof(*e));
+	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -1;
 	list_init(&e->node);
+	timer_init(&e->late, errand_late, e);
 	e->kind = kind;
 	e->ask = ask;
 	if (!config_tenant_name(name)) {
@@ -187,26 +190,101 @@ errand_new(struct gateway *g, enum errand_kind kind, uint64_t ask,
 		free(e);
 		return -1;
 	}
+	e->tenant = t;
 	if (t->state == TENANT_SERVED) {
 		errand_run(&e, t);
 		return 0;
 	}
+	errand_wait(e);
 	list_add_last(&t->errands, &e->node);
 	tenant_want_cell(t);
 	return 0;
+}
+
+/* As long as a request would, and no longer than control does. */
+static void
+errand_wait(struct errand *e)
+{
+	struct gateway *g = e->tenant->gateway;
+	uint64_t ms = cell_patience_ms(g);
+
+	e->since_ms = loop_now_ms(g->loop);
+	loop_timer_set(g->loop, &e->late,
+	    e->since_ms + (ms < ERRAND_MOST_MS ? ms : ERRAND_MOST_MS));
+}
+
+static void
+errand_late(void *arg)
+{
+	struct errand *e = arg;
+	struct tenant *t = e->tenant;
+	struct gateway *g = t->gateway;
+
+	if (e->cell)
+		cell_doubt(e->cell, loop_now_ms(g->loop) - e->since_ms);
+	errand_fail(g, &e,
+	    e->cell ? SPAN("its cell does not answer") :
+		      SPAN("its cell is still being made"));
+	tenant_settle(t);
+}
+
+struct errand *
+errand_find(struct cell *c, enum errand_kind kind, uint64_t ask)
+{
+	LIST_EACH(node, &c->errands) {
+		struct errand *e = LIST_OWNER(node, struct errand, node);
+
+		if (e->kind == kind && e->ask == ask)
+			return e;
+	}
+	return NULL;
+}
+
+void
+errand_again(struct errand **owned)
+{
+	struct errand *e = *owned;
+	struct tenant *t = e->tenant;
+
+	if (e->again) {
+		errand_fail(t->gateway, owned,
+		    SPAN("its cell ended, and so did the next"));
+		return;
+	}
+	*owned = NULL;
+	e->again = true;
+	e->cell = NULL;
+	errand_wait(e);
+	list_remove(&e->node);
+	list_add_last(&t->errands, &e->node);
+	tenant_want_cell(t);
+}
+
+void
+errand_free(struct errand **owned)
+{
+	struct errand *e = *owned;
+
+	*owned = NULL;
+	list_remove(&e->node);
+	if (e->tenant)
+		loop_timer_clear(e->tenant->gateway->loop, &e->late);
+	free(e);
 }
 
 void
 errand_run(struct errand **owned, struct tenant *t)
 {
 	struct errand *e = *owned;
+	struct gateway *g = t->gateway;
+	uint64_t ask = e->ask;
 	int failed = 0;
 
-	*owned = NULL;
 	switch (e->kind) {
 	case ERRAND_TENANT:
-		control_tenant(t->gateway->control, e->ask, t->cell->uid);
-		break;
+		errand_free(owned);
+		control_tenant(g->control, ask, t->cell->uid);
+		return;
 	case ERRAND_LIST:
 		failed = cell_list(t->cell, e->ask);
 		break;
@@ -214,20 +292,24 @@ errand_run(struct errand **owned, struct tenant *t)
 		failed = cell_plan(t->cell, e->ask);
 		break;
 	}
-	if (failed)
-		control_refused(t->gateway->control, e->ask,
-		    SPAN("the tenant's cell cannot be asked"));
-	free(e);
+	if (failed) {
+		errand_fail(g, owned, SPAN("its cell cannot be asked"));
+		return;
+	}
+	*owned = NULL;
+	e->cell = t->cell;
+	list_remove(&e->node);
+	list_add_last(&t->cell->errands, &e->node);
+	errand_wait(e);
 }
 
 void
 errand_fail(struct gateway *g, struct errand **owned, struct span reason)
 {
-	struct errand *e = *owned;
+	uint64_t ask = (*owned)->ask;
 
-	*owned = NULL;
-	control_refused(g->control, e->ask, reason);
-	free(e);
+	errand_free(owned);
+	control_refused(g->control, ask, reason);
 }
 
 static int

@@ -270,6 +270,6 @@ static void
 request_unanswered(struct request *r)
 {
 	if (r->tenant->cell)
-		cell_doubt(r->tenant->cell);
+		cell_doubt(r->tenant->cell, cell_patience_ms(r->gateway));
 	request_end(r, END_CELL_GONE, SPAN("they did not answer"));
 }

@@ -215,6 +215,8 @@ tenant_sweep(struct gateway *g, uint64_t now_ms)
 
 		if (now_ms - t->idle_since_ms < g->config->cell_idle)
 			return;
+		if (!list_empty(&t->cell->errands))
+			continue;
 		list_remove(&t->idle);
 		cell_leave(t->cell);
 		/* the next cell has to look anyway */

@@ -94,6 +94,44 @@ def test_list_of_a_name_that_no_tenant_can_have(host, name):
     (host.functions / name).rmdir()
 
 
+def test_list_without_a_cell_that_is_stopped(new_host):
+    """Its owner may stop it; it costs him his answer, and the cell."""
+    host = new_host('limits = { queue = "2s"; };', nginx=False)
+    host.function("rogue", "rogue")
+    host.function("stopped", "rogue")
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+
+    others = set(host.named("fcgi-host-cell"))
+
+    def stop():
+        assert host.ask("/fn/stopped/rogue?head").status == 200
+        made = set(host.named("fcgi-host-cell")) - others
+        assert made
+        for pid in made:
+            os.kill(pid, signal.SIGSTOP)
+        return made
+
+    def gone(pids):
+        eventually(lambda: not pids & set(host.named("fcgi-host-cell")),
+                   "the stopped cell to be killed")
+
+    pids = stop()
+    found = {row["tenant"]: row for row in rows(host)}
+    assert found["rogue"]["url"] == "/fn/rogue/rogue"
+    assert found["stopped"] == {"tenant": "stopped",
+                                "refused": "its cell does not answer"}
+    gone(pids)
+    assert {"/fn/rogue/rogue", "/fn/stopped/rogue"} <= {
+        row.get("url") for row in rows(host)}
+    for verb in "plan", "list":
+        pids = stop()
+        done = host.ctl(verb, "stopped", check=False)
+        assert done.returncode == 1
+        assert b"stopped: its cell does not answer" in done.stderr
+        gone(pids)
+    assert host.ask("/fn/stopped/rogue?head").status == 200
+
+
 def test_list_of_nothing(host):
     host.tenant("bare")
     done = host.ctl("list", "bare")
