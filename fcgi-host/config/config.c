@@ -136,17 +136,20 @@ config_tenant_name(struct span name)
 
 /* ---- bytes ------------------------------------------------------------------------ */
 
-static int encode_grants(const struct grants *, const struct grants *standard,
-    const char *only, struct buf *);
+static int encode_grants(const struct grant *, size_t count, struct buf *,
+    size_t *each);
 static int decode_grants(struct span *, struct grants *);
 
 /* generation, span of options, plans, tenants; the latter two as their number
  * and a span of options for each. */
 static int
-encode(const struct config *c, const struct span *only, struct buf *b)
+encode(const struct config *c, const struct span *only, struct buf *b,
+    size_t *each)
 {
 	struct config *standard = config_new();
 	const struct grant *own = only ? grants_find(&c->tenants, *only) : NULL;
+	const char *plan_name = own && own->plan[0] ? own->plan : c->plan;
+	const struct grant *plan = grants_find(&c->plans, span_of(plan_name));
 	struct config shown = *c; /* borrows all it has */
 	struct buf rows;
 	int result = -1;
@@ -154,17 +157,17 @@ encode(const struct config *c, const struct span *only, struct buf *b)
 	buf_init(&rows, CONFIG_BYTES_MOST);
 	if (own && own->plan[0])
 		shown.plan = standard->plan;
-	if (!grants_add(&standard->plans) ||
-	    option_put_u64(b, c->generation) != 0 ||
+	if (option_put_u64(b, c->generation) != 0 ||
 	    options_encode(config_options, CONFIG_OPTIONS, &shown, standard,
 		&rows) != 0 ||
 	    option_put_span(b, buf_span(&rows)) != 0)
 		goto out;
-	if (encode_grants(&c->plans, &standard->plans,
-		only ? (own && own->plan[0] ? own->plan : c->plan) : NULL,
-		b) != 0 ||
-	    encode_grants(&c->tenants, &standard->plans,
-		only ? (own ? own->name : "") : NULL, b) != 0)
+	if (only ?
+		encode_grants(plan, plan != NULL, b, NULL) != 0 ||
+		    encode_grants(own, own != NULL, b, NULL) != 0 :
+		encode_grants(c->plans.items, c->plans.count, b, each) != 0 ||
+		    encode_grants(c->tenants.items, c->tenants.count, b,
+			each ? each + c->plans.count : NULL) != 0)
 		goto out;
 	result = 0;
 out:
@@ -173,49 +176,52 @@ out:
 	return result;
 }
 
-/* `only` the one of that name, or all. */
+/* How many bytes each takes is told in `each`, unless that is NULL. */
 static int
-encode_grants(const struct grants *grants, const struct grants *standard,
-    const char *only, struct buf *b)
+encode_grants(const struct grant *items, size_t count, struct buf *b,
+    size_t *each)
 {
+	struct grants standard = { 0 };
 	struct option all[GRANT_OPTIONS];
-	uint32_t count = 0;
 	struct buf rows;
 	int result = -1;
 
-	for (size_t i = 0; i < grants->count; i++)
-		count += !only || strcmp(grants->items[i].name, only) == 0;
 	grant_rows(all);
 	buf_init(&rows, CONFIG_BYTES_MOST);
-	if (option_put_u32(b, count) != 0)
+	if (!grants_add(&standard) || option_put_u32(b, (uint32_t)count) != 0)
 		goto out;
-	for (size_t i = 0; i < grants->count; i++) {
-		const struct grant *g = &grants->items[i];
-
-		if (only && strcmp(g->name, only) != 0)
-			continue;
+	for (size_t i = 0; i < count; i++) {
 		buf_clear(&rows);
-		if (options_encode(all, GRANT_OPTIONS, g, standard->items,
-			&rows) != 0 ||
+		if (options_encode(all, GRANT_OPTIONS, &items[i],
+			standard.items, &rows) != 0 ||
 		    option_put_span(b, buf_span(&rows)) != 0)
 			goto out;
+		if (each)
+			each[i] = sizeof(uint32_t) + buf_bytes(&rows);
 	}
 	result = 0;
 out:
 	buf_free(&rows);
+	grants_free(&standard);
 	return result;
 }
 
 int
 config_encode(const struct config *c, struct buf *b)
 {
-	return encode(c, NULL, b);
+	return encode(c, NULL, b, NULL);
 }
 
 int
 config_encode_for(const struct config *c, struct span tenant, struct buf *b)
 {
-	return encode(c, &tenant, b);
+	return encode(c, &tenant, b, NULL);
+}
+
+int
+config_encode_each(const struct config *c, struct buf *b, size_t *each)
+{
+	return encode(c, NULL, b, each);
 }
 
 struct config *

@@ -103,13 +103,22 @@ int config_settle(struct config *);
 struct config *config_load(const char *file, uint64_t generation,
     struct buf *errors);
 
-/* The same struct in the bytes of a CONFIG message, and back: NULL when they
- * are not. config_encode_for() leaves out what other plans and tenants are
- * granted: a cell has no business with their variables. -1: the buffer's ceiling. */
-enum { CONFIG_BYTES_MOST = 190 * 1024 }; /* config_load() refuses more */
+/* The same struct in bytes, and back: NULL when they are not. That of one tenant
+ * is for a CELL message and leaves out what other plans and tenants are granted:
+ * a cell has no business with their variables. -1: the buffer's ceiling.
+ * config_load() refuses what is more than either. */
+enum {
+	CONFIG_BYTES_MOST = 16 * 1024 * 1024, /* all, and the file */
+	CONFIG_CELL_BYTES_MOST = 190 * 1024,
+};
 int config_encode(const struct config *, struct buf *);
 int config_encode_for(const struct config *, struct span tenant, struct buf *);
 struct config *config_decode(struct span);
+
+/* All of it, or without plans and tenants, as a CONFIG message carries it: a
+ * sealed memory file with `bytes` in it, and back. -1 with errno, or NULL. */
+int config_seal(const struct config *, bool tenants, uint64_t *bytes);
+struct config *config_unseal(int fd, uint64_t bytes);
 
 enum { CONFIG_TENANT_MOST = 63 };
 /* [a-z0-9][a-z0-9_-]*; or a user's own: ~ and then [a-z0-9_][a-z0-9_-]* */

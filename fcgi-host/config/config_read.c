@@ -15,7 +15,10 @@
 #include "config/nearest.h"
 #include "config/options.h"
 
-enum { FILE_MOST = 1024 * 1024 };
+enum {
+	/* of a file and what it includes: to say how much too much it is */
+	MEASURED_MOST = 1024 * 1024 * 1024,
+};
 
 static char *directory_of(const char *file);
 static void settle_paths(struct config *, const char *directory);
@@ -29,6 +32,12 @@ static void check_limits(struct option_file *, struct config *);
 static void check_users(struct option_file *, const struct config *);
 static void check_pairs(struct option_file *, struct config *);
 static void check_size(struct option_file *, const struct config *);
+static void check_all(struct option_file *, size_t host, size_t plans,
+    size_t tenants);
+static void check_cells(struct option_file *, const struct config *,
+    size_t host, const size_t *plans, const size_t *tenants);
+static size_t sum(const size_t *, size_t count);
+static size_t kib(size_t bytes);
 
 struct config *
 config_load(const char *file, uint64_t generation, struct buf *errors)
@@ -41,14 +50,14 @@ config_load(const char *file, uint64_t generation, struct buf *errors)
 	int fd;
 
 	c->generation = generation;
-	buf_init(&text, FILE_MOST + 1);
+	buf_init(&text, CONFIG_BYTES_MOST + 1);
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || !directory) {
 		buf_printf(errors, "%s: cannot be opened: %s\n", file,
 		    diag_errno());
 		goto out;
 	}
-	if (option_file_load(fd, FILE_MOST, &text, why) != 0) {
+	if (option_file_load(fd, CONFIG_BYTES_MOST, &text, why) != 0) {
 		buf_printf(errors, "%s: %s\n", file, why);
 		goto out;
 	}
@@ -310,17 +319,82 @@ check_pairs(struct option_file *f, struct config *c)
 	    CONFIG_ROW_body_memory_total, c->body_memory_total);
 }
 
-/* It has to fit into one message to each process. */
+/* What the other processes get has a bound: see config.h. */
 static void
 check_size(struct option_file *f, const struct config *c)
 {
+	size_t *plans = diag_alloc((c->plans.count + c->tenants.count + 1) *
+	    sizeof(*plans));
+	size_t *tenants = plans + c->plans.count, in_plans, in_tenants, host;
 	struct buf bytes;
 
-	buf_init(&bytes, CONFIG_BYTES_MOST);
-	if (config_encode(c, &bytes) != 0)
-		option_file_say(f, CONFIG_TENANTS,
-		    "the configuration has more "
-		    "than %d KiB; " CONFIG_TENANTS " is usually what is large",
-		    CONFIG_BYTES_MOST / 1024);
+	buf_init(&bytes, MEASURED_MOST);
+	if (config_encode_each(c, &bytes, plans) != 0)
+		diag_fatal("no memory to measure the configuration");
+	in_plans = sum(plans, c->plans.count);
+	in_tenants = sum(tenants, c->tenants.count);
+	host = buf_bytes(&bytes) - in_plans - in_tenants;
 	buf_free(&bytes);
+	check_all(f, host, in_plans, in_tenants);
+	check_cells(f, c, host, plans, tenants);
+	free(plans);
+}
+
+static void
+check_all(struct option_file *f, size_t host, size_t plans, size_t tenants)
+{
+	const char *list = plans > tenants ? CONFIG_PLANS : CONFIG_TENANTS;
+	size_t all = host + plans + tenants;
+
+	if (all > CONFIG_BYTES_MOST)
+		option_file_say(f, list,
+		    "the configuration has %zu KiB, of which %s has %zu KiB; "
+		    "%zu KiB are allowed",
+		    kib(all), list, kib(plans > tenants ? plans : tenants),
+		    kib(CONFIG_BYTES_MOST));
+}
+
+static void
+check_cells(struct option_file *f, const struct config *c, size_t host,
+    const size_t *plans, const size_t *tenants)
+{
+	const char *name;
+	const struct grant *plan;
+	size_t bytes;
+
+	for (size_t i = 0; i <= c->tenants.count; i++) {
+		const struct grant *own =
+		    i < c->tenants.count ? &c->tenants.items[i] : NULL;
+
+		name = own && own->plan[0] ? own->plan : c->plan;
+		plan = grants_find(&c->plans, span_of(name));
+		bytes = host + (own ? tenants[i] : 0) +
+		    (plan ? plans[plan - c->plans.items] : 0);
+		if (bytes <= CONFIG_CELL_BYTES_MOST)
+			continue;
+		option_file_at(f, own ? CONFIG_TENANTS : CONFIG_PLANS,
+		    own ? i : (size_t)(plan ? plan - c->plans.items : 0), NULL);
+		option_file_say(f, NULL,
+		    "tenant %s has %zu KiB, with its plan and the options of "
+		    "all; %zu KiB are allowed",
+		    own ? own->name : "without an entry", kib(bytes),
+		    kib(CONFIG_CELL_BYTES_MOST));
+	}
+}
+
+static size_t
+sum(const size_t *items, size_t count)
+{
+	size_t all = 0;
+
+	for (size_t i = 0; i < count; i++)
+		all += items[i];
+	return all;
+}
+
+/* The next whole one: never what is allowed, when it is more. */
+static size_t
+kib(size_t bytes)
+{
+	return (bytes + 1023) / 1024;
 }

@@ -15,10 +15,10 @@
 #include "config/option.h"
 
 enum {
-	SHOWN_MOST = 48,	 /* of a number that is wrong */
-	INCLUDE_DEPTH_MOST = 10, /* as libconfig's own */
-	INCLUDE_BYTES_MOST = 1024 * 1024,
-	NESTING_MOST = 16, /* brackets; options need four */
+	SHOWN_MOST = 48,		       /* of a number that is wrong */
+	INCLUDE_DEPTH_MOST = 10,	       /* as libconfig's own */
+	INCLUDE_BYTES_MOST = 16 * 1024 * 1024, /* as a file without */
+	NESTING_MOST = 16,		       /* brackets; options need four */
 };
 
 struct scan {

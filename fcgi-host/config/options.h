@@ -37,6 +37,10 @@ extern const struct option config_options[CONFIG_OPTIONS];
 
 const struct option *config_limit_row(enum limit);
 
+/* As config_encode(), and how many bytes each of `plans` takes, and behind them
+ * each of `tenants`. */
+int config_encode_each(const struct config *, struct buf *, size_t *each);
+
 /* ---- grant.c: elements of plans and tenants ---------------------------------- */
 
 /* Ranges, words and defaults are those of the host's options. */

@@ -65,9 +65,9 @@ gateway_init(struct gateway *g)
 /* ---- configuration ------------------------------------------------------------ */
 
 void
-gateway_configure(struct gateway *g, struct span options)
+gateway_configure(struct gateway *g, int fd, uint64_t bytes)
 {
-	struct config *config = config_decode(options);
+	struct config *config = config_unseal(fd, bytes);
 
 	if (!config)
 		diag_panic("master sent a configuration that is none");

@@ -154,7 +154,8 @@ struct gateway {
 };
 
 void gateway_init(struct gateway *);
-void gateway_configure(struct gateway *, struct span options);
+/* With what a CONFIG message has. */
+void gateway_configure(struct gateway *, int fd, uint64_t bytes);
 void gateway_lapses(struct gateway *); /* something may, from now on */
 void gateway_drain(struct gateway *, uint64_t limit_ms);
 void gateway_drained(struct gateway *); /* exits when nothing is left */

@@ -54,7 +54,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	struct message_spool spool;
 
 	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
-		gateway_configure(g, config.options);
+		gateway_configure(g, fds[0], config.bytes);
 	else if (type == MESSAGE_DRAIN &&
 	    message_drain_decode(body, &drain) == 0)
 		gateway_drain(g, drain.limit_ms);

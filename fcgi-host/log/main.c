@@ -40,7 +40,7 @@ struct log {
 
 static void log_from_master(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
-static void log_configure(struct log *, struct span body);
+static void log_configure(struct log *, struct span body, int fd);
 static void log_wire(struct log *, int *fd);
 static void log_drain(struct log *, struct span body);
 static void log_master_gone(void *arg, const char *reason, bool unread);
@@ -114,7 +114,7 @@ log_from_master(void *arg, enum message_type type, struct span body, int *fds,
 	(void)fd_count; /* as the row says */
 	switch (type) {
 	case MESSAGE_CONFIG:
-		log_configure(log, body);
+		log_configure(log, body, fds[0]);
 		break;
 	case MESSAGE_WIRE:
 		log_wire(log, &fds[0]);
@@ -131,13 +131,13 @@ log_from_master(void *arg, enum message_type type, struct span body, int *fds,
 }
 
 static void
-log_configure(struct log *log, struct span body)
+log_configure(struct log *log, struct span body, int fd)
 {
 	struct message_config m;
 	struct config *config = NULL;
 
 	if (message_config_decode(body, &m) == 0)
-		config = config_decode(m.options);
+		config = config_unseal(fd, m.bytes);
 	if (!config)
 		diag_panic(
 		    "the configuration from master cannot be read: it "

@@ -591,7 +591,7 @@ cell_introduce(struct cell *c, const struct tenant_place *place,
 	struct buf options, joins, meters;
 	int result = -1, join_count, meter_count;
 
-	buf_init(&options, CONFIG_BYTES_MOST);
+	buf_init(&options, CONFIG_CELL_BYTES_MOST);
 	buf_init(&joins, CGROUP_NAMES_MOST);
 	buf_init(&meters, CGROUP_NAMES_MOST);
 	join_count =

@@ -363,21 +363,15 @@ child_send_config(struct child *c)
 	const struct master *m = c->master;
 	struct message_config config = {
 		.generation = m->config->generation,
-		.options = buf_span(&m->options),
+		.bytes = m->sealed_bytes,
 	};
-	struct buf fewer;
-	bool sent = true;
+	int fewer = -1, fd = m->sealed_fd;
 
-	buf_init(&fewer, CONFIG_BYTES_MOST);
-	if (!child_rows[c->kind].knows_tenants) {
-		sent = config_encode_for(m->config, SPAN(""), &fewer) == 0;
-		config.options = buf_span(&fewer);
-	}
-	sent =
-	    sent && peer_send(c->peer, MESSAGE_CONFIG, &config, NULL, 0) == 0;
-	buf_free(&fewer);
-	if (!sent)
+	if (!child_rows[c->kind].knows_tenants)
+		fd = fewer = config_seal(m->config, false, &config.bytes);
+	if (fd < 0 || peer_send(c->peer, MESSAGE_CONFIG, &config, &fd, 1) != 0)
 		children_tell(c, CHILD_BROKEN);
+	fd_close(&fewer);
 }
 
 static void

@@ -386,9 +386,10 @@ struct master {
 	char *config_file;     /* ours, absolute */
 	struct config *config; /* ours, replaced by reload */
 	struct settled settled;
-	struct users users; /* ours */
-	struct buf options; /* config_encode() of it */
-	struct loop *loop;  /* ours */
+	struct users users;    /* ours */
+	int sealed_fd;	       /* ours: config_seal() of it, */
+	uint64_t sealed_bytes; /* ... this many */
+	struct loop *loop;     /* ours */
 	struct rundir rundir;
 	struct registry registry;
 	struct suspended suspended;

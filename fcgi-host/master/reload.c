@@ -3,6 +3,7 @@
  * error leaves everything as it is, and listeners are never touched. */
 
 #include "base/diag.h"
+#include "base/fd.h"
 
 #include "master/master.h"
 
@@ -15,21 +16,21 @@ reload(struct master *m, struct buf *text)
 	struct config *next, *old = m->config;
 	char missing[TENANT_REASON_MOST];
 	struct settled settled;
-	struct buf options;
+	uint64_t bytes;
+	int fd = -1;
 
-	buf_init(&options, MESSAGE_MOST);
 	next =
 	    settle(&m->arguments, m->root, old->generation + 1, &settled, text);
 	if (next)
 		settle_keep(old, next, text);
-	if (next && config_encode(next, &options) != 0) {
-		buf_put_string(text, "the configuration is too large\n");
+	if (next && (fd = config_seal(next, true, &bytes)) < 0) {
+		buf_printf(text, "no memory file for the configuration: %s\n",
+		    diag_errno());
 		config_release(&next);
 	}
 	if (!next) {
 		buf_put_string(text, "nothing is changed\n");
 		say_lines(text, from, true);
-		buf_free(&options);
 		return -1;
 	}
 	if (settle_missing(next, missing, sizeof(missing)))
@@ -41,8 +42,9 @@ reload(struct master *m, struct buf *text)
 		buf_printf(text, "%s\n", missing);
 	m->config = next;
 	users_settle(&m->users, next, &m->settled);
-	buf_free(&m->options);
-	m->options = options;
+	fd_close(&m->sealed_fd);
+	m->sealed_fd = fd;
+	m->sealed_bytes = bytes;
 	cells_configure(m); /* first: or the gateway would keep them */
 	children_configure(m);
 	cells_forgive(m);

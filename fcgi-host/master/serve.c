@@ -93,7 +93,7 @@ end(struct master *m)
 	suspended_free(&m->suspended);
 	loop_free(m->loop);
 	config_release(&m->config);
-	buf_free(&m->options);
+	fd_close(&m->sealed_fd);
 	free(m->cell_environment);
 	free(m->child_environment);
 	free(m->config_file);
@@ -141,9 +141,10 @@ read_configuration(struct master *m)
 		diag_warn("%s", missing);
 	if (settle_exposed(a, m->root, m->config, missing, sizeof(missing)))
 		diag_warn("%s", missing);
-	buf_init(&m->options, MESSAGE_MOST);
-	if (config_encode(m->config, &m->options) != 0)
-		diag_fatal("the configuration is too large");
+	m->sealed_fd = config_seal(m->config, true, &m->sealed_bytes);
+	if (m->sealed_fd < 0)
+		diag_fatal("no memory file for the configuration: %s",
+		    diag_errno());
 }
 
 static void

@@ -36,7 +36,7 @@ master_says(void *arg, enum message_type type, struct span body, int *fds,
 
 	(void)fd_count; /* as the row says */
 	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
-		state_configure(s, config.options);
+		state_configure(s, fds[0], config.bytes);
 	else if (type == MESSAGE_DRAIN &&
 	    message_drain_decode(body, &drain) == 0)
 		state_drain(s, drain.limit_ms);

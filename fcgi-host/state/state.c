@@ -45,9 +45,9 @@ state_init(struct state *s)
 /* ---- configuration ------------------------------------------------------------ */
 
 void
-state_configure(struct state *s, struct span options)
+state_configure(struct state *s, int fd, uint64_t bytes)
 {
-	struct config *config = config_decode(options), *before = s->config;
+	struct config *config = config_unseal(fd, bytes), *before = s->config;
 
 	if (!config)
 		diag_panic("master sent a configuration that is none");

@@ -72,7 +72,8 @@ struct state {
 };
 
 void state_init(struct state *);
-void state_configure(struct state *, struct span options);
+/* With what a CONFIG message has. */
+void state_configure(struct state *, int fd, uint64_t bytes);
 void state_key(struct state *, struct span key);
 void state_drain(struct state *, uint64_t limit_ms);
 void state_refuse(struct state *); /* with s->refusal, and tries again */

@@ -3,6 +3,7 @@
 memory, or with a first request that takes long."""
 import os
 import shutil
+import signal
 import statistics
 import threading
 import time
@@ -99,3 +100,56 @@ def test_many_first_requests_make_one_cell(new_host):
     assert got == 32 * [200]
     assert host.status()["capacity"]["cells_made"] == 1
     assert len(host.cells()) == 1
+
+
+def customers(number, slots):
+    """A configuration with an entry for each."""
+    entries = ",\n".join(
+        f'{{ name = "t{i}"; plan = "small"; read = [ "/usr/share" ]; '
+        f'env = {{ WHO = "customer {i}"; }}; slots = {slots}; }}'
+        for i in range(number))
+    return (f'plans = ( {{ name = "small"; rate = 1000; }} );\n'
+            f'tenants = (\n{entries}\n);\n')
+
+
+def test_thousands_have_an_entry(new_host):
+    number = count(3000, 20000)
+    host = new_host(customers(number, 3), nginx=False)
+    last = f"t{number - 1}"
+    for name in ("t0", last):
+        host.function(name, "rogue")
+        got = host.ask(f"/fn/{name}/rogue?head&env=WHO")
+        assert got.body.decode().strip() == f"customer {name[1:]}"
+    assert host.status()["tenants"][last]["slots"] == 3
+
+    # another configuration, and all who come meanwhile are served
+    statuses, stop = [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            statuses.append(host.ask("/fn/t0/rogue?head").status)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    host.conf.write_text(customers(number, 4))
+    begin = time.monotonic()
+    host.ctl("reload")
+    print(f"reload with {number} entries: "
+          f"{(time.monotonic() - begin) * 1000:.0f} ms; {kib(host)}")
+    eventually(lambda: host.ask(f"/fn/{last}/rogue?head").status == 200 and
+               host.status()["tenants"][last]["slots"] == 4, "the reload")
+    stop.set()
+    asking.join()
+    assert set(statuses) == {200}
+
+    # a new gateway gets it as well
+    os.kill(host.gateway, signal.SIGKILL)
+    eventually(lambda: answers(host, f"/fn/{last}/rogue?head&env=WHO"),
+               "the next gateway")
+    assert host.status()["tenants"][last]["plan"] == "small"
+
+
+def answers(host, uri):
+    try:
+        return host.ask(uri).status == 200
+    except OSError:
+        return False

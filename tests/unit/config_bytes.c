@@ -591,6 +591,40 @@ test_config_random(void)
 }
 
 static void
+test_sealed(void)
+{
+	struct config *c = some_config(), *again;
+	struct buf bytes;
+	uint64_t count;
+	int fd = config_seal(c, true, &count);
+
+	assert_true(fd >= 0);
+	again = config_unseal(fd, count);
+	assert_non_null(again);
+	assert_string_equal(config_terms(again, SPAN("git"))->env.items[0],
+	    "SECRET=git's");
+	config_release(&again);
+	assert_null(config_unseal(fd, count - 1));
+	assert_null(config_unseal(fd, count + 1));
+	close(fd);
+
+	fd = config_seal(c, false, &count);
+	again = config_unseal(fd, count);
+	assert_non_null(again);
+	assert_int_equal(config_terms(again, SPAN("git"))->env.count, 0);
+	config_release(&again);
+	close(fd);
+
+	buf_init(&bytes, CONFIG_BYTES_MOST);
+	assert_int_equal(config_encode(c, &bytes), 0);
+	fd = file_in_memory(buf_span(&bytes));
+	assert_null(config_unseal(fd, buf_bytes(&bytes)));
+	close(fd);
+	config_release(&c);
+	buf_free(&bytes);
+}
+
+static void
 test_held(void)
 {
 	struct config *c = config_new(), *held = config_hold(c);
@@ -620,6 +654,7 @@ static const struct story {
 	    test_config_for_one },
 	{ "a broken configuration is refused or within its ranges",
 	    test_config_random },
+	{ "what is sealed comes back, what is not is refused", test_sealed },
 	{ "what somebody holds stays", test_held },
 };
 

@@ -324,36 +324,156 @@ test_not_there(void)
 }
 
 static void
+put_tenants(struct buf *text, int count)
+{
+	buf_put_string(text,
+	    "plans = ( { name = \"p\"; rate = 20; } );\n"
+	    "tenants = (\n");
+	for (int i = count; i > 0; i--)
+		buf_printf(text,
+		    "{ name = \"tenant-%d\"; plan = \"p\"; read = [ \"/srv/%d\" "
+		    "]; env = { HOME = \"/srv/%d\"; }; }%s\n",
+		    i, i, i, i > 1 ? "," : " );");
+}
+
+/* Thousands, with what classic customers have. */
+static void
 test_many_tenants(void)
 {
 	struct buf text, errors;
-	struct config *c;
+	const struct terms *terms;
+	struct config *c, *again;
+	uint64_t bytes;
+	char name[32];
+	int fd;
 
-	buf_init(&text, 4 * 1024 * 1024);
+	buf_init(&text, CONFIG_BYTES_MOST);
 	buf_init(&errors, 65536);
-	buf_put_string(&text, "tenants = (\n");
-	for (int i = 0; i < 3000; i++)
-		buf_printf(&text, "%s{ name = \"tenant-%d\"; slots = 3; }",
-		    i > 0 ? ",\n" : "", i);
-	buf_put_string(&text, ");\n");
+	put_tenants(&text, 20000);
 	c = load(buf_span(&text), &errors);
 	assert_non_null(c);
-	assert_int_equal(c->tenants.count, 3000);
-	config_release(&c);
+	fd = config_seal(c, true, &bytes);
+	assert_true(fd >= 0);
+	again = config_unseal(fd, bytes);
+	assert_non_null(again);
+	for (int i = 1; i <= 20000; i += 1111) {
+		snprintf(name, sizeof(name), "tenant-%d", i);
+		terms = config_terms(again, span_of(name));
+		assert_string_equal(terms->plan, "p");
+		assert_string_equal(terms->env.items[0] + 10, name + 7);
+		assert_true(terms_equal(terms, config_terms(c, span_of(name))));
+	}
+	assert_string_equal(config_terms(again, SPAN("tenant-"))->plan, "");
+	close(fd);
+	config_release(&again);
 
+	fd = config_seal(c, false, &bytes); /* for log and state */
+	assert_true(bytes < 1024);
+	close(fd);
+	config_release(&c);
+	buf_free(&errors);
+	buf_free(&text);
+}
+
+/* `count` tenants with `items` long paths each. */
+static void
+put_paths(struct buf *text, int first, int count, int items)
+{
+	for (int i = first; i < first + count; i++) {
+		buf_printf(text, "%s{ name = \"t%d\"; ",
+		    first > 1 || i > first ? ",\n" : "", i);
+		for (int list = 0; list < 2; list++) {
+			buf_put_string(text, list ? "read = [" : "write = [");
+			for (int j = 0; j < items; j++)
+				buf_printf(text, "%s\"/%04000d\"",
+				    j > 0 ? ", " : "", j);
+			buf_put_string(text, "]; ");
+		}
+		buf_put_string(text, "}");
+	}
+}
+
+static void
+test_too_large(void)
+{
+	struct buf text, errors;
+
+	buf_init(&text, CONFIG_BYTES_MOST + 64);
+	buf_init(&errors, 65536);
+	put_paths(&text, 301, 300, 4);
+	file_write("part.conf", buf_span(&text));
 	buf_clear(&text);
-	buf_put_string(&text, "tenants = (\n");
-	for (int i = 0; i < 3000; i++)
-		buf_printf(&text,
-		    "%s{ name = \"tenant-%d\"; read = [ "
-		    "\"/somewhere/far/away/and/further/and/further/still\" ]; "
-		    "}",
-		    i > 0 ? ",\n" : "", i);
-	buf_put_string(&text, ");\n");
+	buf_put_string(&text, "# customers\ntenants = (\n");
+	put_paths(&text, 1, 300, 4);
+	buf_put_string(&text, "\n@include \"part.conf\"\n);\n");
 	assert_null(load(buf_span(&text), &errors));
 	if (!strstr(buf_string(&errors),
-		"host.conf:1: the configuration has "
-		"more than 190 KiB; tenants is usually what is large\n"))
+		"host.conf:2: the configuration has 18793 KiB, of which "
+		"tenants has 18793 KiB; 16384 KiB are allowed\n"))
+		fail_msg("%s", buf_string(&errors));
+
+	buf_clear(&text);
+	buf_clear(&errors);
+	while (buf_bytes(&text) <= CONFIG_BYTES_MOST)
+		buf_put_string(&text, "# nothing but comments\n");
+	assert_null(load(buf_span(&text), &errors));
+	if (!strstr(buf_string(&errors),
+		"host.conf: is larger than 16384 KiB\n"))
+		fail_msg("%s", buf_string(&errors));
+	buf_free(&errors);
+	buf_free(&text);
+}
+
+/* A list of `count` items of `bytes` bytes that begin with `first`. */
+static void
+put_list(struct buf *text, const char *name, const char *first, int count,
+    int bytes)
+{
+	buf_printf(text, "%s = [", name);
+	for (int i = 0; i < count; i++)
+		buf_printf(text, "%s\"%s%0*d\"", i > 0 ? ", " : "", first,
+		    bytes - (int)strlen(first), i);
+	buf_put_string(text, "];\n");
+}
+
+static void
+put_full(struct buf *text, const char *name)
+{
+	buf_printf(text, "{ name = \"%s\"; ", name);
+	put_list(text, "read", "/", 4, 4000);
+	put_list(text, "write", "/", 4, 4000);
+	buf_put_string(text, "env = {");
+	for (int i = 0; i < 8; i++)
+		buf_printf(text, " %s%d = \"%04000d\";", name, i, i);
+	buf_put_string(text, " }; }");
+}
+
+/* A cell gets what is its own in one message: all lists have to be full before
+ * that is too small. */
+static void
+test_too_large_for_a_cell(void)
+{
+	struct buf text, errors;
+
+	buf_init(&text, CONFIG_BYTES_MOST);
+	buf_init(&errors, 65536);
+	buf_printf(&text, "functions = \"/%04000d\"; run = \"/%04000d\";\n", 0,
+	    0);
+	put_list(&text, "link_targets", "/", 4, 4000);
+	put_list(&text, "environment", "N", 250, 60);
+	buf_put_string(&text, "cell = { ");
+	put_list(&text, "paths", "/", 4, 4000);
+	buf_put_string(&text, "}; front = { ");
+	put_list(&text, "users", "u", 4, 4000);
+	buf_put_string(&text, "};\nplan = \"p\"; plans = (");
+	put_full(&text, "p");
+	buf_put_string(&text, ");\ntenants = ( { name = \"a\"; },\n");
+	put_full(&text, "b");
+	buf_put_string(&text, " );\n");
+	assert_null(load(buf_span(&text), &errors));
+	if (!strstr(buf_string(&errors),
+		"host.conf:11: tenant b has 196 KiB, with its plan and the "
+		"options of all; 190 KiB are allowed\n"))
 		fail_msg("%s", buf_string(&errors));
 	buf_free(&errors);
 	buf_free(&text);
@@ -438,6 +558,9 @@ static const struct story {
 	{ "a file that is not there, or no file, is said so", test_not_there },
 	{ "thousands of tenants fit into a message, too many are refused",
 	    test_many_tenants },
+	{ "what is too large is refused, with how large and where",
+	    test_too_large },
+	{ "what one tenant has is bounded, too", test_too_large_for_a_cell },
 	{ "whatever the words, there is a configuration or an error",
 	    test_random },
 };

@@ -127,14 +127,12 @@ static inline void
 host_configure(struct host *h)
 {
 	struct message_config m = { .generation = h->config->generation };
-	struct buf bytes;
+	int fd = config_seal(h->config, true, &m.bytes);
 
-	buf_init(&bytes, 65536);
-	assert_int_equal(config_encode(h->config, &bytes), 0);
-	m.options = buf_span(&bytes);
-	assert_int_equal(peer_send_now(h->master, MESSAGE_CONFIG, &m, NULL, 0),
+	assert_true(fd >= 0);
+	assert_int_equal(peer_send_now(h->master, MESSAGE_CONFIG, &m, &fd, 1),
 	    0);
-	buf_free(&bytes);
+	close(fd);
 }
 
 static inline void
