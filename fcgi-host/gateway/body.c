@@ -22,7 +22,8 @@ static size_t stage_bytes;
 static const struct request *stage_owner;
 
 static void body_move(struct body *, enum body_kind);
-static int body_write(struct request *, struct span);
+static enum body_result body_write(struct request *, struct span);
+static enum body_result body_reserve_spool(struct request *, uint64_t bytes);
 static int body_write_file(struct body *, struct span);
 static int body_write_pipe(struct request *, struct span);
 static int body_to_memory(struct request *, uint64_t bytes);
@@ -52,6 +53,10 @@ body_free(struct request *r)
 	if (stage_owner == r)
 		stage_bytes = 0;
 	body_unreserve(r);
+	if (b->spooled > 0) {
+		r->gateway->body_spool -= b->spooled;
+		r->tenant->body_spool -= b->spooled;
+	}
 	loop_unwatch(r->gateway->loop, &b->watch);
 	fd_close(&b->fd);
 	fd_close(&b->read_fd);
@@ -95,7 +100,7 @@ body_put(struct request *r, struct span s)
 		return result;
 	b->bytes += s.bytes;
 	if (stage_bytes == 0 && s.bytes >= sizeof(stage) / 4)
-		return body_write(r, s) == 0 ? BODY_TAKEN : BODY_NO_ROOM;
+		return body_write(r, s);
 	stage_owner = r;
 	if (s.bytes > 0)
 		memcpy(stage + stage_bytes, s.data, s.bytes);
@@ -111,24 +116,49 @@ body_flush(struct request *r)
 	stage_bytes = 0;
 	if (s.bytes == 0 || r->body.discard)
 		return BODY_TAKEN;
-	return body_write(r, s) == 0 ? BODY_TAKEN : BODY_NO_ROOM;
+	return body_write(r, s);
 }
 
 /* b->bytes counts s already. */
-static int
+static enum body_result
 body_write(struct request *r, struct span s)
 {
 	const struct config *config = r->gateway->config;
 	struct body *b = &r->body;
 	uint64_t size = b->expected != UINT64_MAX ? b->expected : b->bytes;
+	enum body_result result;
+	bool memory;
 
 	if (b->kind == BODY_PIPE)
-		return body_write_pipe(r, s);
-	if (b->kind != BODY_SPOOL &&
-	    (size > config->body_memory || body_to_memory(r, b->bytes) != 0) &&
-	    body_to_spool(r) != 0)
-		return -1;
-	return body_write_file(b, s);
+		return body_write_pipe(r, s) == 0 ? BODY_TAKEN : BODY_NO_ROOM;
+	memory = b->kind != BODY_SPOOL && size <= config->body_memory &&
+	    body_to_memory(r, b->bytes) == 0;
+	if (!memory) {
+		result = body_reserve_spool(r, b->bytes);
+		if (result != BODY_TAKEN)
+			return result;
+		if (b->kind != BODY_SPOOL && body_to_spool(r) != 0)
+			return BODY_NO_ROOM;
+	}
+	return body_write_file(b, s) == 0 ? BODY_TAKEN : BODY_NO_ROOM;
+}
+
+/* What came, not what was announced: nobody takes the others' disk by a
+ * Content-Length alone. */
+static enum body_result
+body_reserve_spool(struct request *r, uint64_t bytes)
+{
+	struct gateway *g = r->gateway;
+	uint64_t more = bytes - r->body.spooled;
+
+	if (r->tenant->body_spool + more > r->tenant->terms->spool)
+		return BODY_TENANT_FULL;
+	if (g->body_spool + more > g->config->body_spool_total)
+		return BODY_HOST_FULL;
+	r->tenant->body_spool += more;
+	g->body_spool += more;
+	r->body.spooled = bytes;
+	return BODY_TAKEN;
 }
 
 /* By position: the offset, which the function gets with the file, stays 0. */

@@ -56,6 +56,10 @@ fault_of_end(enum end end, struct span limit)
 		return span_equal(limit, SPAN("queue.host")) ?
 		    FAULTS_HOST_FULL :
 		    FAULTS_QUEUE_FULL;
+	case END_SPOOL_FULL:
+		return span_equal(limit, SPAN("body.spool_total")) ?
+		    FAULTS_HOST_FULL :
+		    FAULTS_SPOOL_FULL;
 	case END_QUEUE_TIME:
 		return FAULTS_QUEUE_TIME;
 	case END_RATE:

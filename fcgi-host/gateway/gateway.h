@@ -145,6 +145,7 @@ struct gateway {
 	int spool_fd;	       /* ours */
 	bool spool_gone;       /* somebody removed it, and it was said */
 	uint64_t body_memory;  /* bytes of all bodies in memory */
+	uint64_t body_spool;   /* and in the spool */
 	struct list handovers; /* stderr pipes that wait for a log */
 	size_t handover_count;
 	struct buf records; /* access records, packed, not yet sent */
@@ -237,17 +238,26 @@ struct body {
 	uint64_t expected;  /* UINT64_MAX: not known */
 	uint64_t most;	    /* limits.body */
 	uint64_t reserved;  /* of gateway->body_memory */
+	uint64_t spooled;   /* of gateway->body_spool, tenant->body_spool */
 	struct watch watch; /* BODY_PIPE: room again */
 	struct buf rest;    /* BODY_PIPE: found no room */
 };
 
-enum body_result { BODY_TAKEN, BODY_TOO_LARGE, BODY_NO_ROOM };
+/* BODY_NO_ROOM: errno says why; BODY_HOST_FULL: body.spool_total is reached,
+ * BODY_TENANT_FULL: the tenant's own share of it. */
+enum body_result {
+	BODY_TAKEN,
+	BODY_TOO_LARGE,
+	BODY_NO_ROOM,
+	BODY_HOST_FULL,
+	BODY_TENANT_FULL,
+};
 
 void body_init(struct body *);
 void body_free(struct request *);
 /* The function wants a pipe: 0, or -1 with errno. */
 int body_stream(struct request *);
-enum body_result body_put(struct request *, struct span); /* errno */
+enum body_result body_put(struct request *, struct span);
 enum body_result body_flush(struct request *); /* what was gathered */
 /* Complete: read-only from here on. 0, or -1 with errno. */
 int body_close(struct request *);
@@ -710,6 +720,7 @@ struct tenant {
 	struct map_node node;	   /* in gateway->tenants, by name */
 	const struct terms *terms; /* of gateway->config */
 	struct admit_tenant admit;
+	uint64_t body_spool;	     /* bytes of its bodies in the spool */
 	struct access_share records; /* that wait for the log process */
 	struct meter rate;	     /* in requests */
 	struct meter running;	     /* in microseconds of slot time, */

@@ -3,6 +3,7 @@
  * function they name, and its body as it comes. */
 #include "base/diag.h"
 #include "base/random.h"
+#include "config/options.h"
 
 #include "gateway/gateway.h"
 
@@ -10,6 +11,10 @@ static bool request_read_params(struct request *);
 static bool request_read_length(struct request *,
     const struct request_params *);
 static bool request_may(struct request *);
+static bool request_body_fits(struct request *, enum body_result);
+
+/* When others may have been read: most functions are done by then. */
+enum { SPOOL_AGAIN_US = 10 * 1000000 };
 
 /* ---- its parameters --------------------------------------------------------------- */
 
@@ -185,10 +190,19 @@ request_takes_input(const struct request *r)
 void
 request_stdin(struct request *r, struct span s)
 {
-	switch (body_put(r, s)) {
-	case BODY_TAKEN:
+	if (request_body_fits(r, body_put(r, s)))
 		reply_upload_moves(r, false);
-		break;
+}
+
+/* Else the request has ended. */
+static bool
+request_body_fits(struct request *r, enum body_result result)
+{
+	char text[32];
+
+	switch (result) {
+	case BODY_TAKEN:
+		return true;
 	case BODY_TOO_LARGE:
 		if (!r->fresh)
 			function_doubt(r->function);
@@ -198,7 +212,21 @@ request_stdin(struct request *r, struct span s)
 	case BODY_NO_ROOM:
 		request_end(r, END_MACHINE, span_of(diag_errno()));
 		break;
+	case BODY_TENANT_FULL:
+		request_end_term(r, END_SPOOL_FULL, TERM_spool, SPOOL_AGAIN_US);
+		break;
+	case BODY_HOST_FULL:
+		if (r->ended)
+			break;
+		r->end_limit = "body.spool_total";
+		r->end_value = strdup(option_number_words(
+		    &config_options[CONFIG_ROW_body_spool_total],
+		    r->gateway->config->body_spool_total, text));
+		r->retry_after_s = SPOOL_AGAIN_US / 1000000;
+		request_end(r, END_SPOOL_FULL, SPAN_NONE);
+		break;
 	}
+	return false;
 }
 
 void
@@ -208,10 +236,8 @@ request_stdin_end(struct request *r)
 
 	if (b->complete)
 		return;
-	if (body_flush(r) != BODY_TAKEN) {
-		request_end(r, END_MACHINE, span_of(diag_errno()));
+	if (!request_body_fits(r, body_flush(r)))
 		return;
-	}
 	if (b->expected != UINT64_MAX && b->bytes < b->expected) {
 		request_end(r, END_BODY_CUT, SPAN_NONE); /* F8 */
 		return;
@@ -234,10 +260,8 @@ request_input_rests(struct request *r)
 {
 	uint64_t now_ms = loop_now_ms(r->gateway->loop);
 
-	if (body_flush(r) != BODY_TAKEN) {
-		request_end(r, END_MACHINE, span_of(diag_errno()));
+	if (!request_body_fits(r, body_flush(r)))
 		return;
-	}
 	if (r->due_ms != 0)
 		return;
 	if (r->state == REQUEST_READING)

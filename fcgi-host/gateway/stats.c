@@ -96,6 +96,7 @@ report_capacity(const struct gateway *g, struct control_facts *facts)
 		{ "connections_refused", g->serve.refused },
 		{ "accept_pauses", g->serve.pauses },
 		{ "body_memory", g->body_memory },
+		{ "body_spool", g->body_spool },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -127,6 +128,7 @@ report_tenant(const struct tenant *t, struct control_facts *facts)
 		control_fact_text(facts, section, "plan",
 		    span_of(t->terms->plan));
 	control_fact_count(facts, section, "running", t->admit.running);
+	control_fact_count(facts, section, "body_spool", t->body_spool);
 	control_fact_count(facts, section, "waiting", t->admit.waiting);
 	control_fact_count(facts, section, "slots", t->admit.limits.slots);
 	control_fact_count(facts, section, "slot_time_ms",

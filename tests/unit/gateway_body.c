@@ -309,6 +309,102 @@ memory_is_bounded(void **state)
 	web_hello(&web, &host);
 }
 
+/* What is on disk is bounded, for a tenant and for all: who comes too late is
+ * told so, and there is room again when others have been read. */
+enum { SPOOL_LEAST = 1 << 20 };
+
+static void
+small_spool(struct config *c)
+{
+	small_memory(c);
+	c->tenant_spool = SPOOL_LEAST;
+	c->body_spool_total = 2 * SPOOL_LEAST;
+}
+
+static void
+smaller_spool(struct config *c)
+{
+	small_memory(c);
+	c->tenant_spool = 2 * SPOOL_LEAST;
+	c->body_spool_total = SPOOL_LEAST;
+}
+
+static int
+setup_spool(void (*with)(struct config *), void **state)
+{
+	configure = with;
+	setup_known(state);
+	configure = small_memory;
+	return 0;
+}
+
+static int
+setup_small_spool(void **state)
+{
+	return setup_spool(small_spool, state);
+}
+
+static int
+setup_smaller_spool(void **state)
+{
+	return setup_spool(smaller_spool, state);
+}
+
+static void
+post(struct web *w, const char *length)
+{
+	static char body[700000];
+	const char *pairs[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/echo", length, NULL };
+
+	web_begin(w, 1, true, pairs);
+	web_body(w, 1, span_make(body, sizeof(body)));
+	web_flush(w);
+}
+
+static void
+spool_is_full(const char *words)
+{
+	struct web other;
+	struct start s;
+
+	web_open(&other, &host);
+	for (int i = 0; i < 3; i++) {
+		post(&other, "CONTENT_LENGTH=700000");
+		host_start(&host, &s);
+		/* announced or not */
+		post(&web,
+		    i == 0 ? "CONTENT_LENGTH=700000" : "CONTENT_LENGTH=");
+		web_end(&web);
+		web_has(&web, "Status: 503 ");
+		web_has(&web, "Retry-After: 10");
+		web_has(&web, words);
+		web_forget(&web);
+		host_record(&host, "spool-full", 503);
+		start_write(&s, "Content-Type: a/b\n\n");
+		host_exit(&host, &s, 0);
+		web_end(&other);
+		web_forget(&other);
+		host_record(&host, "done", 200);
+	}
+	web_close(&other);
+	web_hello(&web, &host);
+}
+
+static void
+spool_of_a_tenant(void **state)
+{
+	(void)state;
+	spool_is_full("spool = 1 MiB");
+}
+
+static void
+spool_of_all(void **state)
+{
+	(void)state;
+	spool_is_full("body.spool_total = 1 MiB");
+}
+
 /* ---- body = "stream" ------------------------------------------------------------- */
 
 static int
@@ -496,6 +592,10 @@ main(void)
 		    stalled_in_params),
 		KNOWN("bodies one after the other leave no memory taken",
 		    memory_is_bounded),
+		TEST_AFTER(setup_small_spool,
+		    "a tenant's bodies on disk are bounded", spool_of_a_tenant),
+		TEST_AFTER(setup_smaller_spool,
+		    "those of all tenants are bounded", spool_of_all),
 		STREAM("a stream is passed on as it comes", stream),
 		STREAM("a stream waits for its reader", stream_waits),
 		STREAM("R13: a stream need not be read", stream_unread),
