@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -28,6 +29,8 @@ TORTURE = bool(os.environ.get("TORTURE"))
 if FLAVOUR == "asan":
     os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
 IS_ROOT = os.geteuid() == 0
+HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+FILES = 17408 if HARD == resource.RLIM_INFINITY else min(17408, HARD)  # of nginx
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 http.client._MAXHEADERS = 1000
 HEAD = "Content-Type: text/plain\\n\\n"
@@ -253,6 +256,8 @@ class Host:
                        ROOT / "nginx" / "run.conf.in"]:
             text = source.read_text()
             for old, new in (("@RUN@", self.run), ("@PORT@", self.port),
+                             ("@FILES@", FILES), ("@CONNECTIONS@",
+                                                  FILES * 16 // 17),
                              ("unix:/run/fcgi-host/", f"unix:{self.run}/")):
                 text = text.replace(old, str(new))
             if source.name == "run.conf.in":

@@ -196,6 +196,29 @@ def test_descriptors(host):
 
 
 @everywhere()
+def test_connections(host):
+    """Half requests by fn.sock, of the web server that the neighbour's clients
+    use; each that it closes is opened again."""
+    settings(host, 'limits = { files = 256; time = "60s"; };')
+    full, release = (host.data(name, "bomber") for name in ("full", "release"))
+    try:
+        with ThreadPoolExecutor(1) as pool, Neighbour(host) as neighbour:
+            try:
+                bombed = pool.submit(bomb, host, "connections")
+                eventually(lambda: full.exists() or bombed.done(),
+                           "all connections", 40)
+                seen = neighbour.right
+                eventually(lambda: neighbour.wrong or bombed.done() or
+                           neighbour.right > seen + 200, "the neighbour", 40)
+            finally:
+                release.touch()
+            assert int(parsed(bombed.result())["connections"]) > 2000
+    finally:
+        for path in full, release:
+            path.unlink(missing_ok=True)
+
+
+@everywhere()
 @pytest.mark.parametrize("what, unit, most", [
     ("disk", "bytes", 16 * MIB), ("inodes", "files", 4096)])
 def test_a_full_tmp(host, what, unit, most):

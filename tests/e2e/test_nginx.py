@@ -2,12 +2,14 @@
 """The files in nginx/ are sound, and the variants route as they say. If one of
 these fails, an administrator's nginx does not start, or asks for the wrong
 thing."""
+import contextlib
 import http.client
+import socket
 import subprocess
 
 import pytest
 
-from host import NGINX, ROOT, Host, free_port
+from host import FILES, IS_ROOT, NGINX, ROOT, Host, eventually, free_port
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,69 @@ def test_nginx_finds_no_fault(virtual):
     text = (to / "nginx.conf").read_text()
     for file in (ROOT / "nginx").glob("*.conf"):
         assert file.name in text or file.name == "fcgi-host-params.conf"
+
+
+def test_connections_to_fn_sock_have_a_number_of_their_own():
+    """With fcgi-host-fn-alone.conf functions can take all there are, and clients
+    notice nothing."""
+    host = Host()
+    to, write = host.run / "nginx", host.write_nginx
+
+    def apart():
+        write()
+        main, alone = to / "nginx.conf", to / "fcgi-host-fn-alone.conf"
+        main.write_text(main.read_text().replace(
+            "include fcgi-host-fn.conf;", ""))
+        text = alone.read_text()
+        for old, new in (("user www-data;", "daemon off;"),
+                         ("nofile 34816", f"nofile {FILES}"),
+                         ("connections 32768", "connections 64"),
+                         ("/run/fcgi-host-fn.pid", f"{to}/alone.pid"),
+                         ("/var/log/nginx/", f"{to}/"),
+                         ("/var/lib/nginx/", f"{to}/")):
+            assert old in text
+            text = text.replace(old, new)
+        alone.write_text(text)
+        return to
+
+    def fill(calls):
+        """Half requests, as many as it takes."""
+        for call in [call for call in calls if closed(call)]:
+            calls.remove(call)
+            call.close()
+        while len(calls) < 100:
+            calls.append(socket.socket(socket.AF_UNIX))
+            calls[-1].connect(str(host.run / "fn" / "fn.sock"))
+            with contextlib.suppress(OSError):
+                calls[-1].send(b"GET / HTTP/1.1\r\nX: ")
+
+    def closed(call):
+        try:
+            return call.recv(1, socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    host.write_nginx, calls = apart, []
+    with host:
+        user = {"user": "www-data", "group": "www-data",
+                "extra_groups": []} if IS_ROOT else {}
+        with subprocess.Popen([NGINX, "-e", to / "alone.log", "-c",
+                               to / "fcgi-host-fn-alone.conf"],
+                              stdin=subprocess.DEVNULL, **user) as second:
+            try:
+                eventually((host.run / "fn" / "fn.sock").is_socket, "fn.sock")
+                for number in range(50):
+                    fill(calls)
+                    assert host.rogue(f"head&out={number}").text == str(number)
+                log = (to / "fcgi-host-fn.log").read_text()
+                assert "64 worker_connections are not enough" in log
+                assert "not enough" not in (to / "error.log").read_text()
+            finally:
+                second.terminate()
+                for call in calls:
+                    call.close()
 
 
 def test_no_parameter_is_set_twice():

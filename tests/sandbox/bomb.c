@@ -7,14 +7,17 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +28,9 @@ enum {
 	MOST_BYTES = 1 << 30,
 	MOST_THINGS = 200000,
 	MOST_PROCESSES = 2000,
+	MOST_DESCRIPTORS = 4096,
 	SPINNERS = 8,
+	CALLERS = 10,
 	RELAY_MOST = 100000,
 };
 
@@ -56,6 +61,70 @@ forever(void)
 {
 	for (;;)
 		pause();
+}
+
+/* Half a request by fn.sock. A descriptor, or -1. */
+static int
+half_request(void)
+{
+	static const char half[] = "GET / HTTP/1.1\r\nHost: fn\r\nX: ";
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", getenv("FN_SOCKET"));
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	    send(fd, half, sizeof(half) - 1, MSG_NOSIGNAL) > 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Whatever is closed is opened again, until data/release is there. */
+static void
+call_and_call(int *count)
+{
+	int fds[MOST_DESCRIPTORS], there = 0;
+	bool full = false;
+	char byte;
+
+	while (access("data/release", F_OK) != 0) {
+		while (there < MOST_DESCRIPTORS &&
+		    (fds[there] = half_request()) >= 0)
+			there++;
+		if (!full) {
+			__atomic_fetch_add(&count[0], there, __ATOMIC_SEQ_CST);
+			__atomic_fetch_add(&count[1], 1, __ATOMIC_SEQ_CST);
+			full = true;
+		}
+		usleep(10000);
+		for (int i = 0; i < there; i++)
+			if (recv(fds[i], &byte, 1, MSG_DONTWAIT) == 0 ||
+			    (errno != EAGAIN && errno != EWOULDBLOCK)) {
+				close(fds[i]);
+				fds[i--] = fds[--there];
+			}
+	}
+}
+
+/* Of the web server. data/full is there when all have as many as they get. */
+static void
+take_connections(void)
+{
+	int *count = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	for (int i = 0; i < CALLERS; i++)
+		if (fork() == 0) {
+			call_and_call(count);
+			_exit(0);
+		}
+	while (__atomic_load_n(&count[1], __ATOMIC_SEQ_CST) < CALLERS)
+		usleep(10000);
+	close(open("data/full", O_CREAT | O_WRONLY, 0666));
+	while (wait(NULL) > 0)
+		;
+	say("connections", (unsigned long long)count[0], 0);
 }
 
 /* ---- taking --------------------------------------------------------------- */
@@ -322,6 +391,7 @@ static const struct {
 	{ "disk", take_disk },
 	{ "inodes", take_inodes },
 	{ "descriptors", take_descriptors },
+	{ "connections", take_connections },
 	{ "processor", take_processor },
 	{ "log", take_log },
 	{ "crash", take_a_crash },
