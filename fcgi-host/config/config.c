@@ -124,6 +124,7 @@ config_release(struct config **held)
 	free(c->terms);
 	grants_free(&c->plans);
 	grants_free(&c->tenants);
+	strings_free(&c->included);
 	options_free(config_options, CONFIG_OPTIONS, c);
 	free(c);
 }

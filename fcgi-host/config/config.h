@@ -88,6 +88,7 @@ struct config {
 	struct terms *terms; /* ours: of who has no entry, then of each in
 			      * `tenants` */
 	size_t terms_count;
+	struct strings included; /* ours: files that @include named */
 };
 
 struct config *config_new(void); /* every option at its default */

@@ -63,7 +63,17 @@ void
 option_file_free(struct option_file *f)
 {
 	config_destroy(&f->config);
+	strings_free(&f->included);
 	free(f);
+}
+
+struct strings
+option_file_included(struct option_file *f)
+{
+	struct strings taken = f->included;
+
+	f->included = (struct strings){ 0 };
+	return taken;
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* option_file.h - a file of options while it is read: what libconfig made of its
- * text, and the errors in it. Private to option_file.c and option_read.c. */
+ * text, and the errors in it. Private to option_{file,scan,read}.c. */
 #ifndef CONFIG_OPTION_FILE_H
 #define CONFIG_OPTION_FILE_H
 
@@ -14,6 +14,7 @@ struct option_file {
 	struct buf *errors;    /* borrowed */
 	size_t error_count;
 	const char *prefix;	       /* of paths in errors: "tenants." */
+	struct strings included;       /* ours: paths */
 	const config_setting_t *group; /* the last one, of libconfig */
 	config_t config;	       /* ours */
 

@@ -12,7 +12,7 @@
 #include "base/diag.h"
 #include "base/fd.h"
 
-#include "config/option.h"
+#include "config/option_file.h"
 
 enum {
 	SHOWN_MOST = 48,		       /* of a number that is wrong */
@@ -202,9 +202,11 @@ scan_included(struct scan *s, struct span name)
 	else if (option_file_load(fd, INCLUDE_BYTES_MOST, &text, why) != 0)
 		option_file_say_at(s->file, s->name, s->line, "@include: %s %s",
 		    path, why);
-	else
+	else if (strings_add(&s->file->included, span_of(path)) == 0)
 		result = scan_text(s->file, path, buf_span(&text), s->directory,
 		    s->depth + 1);
+	else
+		diag_fatal("no memory to read %s", path);
 	fd_close(&fd);
 	buf_free(&text);
 	return result;

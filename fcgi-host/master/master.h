@@ -111,6 +111,10 @@ bool users_nobody(uint32_t id);
 const char *trust_refusal(const struct stat *, const char *what,
     const char *path, char *text, size_t room);
 
+/* Likewise of all directories on the way to a file, by its name and by what
+ * its links lead to: who can change one puts another file there. */
+const char *trust_way_refusal(const char *path, char *text, size_t room);
+
 /* True when only the owner can write: not others, nor a group that is more
  * than the owner's private one. */
 bool trust_only_owner_writes(const struct stat *);

@@ -45,6 +45,9 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 	if (file && root && file_trusted(file, errors) != 0)
 		return NULL;
 	c = file ? config_load(file, generation, errors) : config_new();
+	for (size_t i = 0; c && root && i < c->included.count; i++)
+		if (file_trusted(c->included.items[i], errors) != 0)
+			config_release(&c);
 	if (!c)
 		return NULL;
 	c->generation = generation;
@@ -158,7 +161,8 @@ file_trusted(const char *file, struct buf *errors)
 
 	if (stat(file, &s) != 0)
 		return 0; /* config_load() says it better */
-	if (!trust_refusal(&s, "the configuration", file, text, sizeof(text)))
+	if (!trust_refusal(&s, "the configuration", file, text, sizeof(text)) &&
+	    !trust_way_refusal(file, text, sizeof(text)))
 		return 0;
 	buf_printf(errors, "%s: %s\n", file, text);
 	return -1;

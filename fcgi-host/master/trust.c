@@ -3,12 +3,15 @@
  * Only asks; refusing is the caller's. */
 
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "master/master.h"
 
+static const char *way_refusal(const char *path, char *text, size_t room);
 static bool group_private(uid_t, gid_t);
 
 const char *
@@ -33,6 +36,43 @@ trust_refusal(const struct stat *s, const char *what, const char *path,
 	else
 		return NULL;
 	return text;
+}
+
+const char *
+trust_way_refusal(const char *path, char *text, size_t room)
+{
+	const char *refusal = way_refusal(path, text, room);
+	char *real;
+
+	if (refusal)
+		return refusal;
+	real = realpath(path, NULL);
+	if (real)
+		refusal = way_refusal(real, text, room);
+	free(real);
+	return refusal;
+}
+
+/* In a sticky directory, as /tmp, what is root's stays where it is. */
+static const char *
+way_refusal(const char *path, char *text, size_t room)
+{
+	const char *refusal = NULL;
+	char above[PATH_MAX];
+	struct stat s;
+
+	for (size_t i = 1; !refusal && i < sizeof(above) && path[i]; i++) {
+		if (path[i] != '/')
+			continue;
+		memcpy(above, path, i);
+		above[i] = '\0';
+		if (stat(above, &s) != 0)
+			continue;
+		if (s.st_mode & S_ISVTX)
+			s.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
+		refusal = trust_refusal(&s, "the directory", above, text, room);
+	}
+	return refusal;
 }
 
 bool

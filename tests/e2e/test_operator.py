@@ -147,3 +147,27 @@ def test_variables_of_tenants_that_everybody_may_read(new_host):
     host.conf.chmod(0o644)
     host.conf.write_text("")
     assert said not in host.ctl("reload").stdout.decode()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has something to lose")
+def test_only_root_can_change_what_is_included(new_host):
+    """Who can write a line of the configuration decides who runs as whom."""
+    host = new_host()
+    below = host.conf.parent / "below"
+    below.mkdir()
+    (below / "more.conf").write_text("")
+    host.conf.write_text(host.conf.read_text() +
+                         '\n@include "below/more.conf"\n')
+    host.ctl("reload")
+    for path in (below, below / "more.conf"):
+        os.chown(path, 1234567, 0)
+        done = host.ctl("reload", check=False)
+        words = f" {path} belongs to user id 1234567".encode()
+        assert done.returncode == 1 and words in done.stdout + done.stderr
+        os.chown(path, 0, 0)
+        path.chmod(0o777)
+        done = host.ctl("reload", check=False)
+        words = f" {path} can be changed by everybody".encode()
+        assert done.returncode == 1 and words in done.stdout + done.stderr
+        path.chmod(0o755)
+    host.ctl("reload")
