@@ -249,6 +249,7 @@ cell_listed(struct cell *c, const struct message_listed *m)
 	if (!m->more)
 		errand_free(&e);
 	control_listed(c->gateway->control, m->ask, m->more != 0, m->rows);
+	tenant_settle(c->tenant);
 }
 
 static void
@@ -260,6 +261,7 @@ cell_planned(struct cell *c, const struct message_plan *m)
 		return;
 	errand_free(&e);
 	control_plan(c->gateway->control, m->ask, m->text);
+	tenant_settle(c->tenant);
 }
 
 int

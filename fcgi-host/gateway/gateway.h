@@ -666,6 +666,7 @@ struct cell {
 	uint64_t metered_ms;  /* when faults_meter() asked last */
 	uint64_t heard_ms;    /* when it said something last */
 	bool doubted;	      /* master was asked to kill it */
+	bool used;	      /* by a request: kept for the next ones */
 	struct list resolves; /* questions */
 	size_t resolve_count;
 	struct list errands; /* control's asks, until answered */

@@ -18,6 +18,7 @@ static void tenant_move(struct tenant *, enum tenant_state);
 static void tenant_check(const struct tenant *);
 static struct tenant *tenant_new(struct gateway *, struct span name);
 static bool tenant_owes(struct tenant *);
+static void tenant_rest(struct tenant *);
 static void tenant_fail(struct tenant *, enum end, struct span reason);
 static void tenant_free(void *arg);
 
@@ -128,6 +129,8 @@ tenant_take(struct tenant *t, struct request *r)
 	assert(r->tenant == t);
 	t->request_count++;
 	list_remove(&t->idle);
+	if (t->cell)
+		t->cell->used = true;
 	if (t->state == TENANT_SERVED &&
 	    now_ms - t->checked_ms >= TENANT_CHECK_MS) {
 		t->checked_ms = now_ms;
@@ -151,6 +154,11 @@ tenant_settle(struct tenant *t)
 	if (t->request_count > 0)
 		return;
 	if (t->state == TENANT_SERVED) {
+		if (!t->cell->used) {
+			if (list_empty(&t->cell->errands))
+				tenant_rest(t);
+			return;
+		}
 		if (!list_empty(&t->idle))
 			return;
 		t->idle_since_ms = loop_now_ms(t->gateway->loop);
@@ -217,11 +225,17 @@ tenant_sweep(struct gateway *g, uint64_t now_ms)
 			return;
 		if (!list_empty(&t->cell->errands))
 			continue;
-		list_remove(&t->idle);
-		cell_leave(t->cell);
-		/* the next cell has to look anyway */
-		function_forget_all(t);
+		tenant_rest(t);
 	}
+}
+
+static void
+tenant_rest(struct tenant *t)
+{
+	list_remove(&t->idle);
+	cell_leave(t->cell);
+	/* the next cell has to look anyway */
+	function_forget_all(t);
 }
 
 /* ---- its cell ------------------------------------------------------------------ */
@@ -255,6 +269,7 @@ tenant_cell(struct gateway *g, const struct message_tenant_cell *m, int *fds,
 		tenant_fail(t, END_MACHINE, SPAN("no memory"));
 		return;
 	}
+	t->cell->used = t->request_count > 0;
 	t->checked_ms = loop_now_ms(g->loop);
 	tenant_move(t, TENANT_SERVED);
 	while (!list_empty(&t->errands)) {

@@ -271,7 +271,9 @@ cells_reaped(struct master *m, pid_t pid, int wait_status)
 		return false;
 	c = MAP_OWNER(node, struct cell, by_pid);
 	proc_status_words(wait_status, text);
-	if (c->state == CELL_STARTING && !cell_moved(c)) {
+	/* one that the gateway had no use for may be gone before we read that
+	 * it was ready; its status is 0 then, and no failure */
+	if (c->state == CELL_STARTING && wait_status != 0 && !cell_moved(c)) {
 		snprintf(reason, sizeof(reason),
 		    "its cell ended while it was built: %s", text);
 		tenant_failed(m, c->tenant, span_of(reason));

@@ -94,6 +94,24 @@ def test_list_of_a_name_that_no_tenant_can_have(host, name):
     (host.functions / name).rmdir()
 
 
+def test_list_leaves_no_cells(new_host):
+    """A cell that was made to be asked serves nobody: it goes at once, long
+    before `cell.idle`; what is in use stays."""
+    host = new_host('cell = { idle = "1h"; };', nginx=False)
+    names = [f"t{i}" for i in range(12)]
+    for name in ["rogue", *names]:
+        host.function(name, "rogue")
+    assert host.ask("/fn/rogue/rogue?head").status == 200
+    used = host.named("fcgi-host-cell")
+    assert {row["url"] for row in rows(host)} >= {
+        f"/fn/{name}/rogue" for name in ["rogue", *names]}
+    host.ctl("plan", "t0")
+    host.ctl("check", "t1")
+    eventually(lambda: host.named("fcgi-host-cell") == used,
+               "the cells that were only asked to go")
+    assert "not built" not in host.errors.read_text()
+
+
 def test_list_without_a_cell_that_is_stopped(new_host):
     """Its owner may stop it; it costs him his answer, and the cell."""
     host = new_host('limits = { queue = "2s"; };', nginx=False)

@@ -127,6 +127,21 @@ def test_an_executable_dropped_in_answers_at_once(make_run):
         assert run.get("/fn/demo/hello/you").text == "hello, you\n"
 
 
+def test_of_many_tenants_it_says_how_many(make_run):
+    """To list them makes a process for each."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        for i in range(60):
+            new = Path(place) / f"t{i}" / "hello"
+            new.parent.mkdir()
+            new.write_bytes((ROOT / "functions/demo/hello").read_bytes())
+            new.chmod(0o755)
+        run = make_run(FUNCTIONS=place)
+        assert f"60 tenants in {place}; their functions: " in run.text()
+        assert "/fn/t7/hello" not in run.text()
+        assert run.get("/fn/t7/hello").status_code == 200
+
+
 def test_run_and_conf_are_heeded(make_run):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)

@@ -101,6 +101,33 @@ listed(size_t cell, uint64_t ask, struct span rows)
 }
 
 static void
+planned(size_t cell, const struct event *question)
+{
+	struct message_plan_ask ask;
+	struct message_plan m = { .text = SPAN("mount /\n") };
+
+	message_plan_ask_decode(question->body, &ask);
+	m.ask = ask.ask;
+	host_send(&host, host.cells[cell], MESSAGE_PLAN, &m, NULL, 0);
+}
+
+/* The gateway closes its channel, and says nothing more in it. */
+static void
+let_go(size_t cell)
+{
+	struct pollfd p = { .fd = host.cells[cell], .events = POLLIN };
+	int fds[FD_PASS_MOST];
+	struct span body;
+	size_t fd_count;
+
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(peer_receive_now(p.fd, ROLE_CELL, ROLE_GATEWAY, &body,
+			     fds, &fd_count),
+	    MESSAGE_NONE);
+	fd_close(&host.cells[cell]);
+}
+
+static void
 others_are_listed_without_it(void **state)
 {
 	struct call c;
@@ -214,6 +241,7 @@ nobody_answers_for_another(void **state)
 	uint64_t ask;
 
 	(void)state;
+	web_hello(&web, &host); /* acme's cell stays */
 	call_open(&c, VERB_LIST, "");
 	tenants_are(SPAN("acme\0beta\0"));
 	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0"));
@@ -226,6 +254,53 @@ nobody_answers_for_another(void **state)
 	call_has(&c, "\"url\":\"/fn/beta/right\"");
 	assert_null(strstr(c.text, "forged"));
 	web_hello(&web, &host);
+}
+
+/* All of a machine's tenants would be cells for a minute after each list. */
+static void
+only_requests_keep_cells(void **state)
+{
+	struct call c;
+	struct event e;
+
+	(void)state;
+	web_hello(&web, &host); /* acme's is used */
+	call_open(&c, VERB_LIST, "");
+	tenants_are(SPAN("acme\0beta\0"));
+	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0"));
+	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0"));
+	call_end(&c);
+	assert_false(c.failed);
+	let_go(1);
+	call_open(&c, VERB_PLAN, "beta");
+	host_expect(&host, MESSAGE_PLAN_ASK, &e);
+	assert_int_equal(e.index, 2);
+	planned(2, &e);
+	call_end(&c);
+	let_go(2);
+	web_hello(&web, &host);
+	assert_int_equal(host.cell_count, 3);
+	assert_true(host.cells[0] >= 0);
+}
+
+static void
+a_request_finds_it_in_time(void **state)
+{
+	struct start s;
+	struct call c;
+	uint64_t ask;
+
+	(void)state;
+	call_open(&c, VERB_LIST, "acme");
+	ask = asked_for_list(0);
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	listed(0, ask, SPAN("hello\0hello.sh\0\0"));
+	call_end(&c);
+	answer(&s);
+	hello_comes(&web);
+	web_hello(&web, &host);
+	assert_int_equal(host.cell_count, 1);
 }
 
 int
@@ -245,6 +320,10 @@ main(void)
 		TEST("... once", cells_end_again_and_again),
 		TEST("a cell answers for its own tenant only",
 		    nobody_answers_for_another),
+		TEST("a cell that was only asked goes with its answer",
+		    only_requests_keep_cells),
+		TEST("... unless a request has come for it",
+		    a_request_finds_it_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
