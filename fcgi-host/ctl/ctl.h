@@ -111,6 +111,8 @@ int host_say(const struct question *, int result);
 int host_ask_loudly(const struct ctl *, struct question *);
 /* Says on stderr why the host refuses that function, if it answers and does. */
 void list_warn(const struct ctl *, const char *tenant, struct span function);
+/* How many functions are refused for this file of the tenant, and why. */
+void list_warn_of(const struct ctl *, const char *tenant, struct span file);
 /* The host's functions directory, which the caller frees; NULL with the reason
  * in a buffer of HOST_REASON bytes. */
 char *host_functions(const struct ctl *, char *reason);

@@ -76,6 +76,33 @@ list_warn(const struct ctl *ctl, const char *tenant, struct span function)
 	json_decref(rows);
 }
 
+void
+list_warn_of(const struct ctl *ctl, const char *tenant, struct span file)
+{
+	struct question q = question_of(VERB_LIST);
+	const char *reason = NULL;
+	unsigned count = 0;
+	json_t *rows, *row;
+	size_t i;
+
+	q.control.tenant = span_of(tenant);
+	rows = answer_rows(ctl, &q);
+	json_array_foreach(rows, i, row)
+	{
+		const char *refused = answer_text(row, "refused");
+
+		if (!span_starts(span_of(refused), file))
+			continue;
+		reason = reason ? reason : refused;
+		count++;
+	}
+	if (reason)
+		diag_warn("%s/%.*s: %u of its functions %s not served: %s",
+		    tenant, SPAN_ARGS(file), count, count == 1 ? "is" : "are",
+		    reason);
+	json_decref(rows);
+}
+
 static void
 list_print(const json_t *rows)
 {

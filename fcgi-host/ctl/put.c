@@ -24,6 +24,8 @@
 
 #include "ctl/ctl.h"
 
+#define TENANT_SETTINGS "tenant.conf"
+
 enum {
 	COPY_BYTES = 256 * 1024,
 };
@@ -369,6 +371,10 @@ put_warn(const struct ctl *ctl, const struct target *t)
 	struct span entry = span_of(t->below[0] ? t->below : t->name);
 
 	fflush(stdout);
+	if (span_equal(entry, SPAN(TENANT_SETTINGS))) {
+		list_warn_of(ctl, t->tenant, SPAN(TENANT_SETTINGS));
+		return;
+	}
 	entry = span_cut(&entry, '/');
 	list_warn(ctl, t->tenant, name_function(entry));
 }

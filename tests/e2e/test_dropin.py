@@ -596,6 +596,21 @@ def test_put_warns_of_what_is_not_served(host, name, text, words):
     assert not host.ctl("put", good, f"rogue/{function}").stderr
 
 
+def test_put_warns_of_settings_for_all(host):
+    """Each of its functions would be refused for them."""
+    source = host.base / "tenant.conf"
+    source.write_text("no such setting")
+    for name in "one", "two":
+        host.function("putall", name, says("good"))
+    done = host.ctl("put", source, "putall")
+    told = done.stderr.decode()
+    assert "putall/tenant.conf: 2 of its functions are not served: " in told
+    assert "tenant.conf:1" in told
+    source.write_text('limits = { time = "5s"; };\n')
+    assert not host.ctl("put", source, "putall").stderr
+    assert host.get("/fn/putall/one").text == "good"
+
+
 
 def test_ten_thousand_tenants_on_disk(new_host):
     host = new_host(nginx=False)
