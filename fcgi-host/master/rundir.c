@@ -160,6 +160,9 @@ directory_open(const char *path, const char *option, bool root)
 	struct stat s;
 	int fd;
 
+	/* before anything is made there */
+	if (root && trust_way_refusal(path, text, sizeof(text)))
+		diag_fatal("%s: %s", option, text);
 	directories_make(path, option);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &s) != 0)

@@ -171,3 +171,21 @@ def test_only_root_can_change_what_is_included(new_host):
         assert done.returncode == 1 and words in done.stdout + done.stderr
         path.chmod(0o755)
     host.ctl("reload")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has something to lose")
+@pytest.mark.parametrize("option", ["--run", "--state"])
+def test_directories_on_the_way_are_roots(option):
+    """Who can rename one on the way puts another in its place."""
+    host = Host(nginx=False)
+    try:
+        above = host.base / "above"
+        above.mkdir()
+        os.chown(above, 1234567, 0)
+        done = subprocess.run([*host.command(), option, above / "below"],
+                              capture_output=True, timeout=30)
+        assert done.returncode == 1
+        assert f"{above} belongs to user id 1234567" in done.stderr.decode()
+        assert list(above.iterdir()) == []      # nor is anything made there
+    finally:
+        host.stop(check=False)
