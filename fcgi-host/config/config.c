@@ -119,11 +119,9 @@ config_release(struct config **held)
 	*held = NULL;
 	if (!c || --c->references > 0)
 		return;
-	for (size_t i = 0; i < c->terms_count; i++)
-		terms_free(&c->terms[i]);
-	free(c->terms);
+	terms_forget(c);
 	grants_free(&c->plans);
-	grants_free(&c->tenants);
+	packed_free(&c->tenants);
 	strings_free(&c->included);
 	options_free(config_options, CONFIG_OPTIONS, c);
 	free(c);
@@ -137,96 +135,77 @@ config_tenant_name(struct span name)
 
 /* ---- bytes ------------------------------------------------------------------------ */
 
-static int encode_grants(const struct grant *, size_t count, struct buf *,
-    size_t *each);
-static int decode_grants(struct span *, struct grants *);
+static int encode_host(const struct config *, bool plan, struct buf *);
+static int decode_grants(struct config *, struct span);
+static struct config *decode(struct span, bool all);
+static bool tenants_good(const struct config *);
 
 /* generation, span of options, plans, tenants; the latter two as their number
  * and a span of options for each. */
-static int
-encode(const struct config *c, const struct span *only, struct buf *b,
-    size_t *each)
-{
-	struct config *standard = config_new();
-	const struct grant *own = only ? grants_find(&c->tenants, *only) : NULL;
-	const char *plan_name = own && own->plan[0] ? own->plan : c->plan;
-	const struct grant *plan = grants_find(&c->plans, span_of(plan_name));
-	struct config shown = *c; /* borrows all it has */
-	struct buf rows;
-	int result = -1;
-
-	buf_init(&rows, CONFIG_BYTES_MOST);
-	if (own && own->plan[0])
-		shown.plan = standard->plan;
-	if (option_put_u64(b, c->generation) != 0 ||
-	    options_encode(config_options, CONFIG_OPTIONS, &shown, standard,
-		&rows) != 0 ||
-	    option_put_span(b, buf_span(&rows)) != 0)
-		goto out;
-	if (only ?
-		encode_grants(plan, plan != NULL, b, NULL) != 0 ||
-		    encode_grants(own, own != NULL, b, NULL) != 0 :
-		encode_grants(c->plans.items, c->plans.count, b, each) != 0 ||
-		    encode_grants(c->tenants.items, c->tenants.count, b,
-			each ? each + c->plans.count : NULL) != 0)
-		goto out;
-	result = 0;
-out:
-	buf_free(&rows);
-	config_release(&standard);
-	return result;
-}
-
-/* How many bytes each takes is told in `each`, unless that is NULL. */
-static int
-encode_grants(const struct grant *items, size_t count, struct buf *b,
-    size_t *each)
-{
-	struct grants standard = { 0 };
-	struct option all[GRANT_OPTIONS];
-	struct buf rows;
-	int result = -1;
-
-	grant_rows(all);
-	buf_init(&rows, CONFIG_BYTES_MOST);
-	if (!grants_add(&standard) || option_put_u32(b, (uint32_t)count) != 0)
-		goto out;
-	for (size_t i = 0; i < count; i++) {
-		buf_clear(&rows);
-		if (options_encode(all, GRANT_OPTIONS, &items[i],
-			standard.items, &rows) != 0 ||
-		    option_put_span(b, buf_span(&rows)) != 0)
-			goto out;
-		if (each)
-			each[i] = sizeof(uint32_t) + buf_bytes(&rows);
-	}
-	result = 0;
-out:
-	buf_free(&rows);
-	grants_free(&standard);
-	return result;
-}
-
 int
 config_encode(const struct config *c, struct buf *b)
 {
-	return encode(c, NULL, b, NULL);
+	struct span tenants = span_make(c->tenants.bytes, c->tenants.size);
+
+	if (encode_host(c, true, b) != 0 ||
+	    option_put_u32(b, (uint32_t)c->plans.count) != 0 ||
+	    grants_encode(c->plans.items, NULL, c->plans.count, b) != 0 ||
+	    option_put_u32(b, (uint32_t)c->tenants.count) != 0)
+		return -1;
+	return buf_put(b, tenants);
 }
 
 int
 config_encode_for(const struct config *c, struct span tenant, struct buf *b)
 {
-	return encode(c, &tenant, b, NULL);
+	ptrdiff_t own = packed_find(&c->tenants, tenant);
+	const char *name = config_terms(c, tenant)->plan;
+	const struct grant *plan = grants_find(&c->plans, span_of(name));
+	bool of_all = strcmp(name, c->plan) == 0;
+
+	if (encode_host(c, of_all, b) != 0 ||
+	    option_put_u32(b, plan != NULL) != 0 ||
+	    grants_encode(plan, NULL, plan != NULL, b) != 0 ||
+	    option_put_u32(b, own >= 0) != 0)
+		return -1;
+	return own < 0 ? 0 : buf_put(b, packed_bytes(&c->tenants, (size_t)own));
 }
 
-int
-config_encode_each(const struct config *c, struct buf *b, size_t *each)
+/* `plan`: the name of the plan of all as well. */
+static int
+encode_host(const struct config *c, bool plan, struct buf *b)
 {
-	return encode(c, NULL, b, each);
+	struct config *standard = config_new();
+	struct config shown = *c; /* borrows all it has */
+	struct buf rows;
+	int result = -1;
+
+	buf_init(&rows, b->ceiling);
+	if (!plan)
+		shown.plan = standard->plan;
+	if (option_put_u64(b, c->generation) == 0 &&
+	    options_encode(config_options, CONFIG_OPTIONS, &shown, standard,
+		&rows) == 0)
+		result = option_put_span(b, buf_span(&rows));
+	buf_free(&rows);
+	config_release(&standard);
+	return result;
 }
 
 struct config *
 config_decode(struct span bytes)
+{
+	return decode(bytes, true);
+}
+
+struct config *
+config_open(struct span bytes)
+{
+	return decode(bytes, false);
+}
+
+static struct config *
+decode(struct span bytes, bool all)
 {
 	struct config *c = config_new();
 	struct span rows;
@@ -234,30 +213,43 @@ config_decode(struct span bytes)
 	if (option_take_u64(&bytes, &c->generation) != 0 ||
 	    option_take_span(&bytes, &rows) != 0 ||
 	    options_decode(config_options, CONFIG_OPTIONS, rows, c) != 0 ||
-	    decode_grants(&bytes, &c->plans) != 0 ||
-	    decode_grants(&bytes, &c->tenants) != 0 || bytes.bytes > 0 ||
-	    config_settle(c) != 0)
+	    decode_grants(c, bytes) != 0 || config_settle(c) != 0 ||
+	    (all && !tenants_good(c)))
 		config_release(&c);
 	return c;
 }
 
 static int
-decode_grants(struct span *bytes, struct grants *grants)
+decode_grants(struct config *c, struct span bytes)
 {
-	struct option all[GRANT_OPTIONS];
-	struct span rows;
-	struct grant *g;
-	uint32_t count;
+	uint32_t plans, tenants;
+	struct span rest, rows;
 
-	grant_rows(all);
-	if (option_take_u32(bytes, &count) != 0)
+	if (option_take_u32(&bytes, &plans) != 0)
 		return -1;
-	while (count-- > 0) {
-		if (option_take_span(bytes, &rows) != 0)
+	rest = bytes;
+	for (uint32_t i = 0; i < plans; i++)
+		if (option_take_span(&rest, &rows) != 0)
 			return -1;
-		g = grants_add(grants);
-		if (!g || options_decode(all, GRANT_OPTIONS, rows, g) != 0)
-			return -1;
+	if (grants_decode(&c->plans, bytes, plans) != 0 ||
+	    option_take_u32(&rest, &tenants) != 0)
+		return -1;
+	return packed_open(&c->tenants, rest, tenants);
+}
+
+/* Whether each is one, with a plan that is there. */
+static bool
+tenants_good(const struct config *c)
+{
+	bool good = true;
+
+	for (size_t i = 0; good && i < c->tenants.count; i++) {
+		struct grants one = { 0 };
+
+		good = packed_take(&c->tenants, i, &one) == 0 &&
+		    (one.items->plan[0] == '\0' ||
+			grants_find(&c->plans, span_of(one.items->plan)));
+		grants_free(&one);
 	}
-	return 0;
+	return good;
 }

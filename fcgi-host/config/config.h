@@ -74,6 +74,14 @@ struct grants {
 	uint32_t *by_name; /* ours: their numbers, once settled */
 };
 
+/* What each tenant is granted, as it was encoded: see packed.c. */
+struct packed {
+	char *bytes; /* ours */
+	size_t size;
+	uint32_t *at; /* ours: where each begins, and the end */
+	size_t count;
+};
+
 struct config {
 	unsigned references;
 	uint64_t generation;
@@ -84,9 +92,9 @@ struct config {
 	uint64_t limits[LIMITS]; /* defaults */
 	uint64_t maximum[LIMITS];
 	struct grants plans;
-	struct grants tenants;
-	struct terms *terms; /* ours: of who has no entry, then of each in
-			      * `tenants` */
+	struct packed tenants;
+	struct terms **terms; /* ours: of who has no entry, then of each in
+			       * `tenants`; NULL until asked for */
 	size_t terms_count;
 	struct strings included; /* ours: files that @include named */
 };
@@ -94,8 +102,8 @@ struct config {
 struct config *config_new(void); /* every option at its default */
 struct config *config_hold(struct config *);
 void config_release(struct config **);
-/* Works the terms out again, after members were changed: 0, or -1 when a plan
- * is not there. What config_terms() gave before is gone. */
+/* The terms will be worked out again, after members were changed: 0, or -1 when
+ * the plan of all is not there. What config_terms() gave before is gone. */
 int config_settle(struct config *);
 
 /* Reads a file over the defaults. Relative PATHs are taken from the directory

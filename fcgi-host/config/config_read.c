@@ -24,19 +24,21 @@ static char *directory_of(const char *file);
 static void settle_paths(struct config *, const char *directory);
 static void read_grants(struct option_file *, struct grants *, const char *list,
     size_t rows);
-static void check_plans(struct option_file *, const struct config *);
+static void check_plans(struct option_file *, const struct config *,
+    const struct grants *tenants);
 static void check_plan(struct option_file *, const struct config *,
     const char *path, const char *name);
-static void check_terms(struct option_file *, const struct config *);
+static void check_terms(struct option_file *, const struct config *,
+    const struct grants *tenants);
 static void check_limits(struct option_file *, struct config *);
 static void check_users(struct option_file *, const struct config *);
 static void check_pairs(struct option_file *, struct config *);
-static void check_size(struct option_file *, const struct config *);
+static void check_size(struct option_file *, const struct config *,
+    const struct grants *tenants);
 static void check_all(struct option_file *, size_t host, size_t plans,
     size_t tenants);
 static void check_cells(struct option_file *, const struct config *,
-    size_t host, const size_t *plans, const size_t *tenants);
-static size_t sum(const size_t *, size_t count);
+    const struct grants *tenants, size_t host, const size_t *plans);
 static size_t kib(size_t bytes);
 
 struct config *
@@ -45,6 +47,7 @@ config_load(const char *file, uint64_t generation, struct buf *errors)
 	struct config *c = config_new();
 	char *directory = directory_of(file), why[OPTION_WHY_MOST];
 	struct option_file *f = NULL;
+	struct grants tenants = { 0 };
 	struct buf text;
 	bool good = false;
 	int fd;
@@ -68,21 +71,24 @@ config_load(const char *file, uint64_t generation, struct buf *errors)
 	option_file_read(f, config_options, CONFIG_OPTIONS, c);
 	settle_paths(c, directory);
 	read_grants(f, &c->plans, CONFIG_PLANS, PLAN_OPTIONS);
-	read_grants(f, &c->tenants, CONFIG_TENANTS, GRANT_OPTIONS);
+	read_grants(f, &tenants, CONFIG_TENANTS, GRANT_OPTIONS);
 	check_limits(f, c);
 	check_users(f, c);
 	check_pairs(f, c);
-	check_plans(f, c);
-	config_settle(c);
-	check_terms(f, c);
-	check_size(f, c);
-	good = option_file_errors(f) == 0;
+	check_plans(f, c, &tenants);
+	check_terms(f, c, &tenants);
+	good = option_file_errors(f) == 0 &&
+	    packed_make(&c->tenants, &tenants) == 0 && config_settle(c) == 0;
+	if (good)
+		check_size(f, c, &tenants);
+	good = good && option_file_errors(f) == 0;
 out:
 	if (f)
 		option_file_free(f);
 	if (!good)
 		config_release(&c);
 	fd_close(&fd);
+	grants_free(&tenants);
 	buf_free(&text);
 	free(directory);
 	return c;
@@ -158,14 +164,15 @@ read_grants(struct option_file *f, struct grants *grants, const char *list,
 }
 
 static void
-check_plans(struct option_file *f, const struct config *c)
+check_plans(struct option_file *f, const struct config *c,
+    const struct grants *tenants)
 {
 	option_file_at(f, config_options[CONFIG_ROW_plan].path, 0, NULL);
 	check_plan(f, c, config_options[CONFIG_ROW_plan].path, c->plan);
-	for (size_t i = 0; i < c->tenants.count; i++) {
+	for (size_t i = 0; i < tenants->count; i++) {
 		option_file_at(f, CONFIG_TENANTS, i, "plan");
 		check_plan(f, c, CONFIG_TENANTS ".plan",
-		    c->tenants.items[i].plan);
+		    tenants->items[i].plan);
 	}
 }
 
@@ -222,18 +229,24 @@ check_given(struct option_file *f, const struct terms *t, enum terms_from from,
 }
 
 static void
-check_terms(struct option_file *f, const struct config *c)
+check_terms(struct option_file *f, const struct config *c,
+    const struct grants *tenants)
 {
-	for (size_t i = 0; i < c->plans.count; i++) {
-		struct terms t;
+	struct terms t;
 
+	for (size_t i = 0; i < c->plans.count; i++) {
 		terms_make(&t, c, &c->plans.items[i], NULL);
 		check_given(f, &t, TERMS_PLAN, CONFIG_PLANS, i);
 		terms_free(&t);
 	}
-	for (size_t i = 0; i < c->tenants.count; i++)
-		check_given(f, &c->terms[i + 1], TERMS_TENANT, CONFIG_TENANTS,
-		    i);
+	for (size_t i = 0; i < tenants->count; i++) {
+		const struct grant *own = &tenants->items[i];
+		const char *plan = own->plan[0] ? own->plan : c->plan;
+
+		terms_make(&t, c, grants_find(&c->plans, span_of(plan)), own);
+		check_given(f, &t, TERMS_TENANT, CONFIG_TENANTS, i);
+		terms_free(&t);
+	}
 }
 
 /* A default that was not written follows a maximum that was. */
@@ -322,22 +335,28 @@ check_pairs(struct option_file *f, struct config *c)
 
 /* What the other processes get has a bound: see config.h. */
 static void
-check_size(struct option_file *f, const struct config *c)
+check_size(struct option_file *f, const struct config *c,
+    const struct grants *tenants)
 {
-	size_t *plans = diag_alloc((c->plans.count + c->tenants.count + 1) *
-	    sizeof(*plans));
-	size_t *tenants = plans + c->plans.count, in_plans, in_tenants, host;
+	size_t *plans = diag_alloc((c->plans.count + 1) * sizeof(*plans));
+	size_t in_plans = 0, host;
 	struct buf bytes;
 
 	buf_init(&bytes, MEASURED_MOST);
-	if (config_encode_each(c, &bytes, plans) != 0)
+	for (size_t i = 0; i < c->plans.count; i++) {
+		buf_clear(&bytes);
+		if (grants_encode(&c->plans.items[i], NULL, 1, &bytes) != 0)
+			diag_fatal("no memory to measure the configuration");
+		plans[i] = buf_bytes(&bytes);
+		in_plans += plans[i];
+	}
+	buf_clear(&bytes);
+	if (config_encode(c, &bytes) != 0)
 		diag_fatal("no memory to measure the configuration");
-	in_plans = sum(plans, c->plans.count);
-	in_tenants = sum(tenants, c->tenants.count);
-	host = buf_bytes(&bytes) - in_plans - in_tenants;
+	host = buf_bytes(&bytes) - in_plans - c->tenants.size;
 	buf_free(&bytes);
-	check_all(f, host, in_plans, in_tenants);
-	check_cells(f, c, host, plans, tenants);
+	check_all(f, host, in_plans, c->tenants.size);
+	check_cells(f, c, tenants, host, plans);
 	free(plans);
 }
 
@@ -355,42 +374,31 @@ check_all(struct option_file *f, size_t host, size_t plans, size_t tenants)
 		    kib(CONFIG_BYTES_MOST));
 }
 
+/* The last is who has no entry. */
 static void
-check_cells(struct option_file *f, const struct config *c, size_t host,
-    const size_t *plans, const size_t *tenants)
+check_cells(struct option_file *f, const struct config *c,
+    const struct grants *tenants, size_t host, const size_t *plans)
 {
-	const char *name;
-	const struct grant *plan;
-	size_t bytes;
-
-	for (size_t i = 0; i <= c->tenants.count; i++) {
+	for (size_t i = 0; i <= tenants->count; i++) {
+		uint32_t at = i < tenants->count ? tenants->by_name[i] : 0;
 		const struct grant *own =
-		    i < c->tenants.count ? &c->tenants.items[i] : NULL;
+		    i < tenants->count ? &tenants->items[at] : NULL;
+		const struct grant *plan = grants_find(&c->plans,
+		    span_of(own && own->plan[0] ? own->plan : c->plan));
+		size_t plan_at = plan ? (size_t)(plan - c->plans.items) : 0;
+		size_t bytes = host + (plan ? plans[plan_at] : 0) +
+		    (own ? packed_bytes(&c->tenants, i).bytes : 0);
 
-		name = own && own->plan[0] ? own->plan : c->plan;
-		plan = grants_find(&c->plans, span_of(name));
-		bytes = host + (own ? tenants[i] : 0) +
-		    (plan ? plans[plan - c->plans.items] : 0);
 		if (bytes <= CONFIG_CELL_BYTES_MOST)
 			continue;
 		option_file_at(f, own ? CONFIG_TENANTS : CONFIG_PLANS,
-		    own ? i : (size_t)(plan ? plan - c->plans.items : 0), NULL);
+		    own ? at : plan_at, NULL);
 		option_file_say(f, NULL,
 		    "tenant %s has %zu KiB, with its plan and the options of "
 		    "all; %zu KiB are allowed",
 		    own ? own->name : "without an entry", kib(bytes),
 		    kib(CONFIG_CELL_BYTES_MOST));
 	}
-}
-
-static size_t
-sum(const size_t *items, size_t count)
-{
-	size_t all = 0;
-
-	for (size_t i = 0; i < count; i++)
-		all += items[i];
-	return all;
 }
 
 /* The next whole one: never what is allowed, when it is more. */

@@ -6,7 +6,7 @@
 
 #include "base/sealed.h"
 
-#include "config/config.h"
+#include "config/options.h"
 
 int
 config_seal(const struct config *c, bool tenants, uint64_t *bytes)
@@ -34,7 +34,7 @@ config_unseal(int fd, uint64_t bytes)
 
 	if (sealed_map(fd, bytes, CONFIG_BYTES_MOST, &encoded) != 0)
 		return NULL;
-	c = config_decode(encoded);
+	c = config_open(encoded);
 	sealed_unmap(&encoded);
 	return c;
 }

@@ -37,9 +37,9 @@ extern const struct option config_options[CONFIG_OPTIONS];
 
 const struct option *config_limit_row(enum limit);
 
-/* As config_encode(), and how many bytes each of `plans` takes, and behind them
- * each of `tenants`. */
-int config_encode_each(const struct config *, struct buf *, size_t *each);
+/* As config_decode(), of bytes that only config_encode() can have made: what a
+ * tenant has is not looked at before it is asked for. */
+struct config *config_open(struct span);
 
 /* ---- grant.c: elements of plans and tenants ---------------------------------- */
 
@@ -51,6 +51,24 @@ void grants_sort(struct grants *); /* so that they can be found */
 /* NULL: there is none of that name. */
 const struct grant *grants_find(const struct grants *, struct span name);
 
+/* ---- packed.c: many of them as bytes ----------------------------------------- */
+
+/* Spans of options, in this order or as they stand. 0, or -1: the ceiling. */
+int grants_encode(const struct grant *, const uint32_t *order, size_t count,
+    struct buf *);
+/* Adds `count` of them. 0, or -1 when the bytes are none. */
+int grants_decode(struct grants *, struct span, size_t count);
+/* 0, or -1: two have one name, and from bytes: they are not `count` in order of
+ * their names. To be freed in any case. */
+int packed_make(struct packed *, const struct grants *);
+int packed_open(struct packed *, struct span, size_t count);
+void packed_free(struct packed *);
+ptrdiff_t packed_find(const struct packed *, struct span name); /* -1: none */
+struct span packed_name(const struct packed *, size_t index);
+struct span packed_bytes(const struct packed *, size_t index);
+/* Adds one to a list. 0, or -1 when its bytes are no options. */
+int packed_take(const struct packed *, size_t index, struct grants *);
+
 /* ---- terms.c -------------------------------------------------------------------- */
 
 /* What the host's options, a plan and a tenant's entry come to; the latter two
@@ -58,5 +76,6 @@ const struct grant *grants_find(const struct grants *, struct span name);
 void terms_make(struct terms *, const struct config *, const struct grant *plan,
     const struct grant *own);
 void terms_free(struct terms *);
+void terms_forget(struct config *); /* those that were asked for */
 
 #endif

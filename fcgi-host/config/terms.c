@@ -18,31 +18,31 @@ static void take_lists(struct terms *, const struct grant *);
 static void settle_numbers(struct terms *, const struct config *);
 static void settle_limits(struct terms *);
 static const struct grant *plan_of(const struct config *, const struct grant *);
+static const struct terms *terms_at(const struct config *, size_t index);
 
 /* ---- all of a configuration ------------------------------------------------ */
 
 int
 config_settle(struct config *c)
 {
-	int result = 0;
-
-	for (size_t i = 0; i < c->terms_count; i++)
-		terms_free(&c->terms[i]);
-	free(c->terms);
+	terms_forget(c);
 	grants_sort(&c->plans);
-	grants_sort(&c->tenants);
 	c->terms_count = c->tenants.count + 1;
 	c->terms = diag_alloc(c->terms_count * sizeof(c->terms[0]));
-	for (size_t i = 0; i < c->terms_count; i++) {
-		const struct grant *own =
-		    i > 0 ? &c->tenants.items[i - 1] : NULL;
-		const struct grant *plan = plan_of(c, own);
+	return c->plan[0] && !plan_of(c, NULL) ? -1 : 0;
+}
 
-		if (!plan && (c->plan[0] || (own && own->plan[0])))
-			result = -1;
-		terms_make(&c->terms[i], c, plan, own);
+void
+terms_forget(struct config *c)
+{
+	for (size_t i = 0; i < c->terms_count; i++) {
+		if (c->terms[i])
+			terms_free(c->terms[i]);
+		free(c->terms[i]);
 	}
-	return result;
+	free(c->terms);
+	c->terms = NULL;
+	c->terms_count = 0;
 }
 
 static const struct grant *
@@ -56,22 +56,49 @@ plan_of(const struct config *c, const struct grant *own)
 const struct terms *
 config_terms(const struct config *c, struct span tenant)
 {
-	const struct grant *own = grants_find(&c->tenants, tenant);
+	return terms_at(c, (size_t)(packed_find(&c->tenants, tenant) + 1));
+}
 
-	return &c->terms[own ? own - c->tenants.items + 1 : 0];
+static const struct terms *
+terms_at(const struct config *c, size_t index)
+{
+	struct grants one = { 0 };
+	const struct grant *own = NULL;
+
+	if (c->terms[index])
+		return c->terms[index];
+	if (index > 0) {
+		/* config_load() or config_decode() has looked at it */
+		if (packed_take(&c->tenants, index - 1, &one) != 0)
+			diag_panic("a tenant's options are none");
+		own = one.items;
+	}
+	c->terms[index] = diag_alloc(sizeof(*c->terms[index]));
+	terms_make(c->terms[index], c, plan_of(c, own), own);
+	grants_free(&one);
+	return c->terms[index];
 }
 
 uint64_t
 config_maximum(const struct config *c, enum limit limit)
 {
-	uint64_t most = c->terms[0].maximum[limit];
+	uint64_t most = terms_at(c, 0)->maximum[limit];
 
-	for (size_t i = 1; i < c->terms_count && most > 0; i++) {
-		uint64_t own = c->terms[i].maximum[limit];
+	for (size_t i = 1; i <= c->tenants.count && most > 0; i++) {
+		uint64_t own = terms_at(c, i)->maximum[limit];
 
 		most = own == 0 || own > most ? own : most;
 	}
 	return most;
+}
+
+bool
+config_has_env(const struct config *c)
+{
+	for (size_t i = 0; i <= c->tenants.count; i++)
+		if (terms_at(c, i)->env.count > 0)
+			return true;
+	return false;
 }
 
 /* What cells look at beside the terms: see cell/plan.c and cell/grounds.c. */

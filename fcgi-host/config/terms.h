@@ -46,6 +46,8 @@ bool terms_equal(const struct terms *, const struct terms *);
  * one made from the other would be. */
 bool config_same_cell(const struct config *, const struct config *,
     struct span tenant);
+/* Whether any tenant has variables, which may be secrets. */
+bool config_has_env(const struct config *);
 /* The greatest maximum that any tenant has; 0: one has none. */
 uint64_t config_maximum(const struct config *, enum limit);
 

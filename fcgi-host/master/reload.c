@@ -2,6 +2,8 @@
 /* reload.c - the next generation of the configuration. All or nothing: an
  * error leaves everything as it is, and listeners are never touched. */
 
+#include <malloc.h>
+
 #include "base/diag.h"
 #include "base/fd.h"
 
@@ -52,6 +54,7 @@ reload(struct master *m, struct buf *text)
 	if (children_spool(m, missing, sizeof(missing)) != 0)
 		buf_printf(text, "%s\n", missing);
 	config_release(&old);
+	malloc_trim(0); /* what reading the file needed */
 	buf_printf(text, "configuration read again: generation %llu\n",
 	    (unsigned long long)next->generation);
 	say_lines(text, from, false);

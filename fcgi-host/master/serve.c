@@ -2,6 +2,7 @@
 /* serve.c - the story of the host's start, and what wakes it afterwards. */
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,7 @@ read_configuration(struct master *m)
 		diag_warn("%s", missing);
 	if (settle_exposed(a, m->root, m->config, missing, sizeof(missing)))
 		diag_warn("%s", missing);
+	malloc_trim(0); /* what reading the file needed */
 	m->sealed_fd = config_seal(m->config, true, &m->sealed_bytes);
 	if (m->sealed_fd < 0)
 		diag_fatal("no memory file for the configuration: %s",

@@ -129,13 +129,10 @@ settle_exposed(const struct arguments *a, bool root, const struct config *c,
     char *text, size_t room)
 {
 	const char *file = file_of(a);
-	size_t variables = 0;
 	struct stat s;
 
-	for (size_t i = 0; i < c->terms_count; i++)
-		variables += c->terms[i].env.count;
-	if (!root || variables == 0 || !file || stat(file, &s) != 0 ||
-	    !(s.st_mode & S_IROTH))
+	if (!root || !file || stat(file, &s) != 0 || !(s.st_mode & S_IROTH) ||
+	    !config_has_env(c))
 		return NULL;
 	snprintf(text, room,
 	    "the configuration %s has variables (env) of tenants and can be "

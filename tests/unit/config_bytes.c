@@ -3,6 +3,8 @@
  * were read, or a hostile cell gives itself more than its maxima. */
 #include "config_files.h"
 
+#include "config/options.h"
+
 static uint64_t seed;
 static struct config *config; /* the defaults */
 
@@ -624,6 +626,61 @@ test_sealed(void)
 	buf_free(&bytes);
 }
 
+/* Tenants are found by bisection, so their order is part of the bytes. */
+static void
+test_packed(void)
+{
+	static const char *const names[] = { "b", "a", "aa", "~a" };
+	static const uint32_t sorted[] = { 1, 2, 0, 3 };
+	struct grants grants = { 0 };
+	struct packed packed = { 0 };
+	struct buf bytes;
+
+	buf_init(&bytes, 4096);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct grant *g = grants_add(&grants);
+
+		free(g->name);
+		g->name = strdup(names[i]);
+		g->slots = i + 1;
+	}
+	assert_int_equal(grants_encode(grants.items, sorted, 4, &bytes), 0);
+	assert_int_equal(packed_open(&packed, buf_span(&bytes), 4), 0);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		ptrdiff_t at = packed_find(&packed, span_of(names[i]));
+		struct grants one = { 0 };
+
+		assert_true(at >= 0);
+		assert_true(span_equal(packed_name(&packed, (size_t)at),
+		    span_of(names[i])));
+		assert_int_equal(packed_take(&packed, (size_t)at, &one), 0);
+		assert_int_equal(one.items->slots, i + 1);
+		grants_free(&one);
+	}
+	assert_int_equal(packed_find(&packed, SPAN("aaa")), -1);
+	assert_int_equal(packed_find(&packed, SPAN("")), -1);
+	packed_free(&packed);
+
+	for (uint32_t count = 0; count < 6; count++) {
+		assert_int_equal(packed_open(&packed, buf_span(&bytes), count),
+		    count == 4 ? 0 : -1);
+		packed_free(&packed);
+	}
+	assert_int_equal(packed_open(&packed, buf_span(&bytes), SIZE_MAX), -1);
+	buf_clear(&bytes); /* as they stand */
+	assert_int_equal(grants_encode(grants.items, NULL, 4, &bytes), 0);
+	assert_int_equal(packed_open(&packed, buf_span(&bytes), 4), -1);
+	packed_free(&packed);
+	buf_clear(&bytes); /* one twice */
+	assert_int_equal(grants_encode(grants.items, (uint32_t[]){ 1, 1 }, 2,
+			     &bytes),
+	    0);
+	assert_int_equal(packed_open(&packed, buf_span(&bytes), 2), -1);
+	packed_free(&packed);
+	grants_free(&grants);
+	buf_free(&bytes);
+}
+
 static void
 test_held(void)
 {
@@ -655,6 +712,7 @@ static const struct story {
 	{ "a broken configuration is refused or within its ranges",
 	    test_config_random },
 	{ "what is sealed comes back, what is not is refused", test_sealed },
+	{ "tenants are packed in order, each once", test_packed },
 	{ "what somebody holds stays", test_held },
 };
 

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/fd.h"
+#include "config/options.h"
 
 #include "master/master.h"
 
@@ -196,10 +197,13 @@ fake_cell(void)
 		_exit(4);
 	count = (size_t)snprintf(text, sizeof(text), "%d %u generation=%u",
 	    getpid(), (unsigned)cell.uid, (unsigned)options->generation);
-	for (size_t i = 0; i < options->tenants.count; i++)
+	for (size_t i = 0; i < options->tenants.count; i++) {
+		struct span name = packed_name(&options->tenants, i);
+
 		count += (size_t)snprintf(text + count, sizeof(text) - count,
-		    " %s has %s", options->tenants.items[i].name,
-		    options->tenants.items[i].env.items[0]);
+		    " %.*s has %s", SPAN_ARGS(name),
+		    config_terms(options, name)->env.items[0]);
+	}
 	fd_send(gateway, span_make(text, count), NULL, 0);
 	both[0] = (struct pollfd){ .fd = PEER_FIRST_FD, .events = POLLIN };
 	both[1] = (struct pollfd){ .fd = gateway, .events = POLLIN };
