@@ -31,9 +31,11 @@ seccomp_rows(void)
 	static const char rows[] = {
 #define DENIED(name, error) 1,
 #define DENIED_FLAG(name, argument, mask, value, error) 1,
+#define DENIED_BUT(name, argument, value, error) 1,
 #include "cell/denied.def"
 #undef DENIED
 #undef DENIED_FLAG
+#undef DENIED_BUT
 	};
 
 	return sizeof(rows);

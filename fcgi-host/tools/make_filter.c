@@ -17,19 +17,24 @@
 
 struct row {
 	const char *name;
+	unsigned conditions; /* 0: whatever its arguments are */
+	enum scmp_compare compare;
 	unsigned argument;
-	uint64_t mask; /* 0: whatever its arguments are */
+	uint64_t mask; /* SCMP_CMP_NE: the value */
 	uint64_t value;
 	int error;
 };
 
 static const struct row rows[] = {
-#define DENIED(name, error) { #name, 0, 0, 0, error },
+#define DENIED(name, error) { #name, 0, SCMP_CMP_EQ, 0, 0, 0, error },
 #define DENIED_FLAG(name, argument, mask, value, error) \
-	{ #name, argument, mask, value, error },
+	{ #name, 1, SCMP_CMP_MASKED_EQ, argument, mask, value, error },
+#define DENIED_BUT(name, argument, value, error) \
+	{ #name, 1, SCMP_CMP_NE, argument, value, 0, error },
 #include "cell/denied.def"
 #undef DENIED
 #undef DENIED_FLAG
+#undef DENIED_BUT
 };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -64,12 +69,12 @@ add(scmp_filter_ctx filter, const struct row *r)
 {
 	int number = seccomp_syscall_resolve_name(r->name);
 	const struct scmp_arg_cmp compare =
-	    SCMP_CMP64(r->argument, SCMP_CMP_MASKED_EQ, r->mask, r->value);
+	    SCMP_CMP64(r->argument, r->compare, r->mask, r->value);
 
 	if (number == __NR_SCMP_ERROR)
 		check(-ENOSYS, r->name);
 	check(seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)r->error),
-		  number, r->mask ? 1 : 0, compare),
+		  number, r->conditions, compare),
 	    r->name);
 }
 

@@ -100,8 +100,8 @@ MAY_OUTSIDE = [
     "read_configuration", "*_outside", "list_homes", "list_run", "list_sys",
     "list_cgroups", "write_program", "make_program", "remove_program",
     "write_settings", "write_fn", "remove_fn", "see_*", "signal_master",
-    "signal_gateway", "signal_log", "signal_state", "nice_*", "limit_*",
-    "io_uring", "add_key", "read_keys", "personality", "segments",
+    "signal_gateway", "signal_log", "signal_state", "nice_gateway",
+    "limit_gateway", "limit_itself", "schedule_itself", "io_uring", "add_key", "read_keys", "personality", "segments",
     "i386_trace", "connect_*"]
 
 

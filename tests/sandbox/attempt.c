@@ -49,6 +49,7 @@
 enum {
 	X32_BIT = 0x40000000,
 	I386_PTRACE = 26,
+	I386_PRLIMIT64 = 340,
 	TARGETS_MOST = 32,
 };
 
@@ -839,6 +840,160 @@ attempt_limit_gateway(void)
 	struct rlimit limit;
 
 	return prlimit(process("gateway"), RLIMIT_NOFILE, NULL, &limit);
+}
+
+static int
+attempt_nice_cell(void)
+{
+	return setpriority(PRIO_PROCESS, (id_t)process("cell"), 0);
+}
+
+static int
+attempt_nice_user(void)
+{
+	return setpriority(PRIO_USER, 0, 0);
+}
+
+static int
+attempt_nice_launcher(void)
+{
+	int nice = getpriority(PRIO_PROCESS, (id_t)launcher);
+
+	return setpriority(PRIO_PROCESS, (id_t)launcher, nice);
+}
+
+/* To what they are. */
+static int
+can_limit(pid_t pid)
+{
+	struct rlimit limit;
+
+	return prlimit(pid, RLIMIT_NOFILE, NULL, &limit) != 0 ?
+	    -1 :
+	    prlimit(pid, RLIMIT_NOFILE, &limit, NULL);
+}
+
+static int
+attempt_limit_cell(void)
+{
+	return can_limit(process("cell"));
+}
+
+static int
+attempt_limit_launcher(void)
+{
+	return can_limit(launcher);
+}
+
+static int
+attempt_limit_launcher_in_i386(void)
+{
+#ifdef __x86_64__
+	long result;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(I386_PRLIMIT64), "b"(launcher),
+			 "c"(RLIMIT_NOFILE), "d"(0), "S"(0)
+			 : "memory");
+	if (result >= 0)
+		return 0;
+	errno = (int)-result;
+	return -1;
+#else
+	return attempt_limit_launcher();
+#endif
+}
+
+static int
+attempt_limit_itself(void)
+{
+	return can_limit(0);
+}
+
+static int
+can_schedule(pid_t pid)
+{
+	const struct sched_param none = { 0 };
+
+	return sched_setscheduler(pid, SCHED_BATCH, &none);
+}
+
+static int
+attempt_schedule_neighbour(void)
+{
+	return can_schedule(process("neighbour_pid"));
+}
+
+static int
+attempt_schedule_cell(void)
+{
+	return can_schedule(process("cell"));
+}
+
+static int
+attempt_schedule_launcher(void)
+{
+	return can_schedule(launcher);
+}
+
+static int
+attempt_schedule_itself(void)
+{
+	return can_schedule(0);
+}
+
+static int
+attempt_set_parameters_of_launcher(void)
+{
+	const struct sched_param none = { 0 };
+
+	return sched_setparam(launcher, &none);
+}
+
+static int
+attempt_set_attributes_of_launcher(void)
+{
+	char attributes[56];
+
+	return syscall(SYS_sched_getattr, launcher, attributes,
+		   sizeof(attributes), 0) != 0 ?
+	    -1 :
+	    (int)syscall(SYS_sched_setattr, launcher, attributes, 0);
+}
+
+static int
+attempt_io_priority_of_launcher(void)
+{
+	return (int)syscall(SYS_ioprio_set, 1 /* process */, launcher, 0);
+}
+
+static int
+attempt_io_priority_of_user(void)
+{
+	return (int)syscall(SYS_ioprio_set, 3 /* user */, 0, 0);
+}
+
+static int
+can_pin(pid_t pid)
+{
+	cpu_set_t where;
+
+	return sched_getaffinity(pid, sizeof(where), &where) != 0 ?
+	    -1 :
+	    sched_setaffinity(pid, sizeof(where), &where);
+}
+
+static int
+attempt_pin_cell(void)
+{
+	return can_pin(process("cell"));
+}
+
+static int
+attempt_pin_launcher(void)
+{
+	return can_pin(launcher);
 }
 
 static int
