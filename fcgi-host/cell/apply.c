@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "base/fd.h"
 #include "base/landlock.h"
 #include "base/proc.h"
@@ -51,6 +52,7 @@ typedef int apply_fn(struct apply *, struct plan_step *);
 #undef STEP
 
 static bool namespaces_are_ours(void);
+static void apply_give_refused(struct plan_step *, uid_t owner);
 static int filesystem(const char *type, const char *options, unsigned flags);
 static int show(struct apply *, const char *path, int lookup, unsigned flags);
 static int attach(struct apply *, const char *path, int *mount_fd);
@@ -153,12 +155,25 @@ apply_give(struct apply *a, struct plan_step *s)
 	else if (st.st_uid == s->first)
 		; /* by an earlier cell */
 	else if (st.st_uid != 0)
-		snprintf(s->note, sizeof(s->note), "belongs to user id %u",
-		    (unsigned)st.st_uid);
+		apply_give_refused(s, st.st_uid);
 	else if (fchown(fd, (uid_t)s->first, (gid_t)s->second) != 0)
 		snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
 	fd_close(&fd);
 	return 0;
+}
+
+/* Of another tenant, after numbers were given anew, or of a copy: what its
+ * functions then say, "Permission denied", tells nobody why. */
+static void
+apply_give_refused(struct plan_step *s, uid_t owner)
+{
+	snprintf(s->note, sizeof(s->note), "belongs to user id %u",
+	    (unsigned)owner);
+	diag_warn("%s belongs to user id %u, and the functions of this tenant "
+		  "run as %u: they may not be able to write there; chown "
+		  "-Rh %u:%u %s",
+	    s->path, (unsigned)owner, (unsigned)s->first, (unsigned)s->first,
+	    (unsigned)s->second, s->path);
 }
 
 /* More is more likely to be ended; less, of a host that is itself to be ended

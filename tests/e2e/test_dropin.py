@@ -491,6 +491,8 @@ def test_data_of_somebody_or_behind_a_link_is_not_given(new_host):
     assert (data.stat().st_uid, target.stat().st_uid) == (5005, 0)
     assert "(belongs to user id 5005)" in \
         host.ctl("plan", "other").stdout.decode()
+    assert f"{data} belongs to user id 5005, and the functions of this " \
+        "tenant run as 7" in host.errors.read_text()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs the mount namespace of root")
