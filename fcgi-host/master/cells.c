@@ -60,6 +60,7 @@ struct cell {
 	uid_t owner;
 	uid_t uid; /* as whom its functions run */
 	gid_t gid;
+	struct granted granted;
 };
 
 static struct tenant *tenant_get(struct master *, struct span name);
@@ -149,8 +150,12 @@ cells_check(struct master *m, struct span name)
 	const struct tenant *t = tenant_get(m, name);
 	const struct cell *c = t ? newest(t) : NULL;
 
-	if (c && cell_moved(c))
+	if (!c)
+		return;
+	if (cell_moved(c))
 		tell_moved(c, "the directory or its owner is another one now");
+	else if (granted_moved(&c->granted))
+		tell_moved(c, "a path it is granted is another one now");
 }
 
 /* Who may be served, where it stands and whose it is may be others now, too. */
@@ -494,8 +499,10 @@ cell_new(struct master *m, struct span name, const struct tenant_place *place)
 		.gid = place->gid };
 	list_init(&c->node);
 	timer_init(&c->timer, cell_late, c);
+	granted_look(&c->granted, m->config, config_terms(m->config, name));
 	if (tenant_limit(m, t, reason, sizeof(reason)) != 0 ||
 	    cell_spawn(c, between, reason, sizeof(reason)) != 0) {
+		granted_free(&c->granted);
 		free(c);
 		tenant_failed(m, t, span_of(reason));
 		return;
@@ -644,6 +651,7 @@ cell_free(struct cell *c)
 	map_remove(&m->cells.by_pid, &c->by_pid);
 	list_remove(&c->node);
 	t->count--;
+	granted_free(&c->granted);
 	free(c);
 	tenant_release(m, t);
 }

@@ -250,6 +250,20 @@ bool tenant_same(struct master *, struct span name, dev_t, ino_t, uid_t owner);
 int tenant_names(const struct config *, struct span after, size_t most,
     struct buf *names, bool *more);
 
+/* ---- granted.c: paths of the host in a cell -------------------------------- */
+
+struct granted {		    /* zeroed: none */
+	struct strings paths;	    /* ours */
+	struct granted_path *items; /* ours, one for each */
+};
+
+/* What a cell is given that is made now. */
+void granted_look(struct granted *, const struct config *,
+    const struct terms *);
+/* A path that leads to something else now, or NULL. */
+const char *granted_moved(const struct granted *);
+void granted_free(struct granted *);
+
 /* ---- cells.c: their processes -------------------------------------------- */
 
 enum {

@@ -5,10 +5,32 @@ the layer that meets it, with the name of the setting."""
 import os
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from host import IS_ROOT, Host, eventually
+
+
+def test_a_granted_path_that_is_made_anew(new_host):
+    """By a service that is restarted; its tenant is never idle meanwhile."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        granted = Path(place) / "run"
+
+        def make(text):
+            granted.mkdir()
+            (granted / "file").write_text(text)
+
+        make("old")
+        host = new_host(f'tenants = ( {{ name = "rogue"; '
+                        f'read = [ "{granted}" ]; }} );')
+        look = f"head&cat={granted}/file"
+        assert host.rogue(look).text == "old"
+        granted.rename(Path(place) / "away")
+        make("new")
+        eventually(lambda: host.rogue(look).text == "new", "the new one")
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="without root it may have no mounts")

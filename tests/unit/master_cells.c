@@ -100,6 +100,55 @@ a_replaced_directory_gets_another_cell(void **state)
 	assert_says(h, "ask acme", "cell ");
 }
 
+/* As a service does that has its directory made anew by each restart. */
+static void
+a_granted_path_made_anew_gets_another_cell(void **state)
+{
+	struct host *h = *state;
+	char text[512];
+
+	make_directory(h, "run-of-db");
+	snprintf(text, sizeof(text),
+	    "tenants = ( { name = \"acme\"; read = [ \"%s/run-of-db\" ];\n"
+	    "  env = { KEY = \"any\"; }; } );\n",
+	    h->place->path);
+	place_write(h->place, "host.conf", text, 0644);
+	host_start(h);
+	host_ready(h);
+	assert_says(h, "ask acme", "cell ");
+	ask(h, "hear");
+	ask(h, "check acme"); /* the same: nothing happens */
+	assert_int_equal(renameat(h->place->fd, "run-of-db", h->place->fd,
+			     "old-of-db"),
+	    0);
+	ask(h, "check acme"); /* none: what it has is better */
+	assert_int_equal(status_of(h, "cells="), 1); /* it has done so */
+	assert_string_equal(ask(h, "moved so far"), "moved ");
+	make_directory(h, "run-of-db");
+	ask(h, "check acme");
+	assert_says(h, "moved", "moved acme");
+	ask(h, "leave");
+	await_no_cell(h);
+	assert_says(h, "ask acme", "cell ");
+	ask(h, "hear");
+	ask(h, "check acme"); /* it has the new one */
+	assert_int_equal(status_of(h, "cells="), 1);
+}
+
+static void
+a_cell_that_was_not_wanted_is_no_failure(void **state)
+{
+	struct host *h = *state;
+
+	make_directory(h, "functions/hasty");
+	host_start(h);
+	host_ready(h);
+	for (int i = 0; i < 5; i++) {
+		assert_says(h, "ask hasty", "cell ");
+		await_no_cell(h);
+	}
+}
+
 static void
 tenants_are_listed(void **state)
 {
@@ -139,6 +188,8 @@ main(int argc, char **argv)
 		    a_cell_that_cannot_be_built_is_told_and_not_tried_at_once),
 		WITH_A_HOST(nobody_gets_what_others_are_granted),
 		WITH_A_HOST(a_replaced_directory_gets_another_cell),
+		WITH_A_HOST(a_granted_path_made_anew_gets_another_cell),
+		WITH_A_HOST(a_cell_that_was_not_wanted_is_no_failure),
 		WITH_A_HOST(tenants_are_listed),
 		WITH_A_HOST(cells_that_end_with_the_host_are_no_news),
 	};
