@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from host import FLAVOUR, count, descriptors, memory_kib
+from host import FLAVOUR, count, descriptors, eventually, memory_kib
 
 SIZE = count(256 << 20, 1 << 30)
 BLOCK = bytes(range(256)) * 4096
@@ -99,6 +99,43 @@ def test_memory_of_bodies_together_is_capped(new_host):
         thread.join()
     assert results == [True] * 12
     assert not list((host.run / "spool").iterdir())
+
+
+def test_the_spool_of_one_tenant_is_not_that_of_all(new_host):
+    """It is told what it reached, the bytes can be seen, and others find room."""
+    host = new_host('tenant = { spool = "2MiB"; };'
+                    'body = { memory = "4KiB"; spool_total = "4MiB"; };',
+                    nginx=False)
+    for tenant in ("rogue", "other"):
+        host.function(tenant, "rogue")
+    body, results = b"s" * 1_500_000, []
+
+    def ask(tenant, steps="head&echo"):
+        return host.ask(f"/fn/{tenant}/rogue?{steps}", body)
+
+    def spooled():
+        return host.status()["capacity"]["body_spool"]
+    thread = threading.Thread(target=lambda: results.append(
+        ask("rogue", "mark=up&wait=go&head&echo")))
+    thread.start()
+    host.wait_mark("up", 1)
+    for _ in range(2):
+        got = ask("rogue")
+        assert got.status == 503 and b"spool = 2 MiB" in got.body, got
+    assert ask("other").body == body
+    eventually(lambda: spooled() == len(body), "only one is left")
+    assert host.status()["tenants"]["rogue"]["body_spool"] == len(body)
+    text = host.ctl("status").stdout.decode().split()
+    assert text[text.index("body_spool") + 1] == str(len(body))
+    host.data("go").touch()
+    thread.join()
+    assert results[0].body == body
+    assert ask("rogue").body == body
+    eventually(lambda: spooled() == 0, "nothing is left")
+    told = host.ctl("faults", "rogue").stdout.decode()
+    assert "2 requests of rogue came while bodies of other requests had all " \
+        "the disk of spool = 2 MiB" in " ".join(told.split())
+    assert "spool" not in host.ctl("faults", "other").stdout.decode()
 
 
 @pytest.mark.parametrize("bytes_sent", [5, 50_000, 5_000_000])
