@@ -112,6 +112,17 @@ int config_settle(struct config *);
 struct config *config_load(const char *file, uint64_t generation,
     struct buf *errors);
 
+/* The same where the command line says where the host keeps what is its own,
+ * which nobody is granted: absolute, or NULL for what the file says. */
+struct config_places {
+	const char *functions;
+	const char *run;
+	const char *log;
+	const char *state; /* NULL: in the run directory */
+};
+struct config *config_load_for(const char *file, uint64_t generation,
+    const struct config_places *, struct buf *errors);
+
 /* The same struct in bytes, and back: NULL when they are not. That of one tenant
  * is for a CELL message and leaves out what other plans and tenants are granted:
  * a cell has no business with their variables. -1: the buffer's ceiling.

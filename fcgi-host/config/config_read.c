@@ -44,6 +44,13 @@ static size_t kib(size_t bytes);
 struct config *
 config_load(const char *file, uint64_t generation, struct buf *errors)
 {
+	return config_load_for(file, generation, NULL, errors);
+}
+
+struct config *
+config_load_for(const char *file, uint64_t generation,
+    const struct config_places *places, struct buf *errors)
+{
 	struct config *c = config_new();
 	char *directory = directory_of(file), why[OPTION_WHY_MOST];
 	struct option_file *f = NULL;
@@ -77,6 +84,7 @@ config_load(const char *file, uint64_t generation, struct buf *errors)
 	check_pairs(f, c);
 	check_plans(f, c, &tenants);
 	check_terms(f, c, &tenants);
+	apart_check(f, c, &tenants, places);
 	good = option_file_errors(f) == 0 &&
 	    packed_make(&c->tenants, &tenants) == 0 && config_settle(c) == 0;
 	if (good)

@@ -69,6 +69,12 @@ struct span packed_bytes(const struct packed *, size_t index);
 /* Adds one to a list. 0, or -1 when its bytes are no options. */
 int packed_take(const struct packed *, size_t index, struct grants *);
 
+/* ---- apart.c: what must not be granted ------------------------------------------ */
+
+/* Errors for cell.paths, and `read` and `write` of plans and of these tenants. */
+void apart_check(struct option_file *, const struct config *,
+    const struct grants *tenants, const struct config_places *);
+
 /* ---- terms.c -------------------------------------------------------------------- */
 
 /* What the host's options, a plan and a tenant's entry come to; the latter two

@@ -17,6 +17,8 @@
 
 #define INSTALLED_FILE "/etc/fcgi-host/fcgi-host.conf"
 
+static struct config *load(const struct arguments *, const char *file,
+    uint64_t generation, struct buf *errors);
 static const char *file_of(const struct arguments *);
 static int file_trusted(const char *file, struct buf *errors);
 static void apply(const struct arguments *, char **option,
@@ -44,7 +46,7 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 
 	if (file && root && file_trusted(file, errors) != 0)
 		return NULL;
-	c = file ? config_load(file, generation, errors) : config_new();
+	c = file ? load(a, file, generation, errors) : config_new();
 	for (size_t i = 0; c && root && i < c->included.count; i++)
 		if (file_trusted(c->included.items[i], errors) != 0)
 			config_release(&c);
@@ -62,6 +64,27 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 	if (check_functions(c, file ? file : "the defaults", errors) |
 	    look_up(c, file ? file : "the defaults", root, settled, errors))
 		config_release(&c);
+	return c;
+}
+
+static struct config *
+load(const struct arguments *a, const char *file, uint64_t generation,
+    struct buf *errors)
+{
+	const char *given[] = { a->functions, a->run, a->log, a->state };
+	char *paths[4];
+	struct config *c;
+
+	for (int i = 0; i < 4; i++)
+		paths[i] = given[i] ? settle_path(a, given[i]) : NULL;
+	c = config_load_for(file, generation,
+	    &(struct config_places){ .functions = paths[0],
+		.run = paths[1],
+		.log = paths[2],
+		.state = paths[3] },
+	    errors);
+	for (int i = 0; i < 4; i++)
+		free(paths[i]);
 	return c;
 }
 

@@ -211,3 +211,24 @@ def test_directories_on_the_way_are_roots(option):
         assert list(above.iterdir()) == []      # nor is anything made there
     finally:
         host.stop(check=False)
+
+
+@pytest.mark.parametrize("what", ["/dev", "/proc", "functions", "run",
+                                  "base"])
+def test_what_is_the_hosts_own_is_not_granted(new_host, what):
+    """Whoever saw it would see the others, or could not be run at all."""
+    host = new_host()
+    good = host.conf.read_text()
+    path = getattr(host, what, what)
+    for text in (f'tenants = ( {{ name = "rogue"; read = [\n"{path}" ]; }} );',
+                 f'plans = ( {{ name = "p"; write = [ "{path}" ]; }} );',
+                 f'cell = {{ paths = [ "{path}" ]; }};'):
+        host.conf.write_text(text)
+        done = host.ctl("reload", check=False)
+        said = (done.stdout + done.stderr).decode()
+        assert done.returncode == 1
+        assert f'has "{path}'[:50] in said and "must not see" in said
+        assert f"{host.conf}:" in said
+    host.conf.write_text(good)
+    host.ctl("reload")
+    assert host.rogue("head&out=well").text == "well"

@@ -492,7 +492,7 @@ some_config(void)
 		      "cell = { paths = [ \"/opt\" ]; };\n"
 		      "environment = [ ];\n"
 		      "maximum = { time = \"1m\"; cpu = 0; };\n"
-		      "tenants = ( { name = \"git\"; read = [ \"/srv\" ]; "
+		      "tenants = ( { name = \"git\"; read = [ \"/mnt\" ]; "
 		      "slots = 8; env = { SECRET = \"git's\"; }; }, "
 		      "{ name = \"acme\"; env = { SECRET = \"acme's\"; }; } "
 		      ");"),

@@ -111,6 +111,36 @@ static const struct mistake {
 	    "whole: name the directories that are meant\n"
 	    "host.conf:4: tenants.write has \"/\", which cannot be shown as "
 	    "a whole: name the directories that are meant\n" },
+	{ "what a cell has of its own is not the host's",
+	    SPAN("cell = {\npaths = [ \"/opt\", \"/usr/../dev/\" ]; };\n"
+		 "plans = ( { name = \"p\";\nread = [ \"/proc/1\" ]; } );\n"
+		 "tenants = ( { name = \"a\";\nread = [ \"/dev/null\" ];\n"
+		 "write = [ \"/sys/fs\" ]; } );"),
+	    "host.conf:2: cell.paths has \"/usr/../dev/\", which functions "
+	    "must not see: a cell has its own; name the single devices that "
+	    "are meant\n"
+	    "host.conf:4: plans.read has \"/proc/1\", which functions must "
+	    "not see: a cell has its own; this one shows the processes of the "
+	    "host\n"
+	    "host.conf:7: tenants.write has \"/sys/fs\", which functions must "
+	    "not see: it shows devices and control groups of the machine, "
+	    "which cells do not have\n" },
+	{ "nor are the host's directories, or what they are in",
+	    SPAN("functions = \"/x/fn\"; run = \"/r/run\"; log = \"/l/log\";\n"
+		 "tenants = ( { name = \"a\";\n"
+		 "read = [ \"/x/fn/b/data\", \"/x/f\", \"/r/run-not\" ];\n"
+		 "}, { name = \"b\"; read = [ \"/x/fn\" ]; },\n"
+		 "{ name = \"c\"; read = [ \"/x\" ]; },\n"
+		 "{ name = \"d\"; write = [ \"/r/run/spool\" ]; },\n"
+		 "{ name = \"e\"; write = [ \"/l/\" ]; } );"),
+	    "host.conf:4: tenants.read has \"/x/fn\", which functions must not "
+	    "see: the functions of all tenants are there\n"
+	    "host.conf:5: tenants.read has \"/x\", which functions must not "
+	    "see: the functions of all tenants are there\n"
+	    "host.conf:6: tenants.write has \"/r/run/spool\", which functions "
+	    "must not see: the run directory of the host is there\n"
+	    "host.conf:7: tenants.write has \"/l/\", which functions must not "
+	    "see: the log of the host is there\n" },
 	{ "options of a tenant are known",
 	    SPAN("tenants=({name=\"a\";slot=1;"
 		 "});"),
@@ -320,6 +350,40 @@ test_not_there(void)
 	assert_string_equal(text,
 	    "nothing.conf: cannot be opened: No such file or directory\n"
 	    "directory: is no regular file\n");
+	buf_free(&errors);
+}
+
+/* Links are followed, and the command line is over the file. */
+static void
+test_places(void)
+{
+	static const struct config_places here = { .functions = "/f/functions",
+		.run = "/f/run",
+		.log = "/f/log",
+		.state = "/f/state" };
+	struct buf errors;
+	char text[2 * PATH_MAX];
+
+	assert_int_equal(symlink("/proc", path_of("link")), 0);
+	buf_init(&errors, 4096);
+	file_write("host.conf",
+	    SPAN("functions = \"/g/functions\"; tenants = ( { name = \"a\";\n"
+		 "read = [ \"/g\", \"/f/state/uids\", \"/f/log\" ]; } );"));
+	assert_null(config_load_for(path_of("host.conf"), 1, &here, &errors));
+	without_directory(&errors, text, sizeof(text));
+	assert_string_equal(text,
+	    "host.conf:2: tenants.read has \"/f/state/uids\", which functions "
+	    "must not see: the state directory of the host is there\n"
+	    "host.conf:2: tenants.read has \"/f/log\", which functions must "
+	    "not see: the log of the host is there\n");
+
+	buf_clear(&errors);
+	snprintf(text, sizeof(text), "cell = { paths = [ \"%s\" ]; };",
+	    path_of("link"));
+	assert_null(load(span_of(text), &errors));
+	assert_non_null(strstr(buf_string(&errors),
+	    "this one shows the processes of the host"));
+	unlink(path_of("link"));
 	buf_free(&errors);
 }
 
@@ -556,6 +620,7 @@ static const struct story {
 	{ "relative paths begin at the file, defaults too", test_relative },
 	{ "a default that was not written follows its maximum", test_follows },
 	{ "a file that is not there, or no file, is said so", test_not_there },
+	{ "where the host keeps its own is not granted", test_places },
 	{ "thousands of tenants fit into a message, too many are refused",
 	    test_many_tenants },
 	{ "what is too large is refused, with how large and where",
