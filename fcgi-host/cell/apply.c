@@ -44,6 +44,7 @@ struct apply {
 	int rules_fd;	       /* ours until restrict; -1: none */
 	int *directory_fd;     /* the caller's */
 	struct stat directory; /* what it was when master opened it */
+	int tenant_fd; /* ours: it, in mounts of our own; -1: none yet */
 };
 
 typedef int apply_fn(struct apply *, struct plan_step *);
@@ -54,7 +55,8 @@ typedef int apply_fn(struct apply *, struct plan_step *);
 static bool namespaces_are_ours(void);
 static void apply_give_refused(struct plan_step *, uid_t owner);
 static int filesystem(const char *type, const char *options, unsigned flags);
-static int show(struct apply *, const char *path, int lookup, unsigned flags);
+static int show(struct apply *, const char *path, unsigned flags);
+static int show_open(struct apply *, int fd, const char *path, unsigned flags);
 static int attach(struct apply *, const char *path, int *mount_fd);
 static int place(struct apply *, const char *path, bool directory);
 static int within(int root_fd, const char *path);
@@ -71,6 +73,7 @@ apply_plan(struct plan *plan, int *directory_fd, struct buf *reason)
 		.root_fd = -1,
 		.rules_fd = -1,
 		.directory_fd = directory_fd,
+		.tenant_fd = -1,
 	};
 	int error;
 
@@ -306,7 +309,7 @@ apply_system(struct apply *a, struct plan_step *s)
 	}
 	n = readlink(s->path, target, sizeof(target) - 1);
 	if (n < 0)
-		return show(a, s->path, 0, READ_ONLY);
+		return show(a, s->path, READ_ONLY);
 	target[n] = '\0';
 	return symlinkat(target, a->root_fd, s->path + 1);
 }
@@ -339,7 +342,7 @@ apply_link(struct apply *a, struct plan_step *s)
 static int
 apply_device(struct apply *a, struct plan_step *s)
 {
-	return show(a, s->path, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	return show(a, s->path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 }
 
 /* Kernels without subset= refuse it; the namespace alone hides the host. */
@@ -360,7 +363,7 @@ apply_proc(struct apply *a, struct plan_step *s)
 static int
 apply_read(struct apply *a, struct plan_step *s)
 {
-	return show(a, s->path, 0, READ_ONLY);
+	return show(a, s->path, READ_ONLY);
 }
 
 static int
@@ -369,44 +372,54 @@ apply_maybe(struct apply *a, struct plan_step *s)
 	struct stat st;
 
 	if (stat(s->path, &st) == 0)
-		return show(a, s->path, 0, READ_ONLY);
+		return show(a, s->path, READ_ONLY);
 	snprintf(s->note, sizeof(s->note), "%s", strerror(errno));
 	return 0;
 }
 
 /* The descriptor that master gave us is of the host's mounts, which cannot be
- * shown in here (EINVAL): by name, then, and compared. */
+ * shown in here (EINVAL): opened anew by name, compared, and from there on only
+ * the descriptor counts. Who may rename what is on the way would else choose
+ * between the look and the mount. */
 static int
 apply_tenant(struct apply *a, struct plan_step *s)
 {
 	struct stat st;
 
-	if (stat(s->path, &st) != 0)
+	a->tenant_fd =
+	    open(s->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->tenant_fd < 0 || fstat(a->tenant_fd, &st) != 0)
 		return -1;
 	if (st.st_dev != a->directory.st_dev ||
 	    st.st_ino != a->directory.st_ino) {
 		errno = ESTALE;
 		return -1;
 	}
-	return show(a, s->path, 0, READ_ONLY);
+	return show_open(a, a->tenant_fd, s->path, READ_ONLY);
 }
 
 /* The name is the tenant's to choose: a link would choose for us. */
 static int
 apply_data(struct apply *a, struct plan_step *s)
 {
-	struct stat st;
+	int result,
+	    fd = openat(a->tenant_fd, PLAN_DATA_NAME,
+		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (lstat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
-		return show(a, s->path, AT_SYMLINK_NOFOLLOW, WRITABLE);
-	snprintf(s->note, sizeof(s->note), "no such directory");
-	return 0;
+	fd_close(&a->tenant_fd);
+	if (fd < 0) {
+		snprintf(s->note, sizeof(s->note), "no such directory");
+		return 0;
+	}
+	result = show_open(a, fd, s->path, WRITABLE);
+	fd_close(&fd);
+	return result;
 }
 
 static int
 apply_write(struct apply *a, struct plan_step *s)
 {
-	return show(a, s->path, 0, WRITABLE);
+	return show(a, s->path, WRITABLE);
 }
 
 static int
@@ -657,15 +670,26 @@ out:
 	return mount_fd;
 }
 
-/* A path of the host, with all that is mounted below it, at the same place.
- * lookup: 0 or AT_SYMLINK_NOFOLLOW. */
+/* A path of the host, with all that is mounted below it, at the same place. */
 static int
-show(struct apply *a, const char *path, int lookup, unsigned flags)
+show(struct apply *a, const char *path, unsigned flags)
+{
+	int result, fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	result = show_open(a, fd, path, flags);
+	fd_close(&fd);
+	return result;
+}
+
+/* What is open there, whatever has the name by now. */
+static int
+show_open(struct apply *a, int fd, const char *path, unsigned flags)
 {
 	struct mount_attr attr = { .attr_set = flags };
-	int tree_fd = open_tree(AT_FDCWD, path,
-	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-		(unsigned)lookup);
+	int tree_fd = open_tree(fd, "",
+	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
 
 	if (tree_fd >= 0 &&
 	    mount_setattr(tree_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,

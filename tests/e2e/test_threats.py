@@ -164,7 +164,7 @@ def test_a_tenants_directory_is_swapped_while_cells_are_made(new_host):
     swapper.start()
     texts = set()
     try:
-        for _ in range(count(40, 3000)):
+        for _ in range(count(100, 3000)):
             got = host.rogue("head&cat=data/secret", tenant="turning")
             if got.status == 200:
                 texts.add(got.text)
