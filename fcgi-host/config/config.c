@@ -123,6 +123,7 @@ config_release(struct config **held)
 	grants_free(&c->plans);
 	packed_free(&c->tenants);
 	strings_free(&c->included);
+	strings_free(&c->included_at);
 	options_free(config_options, CONFIG_OPTIONS, c);
 	free(c);
 }

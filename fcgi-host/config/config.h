@@ -96,7 +96,8 @@ struct config {
 	struct terms **terms; /* ours: of who has no entry, then of each in
 			       * `tenants`; NULL until asked for */
 	size_t terms_count;
-	struct strings included; /* ours: files that @include named */
+	struct strings included;    /* ours: files that @include named */
+	struct strings included_at; /* ours: "file:line" of each */
 };
 
 struct config *config_new(void); /* every option at its default */

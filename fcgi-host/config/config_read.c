@@ -74,7 +74,7 @@ config_load_for(const char *file, uint64_t generation,
 	f = option_file_new(file, buf_span(&text), directory, errors);
 	if (!f)
 		goto out;
-	c->included = option_file_included(f);
+	option_file_included(f, &c->included, &c->included_at);
 	option_file_read(f, config_options, CONFIG_OPTIONS, c);
 	settle_paths(c, directory);
 	read_grants(f, &c->plans, CONFIG_PLANS, PLAN_OPTIONS);

@@ -167,8 +167,10 @@ size_t option_file_errors(const struct option_file *);
 const char *option_file_shown(const char *value,
     char text[OPTION_SHOWN_MOST + 8]);
 
-/* Paths of the files that @include named; the caller's from now on. */
-struct strings option_file_included(struct option_file *);
+/* Paths of the files that @include named, and "file:line" where it did; the
+ * caller's from now on. */
+void option_file_included(struct option_file *, struct strings *paths,
+    struct strings *at);
 /* At most `most` bytes of a regular file, from its start, into *b. 0, or -1
  * and `why`: "cannot be read: ...". */
 int option_file_load(int fd, size_t most, struct buf *b,

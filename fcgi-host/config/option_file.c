@@ -64,16 +64,17 @@ option_file_free(struct option_file *f)
 {
 	config_destroy(&f->config);
 	strings_free(&f->included);
+	strings_free(&f->included_at);
 	free(f);
 }
 
-struct strings
-option_file_included(struct option_file *f)
+void
+option_file_included(struct option_file *f, struct strings *paths,
+    struct strings *at)
 {
-	struct strings taken = f->included;
-
-	f->included = (struct strings){ 0 };
-	return taken;
+	*paths = f->included;
+	*at = f->included_at;
+	f->included = f->included_at = (struct strings){ 0 };
 }
 
 int

@@ -15,6 +15,7 @@ struct option_file {
 	size_t error_count;
 	const char *prefix;	       /* of paths in errors: "tenants." */
 	struct strings included;       /* ours: paths */
+	struct strings included_at;    /* ours: "file:line" of each */
 	const config_setting_t *group; /* the last one, of libconfig */
 	config_t config;	       /* ours */
 

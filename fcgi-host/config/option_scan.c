@@ -170,6 +170,17 @@ scan_word(struct scan *s)
 }
 
 static int
+add_included(struct scan *s, const char *path)
+{
+	char at[PATH_MAX + 16];
+
+	snprintf(at, sizeof(at), "%s:%d", s->name, s->line);
+	if (strings_add(&s->file->included_at, span_of(at)) != 0)
+		return -1;
+	return strings_add(&s->file->included, span_of(path));
+}
+
+static int
 scan_included(struct scan *s, struct span name)
 {
 	char path[PATH_MAX], why[OPTION_WHY_MOST];
@@ -202,7 +213,7 @@ scan_included(struct scan *s, struct span name)
 	else if (option_file_load(fd, INCLUDE_BYTES_MOST, &text, why) != 0)
 		option_file_say_at(s->file, s->name, s->line, "@include: %s %s",
 		    path, why);
-	else if (strings_add(&s->file->included, span_of(path)) == 0)
+	else if (add_included(s, path) == 0)
 		result = scan_text(s->file, path, buf_span(&text), s->directory,
 		    s->depth + 1);
 	else

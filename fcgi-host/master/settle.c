@@ -20,7 +20,7 @@
 static struct config *load(const struct arguments *, const char *file,
     uint64_t generation, struct buf *errors);
 static const char *file_of(const struct arguments *);
-static int file_trusted(const char *file, struct buf *errors);
+static int file_trusted(const char *file, const char *at, struct buf *errors);
 static void apply(const struct arguments *, char **option,
     const char *argument);
 static int check_functions(const struct config *, const char *file,
@@ -44,11 +44,12 @@ settle(const struct arguments *a, bool root, uint64_t generation,
 	const char *file = file_of(a);
 	struct config *c;
 
-	if (file && root && file_trusted(file, errors) != 0)
+	if (file && root && file_trusted(file, file, errors) != 0)
 		return NULL;
 	c = file ? load(a, file, generation, errors) : config_new();
 	for (size_t i = 0; c && root && i < c->included.count; i++)
-		if (file_trusted(c->included.items[i], errors) != 0)
+		if (file_trusted(c->included.items[i], c->included_at.items[i],
+			errors) != 0)
 			config_release(&c);
 	if (!c)
 		return NULL;
@@ -174,7 +175,7 @@ file_of(const struct arguments *a)
 
 /* Whoever can write the file decides who functions run as. */
 static int
-file_trusted(const char *file, struct buf *errors)
+file_trusted(const char *file, const char *at, struct buf *errors)
 {
 	char text[TENANT_REASON_MOST];
 	struct stat s;
@@ -184,7 +185,7 @@ file_trusted(const char *file, struct buf *errors)
 	if (!trust_refusal(&s, "the configuration", file, text, sizeof(text)) &&
 	    !trust_way_refusal(file, text, sizeof(text)))
 		return 0;
-	buf_printf(errors, "%s: %s\n", file, text);
+	buf_printf(errors, "%s: %s\n", at, text);
 	return -1;
 }
 

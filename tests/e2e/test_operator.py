@@ -180,12 +180,14 @@ def test_only_root_can_change_what_is_included(new_host):
     (below / "more.conf").write_text("")
     host.conf.write_text(host.conf.read_text() +
                          '\n@include "below/more.conf"\n')
+    line = host.conf.read_text().count("\n")
     host.ctl("reload")
     for path in (below, below / "more.conf"):
         os.chown(path, 1234567, 0)
         done = host.ctl("reload", check=False)
         words = f" {path} belongs to user id 1234567".encode()
         assert done.returncode == 1 and words in done.stdout + done.stderr
+        assert f"{host.conf}:{line}: ".encode() in done.stdout + done.stderr
         os.chown(path, 0, 0)
         path.chmod(0o777)
         done = host.ctl("reload", check=False)
