@@ -110,7 +110,7 @@ tree_make(const struct place *p, bool unified, struct cgroup_found *found)
 
 	if (unified)
 		place_write(p, "cgroup.controllers", "cpuset cpu memory pids\n",
-		    0444);
+		    0644);
 	group_make(p, ".", files, count);
 	snprintf(name, sizeof(name), "fcgi-host-%ld", (long)getpid());
 	group_make(p, name, files, count);
@@ -296,7 +296,7 @@ what_cannot_be_limited_is_said(void **state)
 
 	/* a controller that is not among them */
 	tree_make(p, true, &found);
-	place_write(p, "cgroup.controllers", "pids\n", 0444);
+	place_write(p, "cgroup.controllers", "pids\n", 0644);
 	cgroups_open_found(&c, &found, 1);
 	assert_false(cgroups_have(&c, CGROUP_MEMORY));
 	assert_true(cgroups_have(&c, CGROUP_PIDS));
