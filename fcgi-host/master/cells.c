@@ -508,7 +508,8 @@ cell_new(struct master *m, struct span name, const struct tenant_place *place)
 		return;
 	}
 	list_add_last(&t->cells, &c->node);
-	t->count++;
+	if (t->count++ == 0)
+		cgroups_share(&m->cgroups, ++m->cells.served);
 	if (map_add(&m->cells.by_pid, &c->by_pid,
 		span_make(&c->pid, sizeof(c->pid))) != 0)
 		diag_fatal("no memory for a cell");
@@ -650,7 +651,8 @@ cell_free(struct cell *c)
 	peer_free(&c->peer);
 	map_remove(&m->cells.by_pid, &c->by_pid);
 	list_remove(&c->node);
-	t->count--;
+	if (--t->count == 0)
+		cgroups_share(&m->cgroups, --m->cells.served);
 	granted_free(&c->granted);
 	free(c);
 	tenant_release(m, t);

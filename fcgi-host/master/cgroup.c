@@ -34,7 +34,8 @@ enum {
 	WEIGHT_EVERYBODY = 100,
 	SHARES_EVERYBODY = 1024, /* the same in version 1 */
 	HOST_WEIGHT = 1000,
-	LEFT_MS = 2000,	   /* for what a dead master left */
+	ALONE = 8,	/* times the share of everybody: see cgroups_share() */
+	LEFT_MS = 2000, /* for what a dead master left */
 	LEFT_AGAIN_MS = 5, /* looked at so often */
 	DEPTH_MOST = 4,
 	FILE_MOST = 64 * 1024,
@@ -118,6 +119,25 @@ cgroups_close(struct cgroups *c)
 		tree_close(c, &c->trees[i]);
 	c->count = 0;
 	c->kinds = 0;
+}
+
+void
+cgroups_share(struct cgroups *c, size_t tenants)
+{
+	bool alone = tenants <= 1;
+	uint64_t times = alone ? ALONE : 1;
+
+	if (alone == c->alone)
+		return;
+	c->alone = alone;
+	for (size_t i = 0; i < c->count; i++)
+		if (c->trees[i].kinds & 1U << CGROUP_CPU)
+			put_number(c->trees[i].fd,
+			    c->trees[i].unified ? "cpu.weight" : "cpu.shares",
+			    times *
+				(c->trees[i].unified ? WEIGHT_EVERYBODY :
+						       SHARES_EVERYBODY),
+			    NULL);
 }
 
 bool

@@ -61,6 +61,7 @@ struct cgroups {
 	unsigned kinds; /* that are limited */
 	struct cgroup_tree trees[CGROUP_KINDS];
 	size_t count;
+	bool alone;	  /* see cgroups_share() */
 	char name[32];	  /* of the instance */
 	char reason[256]; /* why not all, or empty */
 };
@@ -75,6 +76,14 @@ void cgroups_open_found(struct cgroups *, const struct cgroup_found *,
 void cgroups_close(struct cgroups *);
 
 bool cgroups_have(const struct cgroups *, enum cgroup_kind);
+
+/* So many tenants have processes now. Against what else runs on the machine all
+ * of them together count as one program, so that one's flood does not keep web
+ * server and gateway from answering for another (measured, 99 of 100 answers:
+ * within 8 ms instead of 14, and beside processes that spin 25 instead of 1200).
+ * Who is alone is in nobody's way and counts eight times: served in larger
+ * batches, he gets a fifth more answers. */
+void cgroups_share(struct cgroups *, size_t tenants);
 
 /* The tenant's group, made if it is not there, with these limits from now on.
  * 0, or -1 with a sentence: who cannot be limited is not to be served. */

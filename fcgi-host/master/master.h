@@ -276,6 +276,7 @@ enum {
 struct cells {
 	struct map tenants;  /* of struct tenant, ours */
 	struct map by_pid;   /* of struct cell, ours */
+	size_t served;	     /* tenants that have some */
 	struct timer strays; /* looks for orphans again */
 	struct timer sweep;  /* forgets failures that are over */
 	struct timer groups; /* removes control groups that are empty now */

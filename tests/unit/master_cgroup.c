@@ -190,6 +190,31 @@ version_1_is_limited(void **state)
 	cgroups_close(&c);
 }
 
+/* The instance as a whole, against what else runs on the machine. */
+static void
+who_is_alone_has_a_larger_share(void **state)
+{
+	const struct place *p = *state;
+
+	for (int unified = 0; unified <= 1; unified++) {
+		const char *file = unified ? "cpu.weight" : "cpu.shares";
+		struct cgroup_found found;
+		struct cgroups c;
+
+		tree_make(p, unified, &found);
+		cgroups_open_found(&c, &found, 1);
+		cgroups_share(&c, 1);
+		expect(p, "", file, unified ? "800" : "8192");
+		cgroups_share(&c, 2);
+		expect(p, "", file, unified ? "100" : "1024");
+		cgroups_share(&c, 3);
+		expect(p, "", file, unified ? "100" : "1024");
+		cgroups_share(&c, 0);
+		expect(p, "", file, unified ? "800" : "8192");
+		cgroups_close(&c);
+	}
+}
+
 static void
 no_limit_is_said_in_the_words_of_each(void **state)
 {
@@ -372,6 +397,7 @@ main(void)
 	cmocka_unit_test_setup_teardown(test, place_make, place_remove)
 		TEST(version_2_is_divided_and_limited),
 		TEST(version_1_is_limited),
+		TEST(who_is_alone_has_a_larger_share),
 		TEST(no_limit_is_said_in_the_words_of_each),
 		TEST(one_joins_by_one_write_to_each),
 		TEST(a_meter_is_of_each_kind),
