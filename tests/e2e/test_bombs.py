@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cells import OF_ROOT, cells_of, settle
-from host import BUILD, IS_ROOT, Broken, count, eventually, memory_kib
+from cells import cells_of, settle
+from host import BUILD, Broken, count, eventually, memory_kib
 
 BOMB = BUILD / "sandbox" / "bomb"
 MIB = 1 << 20
@@ -29,8 +29,6 @@ SHUT_IN = ["root", "user"]
 @pytest.fixture(scope="module")
 def host(request):
     kind = request.param
-    if kind in OF_ROOT and not IS_ROOT:
-        pytest.skip("only root makes cells of this kind")
     with cells_of(kind, CONF) as made:
         settle(made, "neighbour")
         settle(made, "bomber")
