@@ -15,8 +15,7 @@ enum { COMMON_MOST = 512 };
 
 static int put_common(const struct call *, struct buf *, struct span *head);
 static void put_problem(struct call *, enum problem, struct span more,
-    const char *format, va_list)
-    __attribute__((format(printf, 4, 0)));
+    const char *format, va_list) __attribute__((format(printf, 4, 0)));
 static void log_problem(const struct call *, enum problem, struct span detail);
 
 /* Takes the first line of *head, which is its status, and goes on with what all
