@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """If this fails, a hoster pays for customers whom nobody visits: in processes, in
 memory, or with a first request that takes long."""
+import contextlib
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -24,16 +26,17 @@ def members(host):
 
 
 def kib(host):
-    """{"Rss": of all processes, "Pss": ...}; only root may see all of Pss."""
+    """{"Rss": of all processes, "Pss": ...}; only root may see all of Pss. Who
+    ends while this looks has none."""
     total = {"Rss": 0, "Pss": 0}
     for pid in members(host):
-        text = Path(f"/proc/{pid}/status").read_text()
-        total["Rss"] += int(text.partition("VmRSS:")[2].split()[0])
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total["Pss"] += int(text.partition("\nPss:")[2].split()[0])
-        except PermissionError:
-            pass
+        for key, file in ("Rss", "status"), ("Pss", "smaps_rollup"):
+            with contextlib.suppress(PermissionError, FileNotFoundError,
+                                     ProcessLookupError):
+                text = Path(f"/proc/{pid}/{file}").read_text()
+                found = re.search(fr"^(?:Vm)?{key}:\s+(\d+)", text,
+                                  re.MULTILINE | re.IGNORECASE)
+                total[key] += int(found[1]) if found else 0
     return total
 
 
