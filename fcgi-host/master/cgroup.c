@@ -63,6 +63,7 @@ static int group_limit(int fd, bool unified, enum cgroup_kind,
     const struct cgroup_limits *);
 static int limit_memory(int fd, bool unified, uint64_t bytes);
 static int limit_cpu(int fd, bool unified, const struct cgroup_limits *);
+static int put_weight(int fd, bool unified, uint64_t weight);
 static void group_name(const char *tenant, char name[CGROUP_PATH_MOST]);
 static int put_number(int fd, const char *file, uint64_t number,
     const char *none);
@@ -125,19 +126,15 @@ void
 cgroups_share(struct cgroups *c, size_t tenants)
 {
 	bool alone = tenants <= 1;
-	uint64_t times = alone ? ALONE : 1;
 
 	if (alone == c->alone)
 		return;
 	c->alone = alone;
 	for (size_t i = 0; i < c->count; i++)
 		if (c->trees[i].kinds & 1U << CGROUP_CPU)
-			put_number(c->trees[i].fd,
-			    c->trees[i].unified ? "cpu.weight" : "cpu.shares",
-			    times *
-				(c->trees[i].unified ? WEIGHT_EVERYBODY :
-						       SHARES_EVERYBODY),
-			    NULL);
+			put_weight(c->trees[i].fd, c->trees[i].unified,
+			    alone ? ALONE * WEIGHT_EVERYBODY :
+				    WEIGHT_EVERYBODY);
 }
 
 bool
@@ -625,7 +622,7 @@ limit_cpu(int fd, bool unified, const struct cgroup_limits *limits)
 			    (uintmax_t)quota_us, PERIOD_US);
 		else
 			snprintf(text, sizeof(text), "max %d", PERIOD_US);
-		return put_number(fd, "cpu.weight", weight, NULL) != 0 ?
+		return put_weight(fd, unified, weight) != 0 ?
 		    -1 :
 		    put(fd, "cpu.max", text);
 	}
@@ -633,8 +630,16 @@ limit_cpu(int fd, bool unified, const struct cgroup_limits *limits)
 	if (put_number(fd, "cpu.cfs_quota_us", quota_us, "-1") != 0 &&
 	    errno != EINVAL && (quota_us > 0 || errno != ENOENT))
 		return -1;
-	return put_number(fd, "cpu.shares",
-	    weight * SHARES_EVERYBODY / WEIGHT_EVERYBODY, NULL);
+	return put_weight(fd, unified, weight);
+}
+
+static int
+put_weight(int fd, bool unified, uint64_t weight)
+{
+	return unified ?
+	    put_number(fd, "cpu.weight", weight, NULL) :
+	    put_number(fd, "cpu.shares",
+		weight * SHARES_EVERYBODY / WEIGHT_EVERYBODY, NULL);
 }
 
 /* ---- files ------------------------------------------------------------------------ */

@@ -142,6 +142,21 @@ static const struct cgroup_limits some = {
 	.weight = 200,
 };
 
+/* Control groups of one hierarchy, with a tenant that has these. */
+static void
+limit(struct cgroups *c, const struct place *p, bool unified,
+    const struct cgroup_limits *limits)
+{
+	struct cgroup_found found;
+	char reason[256];
+
+	tree_make(p, unified, &found);
+	cgroups_open_found(c, &found, 1);
+	assert_int_equal(cgroup_limit(c, "acme", limits, reason,
+			     sizeof(reason)),
+	    0);
+}
+
 static void
 version_2_is_divided_and_limited(void **state)
 {
@@ -173,15 +188,9 @@ static void
 version_1_is_limited(void **state)
 {
 	const struct place *p = *state;
-	struct cgroup_found found;
 	struct cgroups c;
-	char reason[256];
 
-	tree_make(p, false, &found);
-	cgroups_open_found(&c, &found, 1);
-	assert_int_equal(cgroup_limit(&c, "acme", &some, reason,
-			     sizeof(reason)),
-	    0);
+	limit(&c, p, false, &some);
 	expect(p, "/tenant-acme", "memory.limit_in_bytes", "1048576");
 	expect(p, "/tenant-acme", "memory.memsw.limit_in_bytes", "1048576");
 	expect(p, "/tenant-acme", "pids.max", "30");
@@ -220,26 +229,16 @@ no_limit_is_said_in_the_words_of_each(void **state)
 {
 	static const struct cgroup_limits none;
 	const struct place *p = *state;
-	struct cgroup_found found;
 	struct cgroups c;
-	char reason[256];
 
-	tree_make(p, true, &found);
-	cgroups_open_found(&c, &found, 1);
-	assert_int_equal(cgroup_limit(&c, "acme", &none, reason,
-			     sizeof(reason)),
-	    0);
+	limit(&c, p, true, &none);
 	expect(p, "/tenant-acme", "memory.max", "max");
 	expect(p, "/tenant-acme", "memory.swap.max", "max");
 	expect(p, "/tenant-acme", "pids.max", "max");
 	expect(p, "/tenant-acme", "cpu.weight", "100");
 	expect(p, "/tenant-acme", "cpu.max", "max 100000");
 	cgroups_close(&c);
-	tree_make(p, false, &found);
-	cgroups_open_found(&c, &found, 1);
-	assert_int_equal(cgroup_limit(&c, "acme", &none, reason,
-			     sizeof(reason)),
-	    0);
+	limit(&c, p, false, &none);
 	expect(p, "/tenant-acme", "memory.limit_in_bytes", "-1");
 	expect(p, "/tenant-acme", "cpu.cfs_quota_us", "-1");
 	cgroups_close(&c);
