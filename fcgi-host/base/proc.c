@@ -504,6 +504,14 @@ proc_subreaper(void)
 }
 
 int
+proc_batch(void)
+{
+	struct sched_param none = { 0 };
+
+	return sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+int
 proc_find_user(const char *name, uid_t *uid, gid_t *gid)
 {
 	struct span rest = span_of(name), first = span_cut(&rest, ':');

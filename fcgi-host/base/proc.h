@@ -92,6 +92,8 @@ int proc_become(uid_t, gid_t);
 int proc_die_with_parent(void); /* again after a change of user; 0 or -1 */
 int proc_no_new_privs(void);
 int proc_subreaper(void); /* orphans of ours come to us */
+/* Woken, it takes the processor from nobody; so does what it starts. */
+int proc_batch(void);
 
 /* A name or "uid" or "uid:gid", numeric without an entry in passwd too. 0, or
  * -1 when there is no such user. Reads the system's user database. */

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -171,11 +170,9 @@ launcher_become(const struct launcher_place *place)
 static void
 launcher_stand_apart(void)
 {
-	struct sched_param none = { 0 };
-
 	if (setsid() < 0)
 		diag_fatal("launcher: session: %s", diag_errno());
-	if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+	if (proc_batch() != 0)
 		diag_debug("launcher: batch scheduling: %s", diag_errno());
 }
 

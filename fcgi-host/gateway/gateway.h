@@ -91,9 +91,9 @@ enum {
 	GATEWAY_SPOOL_FD = 6,
 	GATEWAY_SWEEP_MS = 1000, /* what lapses is looked for so often */
 	/* Runs of a tenant that are younger than so long, for each processor:
-	 * two keep it busy, twice that is as fast as any number (measured). */
+	 * two keep it busy, and of more a neighbour would feel it (measured). */
 	GATEWAY_YOUNG_US = 5000,
-	GATEWAY_YOUNG_MOST = 4,
+	GATEWAY_YOUNG_MOST = 2,
 	GATEWAY_FLUSH_MS = 1000, /* for the last records */
 };
 

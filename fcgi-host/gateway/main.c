@@ -25,6 +25,10 @@ main(void)
 	prctl(PR_SET_DUMPABLE, 0); /* we keep the key of all tokens */
 #endif
 	signal(SIGPIPE, SIG_IGN); /* a function need not read its stdin */
+	/* Woken for one record of many, it would do little at a time and take
+	 * the processor from who has the next ones for it. */
+	if (proc_batch() != 0)
+		diag_debug("batch scheduling: %s", diag_errno());
 	gateway_init(g);
 	loop_on_signal(g->loop, SIGTERM, nothing, NULL); /* master decides */
 	loop_on_signal(g->loop, SIGINT, nothing, NULL);

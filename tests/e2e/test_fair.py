@@ -92,3 +92,7 @@ def test_a_flood_of_records_leaves_others_theirs(tenants):
     rows = host.ctl("faults", "flood").stdout.decode()
     assert "faster than the log could be written" in rows
     assert b"log could be written" not in host.ctl("faults", "victim").stdout
+
+
+def test_the_gateway_takes_the_processor_from_nobody_when_it_is_woken(host):
+    assert os.sched_getscheduler(host.gateway) == os.SCHED_BATCH
