@@ -277,6 +277,6 @@ terms_of(const struct terms *t, enum terms_from from, char text[96])
 	if (from == TERMS_PLAN)
 		snprintf(text, 96, " of plan %s", t->plan);
 	if (from == TERMS_TENANT)
-		snprintf(text, 96, " of " CONFIG_TENANTS);
+		snprintf(text, 96, " of this tenant");
 	return text;
 }

@@ -3,10 +3,12 @@
  * log process wrote it, "TIME REQUEST FUNCTION<mark> TEXT"; without a tenant it
  * is access.log, JSON, one object a line. */
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "wire/json_text.h"
 
@@ -16,6 +18,8 @@ enum {
 	LINE_MOST = 1024 * 1024,
 	REQUEST_MOST = 128,
 	LINES_STANDARD = 20,
+	CALL_WAIT_MS = 500,
+	CALL_AGAIN_MS = 20,
 };
 
 struct logs {
@@ -30,6 +34,7 @@ static const char *call = "";
 static uint32_t lines = LINES_STANDARD;
 
 static int logs_run(const struct ctl *, int count, char **operands);
+static int logs_ask(const struct ctl *, struct question *, const struct logs *);
 static int tenant_there(const struct ctl *, const char *tenant,
     void (*say)(const char *, ...));
 static void logs_take(void *arg, struct span);
@@ -88,7 +93,7 @@ logs_run(const struct ctl *ctl, int count, char **operands)
 	q.arg = &logs;
 	if (count > 0 && follow)
 		tenant_there(ctl, operands[0], diag_warn);
-	result = host_ask(ctl, &q);
+	result = logs_ask(ctl, &q, &logs);
 	if (result != 0)
 		diag_error("%s", q.reason);
 	else if (count > 0 && !follow && !logs.any && !call[0])
@@ -96,6 +101,22 @@ logs_run(const struct ctl *ctl, int count, char **operands)
 	if (result == 0 && q.reason[0])
 		diag_info("%s", q.reason);
 	buf_free(&logs.partial);
+	return result;
+}
+
+/* A reply comes before its call is over, and what is logged of it then: who asks
+ * for a call that is not there yet is told so only a moment later. */
+static int
+logs_ask(const struct ctl *ctl, struct question *q, const struct logs *logs)
+{
+	uint64_t until_ms = clock_ms() + CALL_WAIT_MS;
+	int result;
+
+	do {
+		q->reason[0] = '\0';
+		result = host_ask(ctl, q);
+	} while (call[0] && !follow && result != 0 && !logs->any &&
+	    clock_ms() < until_ms && poll(NULL, 0, CALL_AGAIN_MS) == 0);
 	return result;
 }
 

@@ -43,6 +43,8 @@ put_named(struct buf *out, struct span name, const void *arg)
 
 	if (span_equal(name, SPAN("requests")))
 		return put_requests(out, f);
+	if (span_equal(name, SPAN("were")))
+		return buf_put_string(out, f->count == 1 ? "was" : "were");
 	if (span_equal(name, SPAN("times")))
 		return put_times(out, f->count);
 	if (span_equal(name, SPAN("limit")))

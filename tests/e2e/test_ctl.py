@@ -201,6 +201,19 @@ def test_logs(host):
     assert len(words(host.ctl("logs", "-n", 1, "rogue")).splitlines()) == 1
 
 
+def test_logs_of_a_call_know_it_as_soon_as_its_reply_is_there(host):
+    for _ in range(30):
+        got = host.rogue("err=just+now&head")
+        text = words(host.ctl("logs", "--call", got.request_id))
+        assert f"{got.request_id} rogue= 200 " in text
+
+
+def test_logs_of_a_call_that_never_was_say_so(host):
+    done = host.ctl("logs", "--call", "01ARZ3NDEKTSV4RRFFQ69G5FAV", check=False)
+    assert done.returncode == 1
+    assert b"no such request in the log" in done.stderr
+
+
 def test_logs_of_no_tenant(host):
     done = host.ctl("logs", "nobody", check=False)
     assert done.returncode == 1

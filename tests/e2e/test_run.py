@@ -120,6 +120,7 @@ def test_an_executable_dropped_in_answers_at_once(make_run):
         demo = Path(closed) / "functions" / "demo"
         demo.mkdir(parents=True)
         run = make_run(FUNCTIONS=demo.parent)
+        assert f"ready: {run.url('/fn/TENANT/FUNCTION')}" in run.text()
         assert run.get("/fn/demo/hello").status_code == 404
         new = demo / "hello"
         new.write_bytes((ROOT / "functions/demo/hello").read_bytes())

@@ -52,14 +52,14 @@ static const struct number_row {
 	{ "what a tenant is given by name is over its plan",
 	    "plans = ( { name = \"p\"; rate = 5; } ); plan = \"p\"; "
 	    "tenants = ( { name = \"a\"; rate = 7; } );",
-	    "a", TERM_rate, "7", " of tenants" },
+	    "a", TERM_rate, "7", " of this tenant" },
 	{ "and not for others",
 	    "plans = ( { name = \"p\"; rate = 5; } ); plan = \"p\"; "
 	    "tenants = ( { name = \"a\"; rate = 7; } );",
 	    "b", TERM_rate, "5", " of plan p" },
 	{ "a tenant of a user has an entry as well",
 	    "tenants = ( { name = \"~bob\"; rate = 7; } );", "~bob", TERM_rate,
-	    "7", " of tenants" },
+	    "7", " of this tenant" },
 	{ "words are given like numbers",
 	    "plans = ( { name = \"p\"; network = \"none\"; } ); plan = \"p\";",
 	    "a", TERM_network, "none", " of plan p" },
@@ -67,11 +67,11 @@ static const struct number_row {
 	    "slots = { host = 10; tenant = 9; };", "a", TERM_slots, "5", "" },
 	{ "not what the administrator gives on purpose",
 	    "slots = { host = 10; }; tenants = ( { name = \"a\"; slots = 9; } );",
-	    "a", TERM_slots, "9", " of tenants" },
+	    "a", TERM_slots, "9", " of this tenant" },
 	{ "though never more than there are",
 	    "slots = { host = 10; }; tenants = ( { name = \"a\"; slots = 99; } "
 	    ");",
-	    "a", TERM_slots, "10", " of tenants" },
+	    "a", TERM_slots, "10", " of this tenant" },
 	{ "slots need processes",
 	    "plans = ( { name = \"p\"; processes = 21; } ); plan = \"p\";", "a",
 	    TERM_slots, "10", "" },
@@ -373,7 +373,7 @@ test_settings(void **state)
 	    -1);
 	assert_string_equal(buf_string(&errors),
 	    "hello.conf:2: limits.time = 8s is above the tenant's maximum of "
-	    "7s (maximum.time of tenants)\n");
+	    "7s (maximum.time of this tenant)\n");
 	settings_release(&s);
 	buf_free(&errors);
 	fd_close(&fd);

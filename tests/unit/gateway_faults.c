@@ -84,6 +84,10 @@ static const struct word_row {
 	{ "what happened last, and whose log tells more", FAULTS_CRASHED, "f",
 	    2, "2 requests of f crashed, the last by signal SEGV",
 	    "fcgi-hostctl logs acme shows what it wrote before." },
+	{ "one request was, and not were", FAULTS_REFUSED, "f", 1,
+	    "1 request of f was refused because of its file or settings: "
+	    "an unknown reason",
+	    NULL },
 	{ "what is not known is not guessed", FAULTS_NOT_STARTED, "f", 1,
 	    "1 request of f could not be started, the last because of an "
 	    "unknown reason",
