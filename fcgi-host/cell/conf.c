@@ -13,31 +13,32 @@
 #include "cell/conf.h"
 
 static int conf_read_one(const struct grounds *, const struct terms *,
-    const char *name, uint64_t unix_ms, struct settings **, struct ticket *,
-    struct identity *, char *reason);
+    const char *name, unsigned protocol, uint64_t unix_ms, struct settings *,
+    struct ticket *, struct identity *, char *reason);
 static void conf_say(struct buf *errors, char *reason);
 
 int
 conf_read(const struct grounds *g, const struct terms *terms, const char *file,
-    uint64_t unix_ms, struct ticket *ticket, struct buf *encoded, char *reason)
+    unsigned protocol, uint64_t unix_ms, struct ticket *ticket,
+    struct buf *encoded, char *reason)
 {
-	struct settings *settings = NULL;
+	struct settings *settings = settings_draft(terms);
 	int result = -1;
 
-	if (conf_read_one(g, terms, TICKET_TENANT_NAME, unix_ms, &settings,
-		ticket, &ticket->files[TICKET_TENANT], reason) != 0 ||
-	    conf_read_one(g, terms, file, unix_ms, &settings, ticket,
+	if (conf_read_one(g, terms, TICKET_TENANT_NAME, PROTOCOL_AUTO, unix_ms,
+		settings, ticket, &ticket->files[TICKET_TENANT], reason) != 0 ||
+	    conf_read_one(g, terms, file, protocol, unix_ms, settings, ticket,
 		&ticket->files[TICKET_SETTINGS], reason) != 0)
 		goto out;
-	if (settings && settings_encode(settings, terms, encoded) != 0) {
+	settings_settle(settings, protocol);
+	if (settings_encode(settings, terms, encoded) != 0) {
 		reason_say(reason, "%s: all settings together are too large",
 		    file);
 		goto out;
 	}
 	result = 0;
 out:
-	if (settings)
-		settings_release(&settings);
+	settings_release(&settings);
 	return result;
 }
 
@@ -45,8 +46,9 @@ out:
  * next start. */
 static int
 conf_read_one(const struct grounds *g, const struct terms *terms,
-    const char *name, uint64_t unix_ms, struct settings **settings,
-    struct ticket *ticket, struct identity *identity, char *reason)
+    const char *name, unsigned protocol, uint64_t unix_ms,
+    struct settings *settings, struct ticket *ticket, struct identity *identity,
+    char *reason)
 {
 	struct buf errors;
 	struct stat st;
@@ -77,9 +79,7 @@ conf_read_one(const struct grounds *g, const struct terms *terms,
 	tick_ms = (uint64_t)identity->changed_ns / 1000000 + TICKET_TICK_MS;
 	if (tick_ms >= unix_ms && tick_ms > ticket->young_until_ms)
 		ticket->young_until_ms = tick_ms;
-	if (!*settings)
-		*settings = settings_new(terms);
-	if (settings_read(*settings, terms, fd, name, &errors) != 0) {
+	if (settings_read(settings, terms, fd, name, protocol, &errors) != 0) {
 		conf_say(&errors, reason);
 		goto out;
 	}

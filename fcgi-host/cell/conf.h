@@ -7,10 +7,12 @@
 
 #include "cell/grounds.h"
 
-/* The tenant's settings, over them the function's. 0, or -1 with a reason.
- * Their identities go into the ticket, and how long they are young. `encoded`
- * stays empty when all are the defaults. */
+/* The tenant's settings, over them the function's, settled for a program that
+ * speaks that protocol. 0, or -1 with a reason. Their identities go into the
+ * ticket, and how long they are young. `encoded` stays empty when all are the
+ * defaults. */
 int conf_read(const struct grounds *, const struct terms *, const char *file,
-    uint64_t unix_ms, struct ticket *, struct buf *encoded, char *reason);
+    unsigned protocol, uint64_t unix_ms, struct ticket *, struct buf *encoded,
+    char *reason);
 
 #endif

@@ -12,6 +12,9 @@
 
 #include "base/fd.h"
 
+#include "config/settings.h"
+#include "wire/elf_note.h"
+
 #include "cell/program.h"
 
 enum {
@@ -29,6 +32,7 @@ struct head {
 /* Our own, by the linker: what a program of this machine begins with. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
+static elf_note_read_fn read_note;
 static bool elf_good(const char *file, const struct head *, bool *native,
     char *reason);
 static bool elf_whole(const char *file, const struct head *, char *reason);
@@ -42,7 +46,7 @@ static bool still_written(int fd);
 
 bool
 program_check(const struct grounds *g, const struct candidate *c,
-    struct ticket *ticket, char *reason)
+    struct ticket *ticket, unsigned *protocol, char *reason)
 {
 	int fd = openat(g->place.directory_fd, c->file,
 	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -51,6 +55,7 @@ program_check(const struct grounds *g, const struct candidate *c,
 	ssize_t n = -1;
 	bool good;
 
+	*protocol = PROTOCOL_CGI;
 	if (fd < 0 && errno == EACCES) {
 		reason_say(reason,
 		    "%s cannot be read by the tenant's user, as its "
@@ -75,8 +80,20 @@ program_check(const struct grounds *g, const struct candidate *c,
 	/* its writer is not done: execve says so, and the request waits */
 	if (!good && still_written(fd))
 		good = true;
+	if (ticket->native && elf_note_version(read_note, &fd) > 0)
+		*protocol = PROTOCOL_FASTCGI;
 	fd_close(&fd);
 	return good;
+}
+
+static size_t
+read_note(void *fd, uint64_t offset, char *to, size_t bytes)
+{
+	ssize_t n = offset > INT64_MAX ?
+	    -1 :
+	    pread(*(int *)fd, to, bytes, (off_t)offset);
+
+	return n > 0 ? (size_t)n : 0;
 }
 
 /* *native: the kernel runs it without help, as it runs us. */

@@ -9,8 +9,9 @@
  * interpreter that is not, so what can be known from the first bytes is told
  * here; formats we do not know may be binfmt_misc's and are left to it. Says in
  * the ticket whether the kernel alone runs it, and that its settings are to be
- * read again when another file is there by now. */
+ * read again when another file is there by now; and in *protocol what it speaks
+ * unless its settings say: PROTOCOL_FASTCGI where it has the note of the SDK. */
 bool program_check(const struct grounds *, const struct candidate *,
-    struct ticket *, char *reason);
+    struct ticket *, unsigned *protocol, char *reason);
 
 #endif

@@ -229,6 +229,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	struct ticket ticket = { 0 };
 	char settings[RESOLVE_FILE_MOST + 16];
 	struct candidate c;
+	unsigned protocol;
 	size_t first;
 	int count;
 
@@ -271,9 +272,10 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		    out->file);
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
-	if (!program_check(&r->grounds, made, &ticket, out->reason) ||
-	    conf_read(&r->grounds, r->terms, settings, unix_ms, &ticket,
-		&out->settings, out->reason) != 0)
+	if (!program_check(&r->grounds, made, &ticket, &protocol,
+		out->reason) ||
+	    conf_read(&r->grounds, r->terms, settings, protocol, unix_ms,
+		&ticket, &out->settings, out->reason) != 0)
 		return;
 	if (ticket_encode(&ticket, &out->ticket) != 0)
 		return reason_say(out->reason, "%s: out of memory", out->file);

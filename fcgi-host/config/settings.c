@@ -49,12 +49,23 @@ static const struct option setting_options[SETTING_OPTIONS] = {
 };
 /* clang-format on */
 
+/* As the one who set it has written it. */
+static const char *
+spare_set_by(const struct terms *t)
+{
+	return t->from[TERM_spare] == TERMS_HOST ?
+	    config_options[CONFIG_ROW_tenant_spare].path :
+	    "spare";
+}
+
 /* 0 is off where the host itself does not limit it, or sets no maximum. */
 void
 setting_rows(const struct terms *t, struct setting_rows *all)
 {
 	struct option *rows = all->rows;
 	struct option *concurrency = &rows[SETTING_ROW_concurrency];
+	struct option *spares[] = { &rows[SETTING_ROW_spare],
+		&rows[SETTING_ROW_spare_max] };
 
 	memcpy(rows, setting_options, sizeof(setting_options));
 	for (int from = TERMS_HOST; from <= TERMS_TENANT; from++)
@@ -63,6 +74,11 @@ setting_rows(const struct terms *t, struct setting_rows *all)
 	concurrency->most = t->concurrency_most;
 	concurrency->set_by =
 	    config_options[CONFIG_ROW_slots_function_most].path;
+	for (int i = 0; i < 2; i++) {
+		spares[i]->most = t->spare;
+		spares[i]->set_by = spare_set_by(t);
+		spares[i]->set_of = all->of[t->from[TERM_spare]];
+	}
 	for (int i = 0; i < LIMITS; i++) {
 		struct option *row = &rows[SETTING_FIRST_LIMIT + i];
 
@@ -81,6 +97,15 @@ setting_rows(const struct terms *t, struct setting_rows *all)
 struct settings *
 settings_new(const struct terms *t)
 {
+	struct settings *s = settings_draft(t);
+
+	settings_settle(s, PROTOCOL_CGI);
+	return s;
+}
+
+struct settings *
+settings_draft(const struct terms *t)
+{
 	struct setting_rows all;
 	struct settings *s = diag_alloc(sizeof(*s));
 
@@ -88,6 +113,29 @@ settings_new(const struct terms *t)
 	s->references = 1;
 	options_default(all.rows, SETTING_OPTIONS, s);
 	return s;
+}
+
+void
+settings_settle(struct settings *s, unsigned program)
+{
+	assert(program == PROTOCOL_CGI || program == PROTOCOL_FASTCGI);
+	if (s->protocol == PROTOCOL_AUTO)
+		s->protocol = program;
+	if (s->protocol == PROTOCOL_CGI) {
+		s->requests = 1;
+		s->spare = s->spare_max = 0;
+	}
+	if (s->spare_max < s->spare)
+		s->spare_max = s->spare;
+}
+
+static bool
+is_settled(const struct settings *s)
+{
+	if (s->protocol == PROTOCOL_AUTO || s->spare_max < s->spare)
+		return false;
+	return s->protocol != PROTOCOL_CGI ||
+	    (s->requests == 1 && s->spare_max == 0);
 }
 
 struct settings *
@@ -117,6 +165,7 @@ settings_encode(const struct settings *s, const struct terms *t, struct buf *b)
 	struct setting_rows all;
 	int result;
 
+	assert(is_settled(s));
 	setting_rows(t, &all);
 	result = options_encode(all.rows, SETTING_OPTIONS, s, standard, b);
 	settings_release(&standard);
@@ -133,7 +182,8 @@ settings_decode(struct span bytes, const struct terms *t)
 		return NULL;
 	s = settings_new(t);
 	setting_rows(t, &all);
-	if (options_decode(all.rows, SETTING_OPTIONS, bytes, s) != 0)
+	if (options_decode(all.rows, SETTING_OPTIONS, bytes, s) != 0 ||
+	    !is_settled(s))
 		settings_release(&s);
 	return s;
 }

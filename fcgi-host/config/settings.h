@@ -12,10 +12,11 @@
 enum {
 	SETTINGS_FILE_MOST = 64 * 1024,
 	SETTINGS_ENV_MOST = 32 * 1024,	 /* all of env together */
+	SETTINGS_REQUESTS = 500,	 /* of a worker, by default */
 	SETTINGS_BYTES_MOST = 56 * 1024, /* settings_encode() */
 };
 enum { START_EXEC, START_FORK };
-enum { PROTOCOL_CGI, PROTOCOL_FASTCGI };
+enum { PROTOCOL_AUTO, PROTOCOL_CGI, PROTOCOL_FASTCGI };
 enum { BODY_FILE, BODY_STREAM };
 enum { STATE_WRITE, STATE_READ, STATE_NONE };
 
@@ -37,22 +38,31 @@ struct settings {
 	uint64_t limits[LIMITS];
 };
 
-/* The tenant's defaults: what a function without any file has. concurrency is
- * slots.function. */
+/* The tenant's defaults: what a function without any file has, if it is a CGI
+ * program. concurrency is slots.function. */
 struct settings *settings_new(const struct terms *);
 struct settings *settings_hold(struct settings *);
 void settings_release(struct settings **);
 
-/* Applies one file over *s. `name` is what errors call it ("hello.conf"). fd is
- * read from its start, at most SETTINGS_FILE_MOST bytes; @include is refused.
- * 0, or -1 with lines "name:line: sentence" in `errors`: the first of syntax, or
- * all of meaning; *s is then to be thrown away. */
-int settings_read(struct settings *, const struct terms *, int fd,
-    const char *name, struct buf *errors);
+/* The same before any file was read, when protocol still is PROTOCOL_AUTO. What
+ * the program then is says settings_settle(), behind the last file: PROTOCOL_CGI
+ * or PROTOCOL_FASTCGI. From then on all of them are true: nobody sees AUTO,
+ * requests is 1 and spare 0 with cgi, spare_max is at least spare. */
+struct settings *settings_draft(const struct terms *);
+void settings_settle(struct settings *, unsigned program);
 
-/* Only what differs from settings_new() of the same terms goes into the bytes, so
- * a function without files has none. decode: NULL unless every value is in range
- * for these terms. */
+/* Applies one file over a draft. `name` is what errors call it ("hello.conf").
+ * fd is read from its start, at most SETTINGS_FILE_MOST bytes; @include is
+ * refused. `program` is what the function's program is; PROTOCOL_AUTO for the
+ * file of a tenant, whose defaults may be more than some of its functions can
+ * use. 0, or -1 with lines "name:line: sentence" in `errors`: the first of
+ * syntax, or all of meaning; *s is then to be thrown away. */
+int settings_read(struct settings *, const struct terms *, int fd,
+    const char *name, unsigned program, struct buf *errors);
+
+/* Of settled ones. Only what differs from settings_new() of the same terms goes into the bytes, so
+ * a CGI program without files has none. decode: NULL unless every value is in
+ * range for these terms, and they are settled. */
 int settings_encode(const struct settings *, const struct terms *,
     struct buf *);
 struct settings *settings_decode(struct span, const struct terms *);

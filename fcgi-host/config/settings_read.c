@@ -2,13 +2,18 @@
 /* settings_read.c - the settings of a function or tenant from a file. The file
  * is the tenant's, and so is the user this runs as. */
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "config/setting_rows.h"
 
+static void check_together(struct option_file *, const struct settings *,
+    unsigned program);
+static void check_cgi(struct option_file *, const struct settings *);
+
 int
 settings_read(struct settings *s, const struct terms *t, int fd,
-    const char *name, struct buf *errors)
+    const char *name, unsigned program, struct buf *errors)
 {
 	struct setting_rows all;
 	char why[OPTION_WHY_MOST];
@@ -27,9 +32,68 @@ settings_read(struct settings *s, const struct terms *t, int fd,
 		goto out;
 	option_file_read(f, all.rows, SETTING_OPTIONS, s);
 	if (option_file_errors(f) == 0)
+		check_together(f, s, program);
+	if (option_file_errors(f) == 0)
 		result = 0;
 	option_file_free(f);
 out:
 	buf_free(&text);
 	return result;
+}
+
+/* Each alone may be so, but one of them would do nothing. Only of what stands in
+ * this file: what a tenant says for all need not fit each. */
+static void
+check_together(struct option_file *f, const struct settings *s,
+    unsigned program)
+{
+	unsigned protocol =
+	    s->protocol == PROTOCOL_AUTO ? program : s->protocol;
+
+	if (protocol == PROTOCOL_CGI) {
+		if (program != PROTOCOL_AUTO || option_file_has(f, "protocol"))
+			check_cgi(f, s);
+		return;
+	}
+	if (option_file_has(f, "spare_max") && option_file_has(f, "spare") &&
+	    s->spare_max > 0 && s->spare_max < s->spare)
+		option_file_say(f, "spare_max",
+		    "spare_max = %" PRIu64 " is less than spare = %" PRIu64,
+		    s->spare_max, s->spare);
+	if (option_file_has(f, "spare") && option_file_has(f, "concurrency") &&
+	    s->concurrency > 0 && s->concurrency < s->spare)
+		option_file_say(f, "spare",
+		    "spare = %" PRIu64 " is more than concurrency = %" PRIu64
+		    " lets run",
+		    s->spare, s->concurrency);
+}
+
+/* The default of requests is right for both, as long as nobody says cgi. */
+static void
+check_cgi(struct option_file *f, const struct settings *s)
+{
+	const struct {
+		const char *path;
+		uint64_t value, good;
+	} rows[] = {
+		{ "requests", s->requests, 1 },
+		{ "spare", s->spare, 0 },
+		{ "spare_max", s->spare_max, 0 },
+	};
+	const char *why = s->protocol == PROTOCOL_AUTO ?
+	    "needs protocol = \"fastcgi\": the program was not built with the "
+	    "SDK, so it is taken for a CGI program" :
+	    option_file_has(f, "protocol") ?
+	    "contradicts protocol = \"cgi\", which has a new process for each "
+	    "request" :
+	    "contradicts protocol = \"cgi\" of tenant.conf: say protocol = "
+	    "\"fastcgi\" if it speaks that";
+
+	for (int i = 0; i < 3; i++)
+		if (rows[i].value != rows[i].good &&
+		    option_file_has(f, rows[i].path) &&
+		    !(i == 0 && s->protocol == PROTOCOL_AUTO &&
+			s->requests == SETTINGS_REQUESTS))
+			option_file_say(f, rows[i].path, "%s = %" PRIu64 " %s",
+			    rows[i].path, rows[i].value, why);
 }

@@ -229,11 +229,12 @@ def test_things_that_are_no_files(host):
     ('env = { "A B" = 1; };', ["broken.conf:1"]),
     ("x" * 70_000, ["broken.conf"]),
     *[(f"{name} = {value};",
-       [f"broken.conf:1: {name} = {value} is not in this version", "only",
-        'start = "exec"', 'protocol = "cgi"', "requests = 1", "spare = 0"])
-      for name, value in (("start", '"fork"'), ("protocol", '"fastcgi"'),
-                          ("requests", 500), ("requests", 0), ("spare", 2))],
-], ids=range(15))
+       [f"broken.conf:1: {name} = {value} needs protocol", "fastcgi"])
+      for name, value in (("requests", 20), ("requests", 0), ("spare", 2))],
+    ('start = "fork";', ["broken.conf:1", "is not in this version"]),
+    ('protocol = "cgi"; spare = 1;', ["spare = 1 contradicts"]),
+    ('protocol = "fastcgi"; spare = 9;', ["tenant.spare"]),
+], ids=range(16))
 def test_settings_that_are_refused(host, conf, words):
     host.function("rogue", "broken", says("x"), conf=conf)
     refused(host, "broken", *words)

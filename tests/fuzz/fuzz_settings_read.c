@@ -50,7 +50,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct config *config = config_new();
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
+	unsigned program = bytes % 2 > 0 ? PROTOCOL_CGI : PROTOCOL_FASTCGI;
 	int fd = memfd_create("x.conf", MFD_CLOEXEC);
 	struct buf errors;
 
@@ -58,8 +59,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	must(fd_write_all(fd, span_make(data, bytes)));
 	buf_init(&errors, ERRORS_MOST);
 	if (settings_read(s, config_terms(config, SPAN_NONE), fd, "x.conf",
-		&errors) == 0) {
+		program, &errors) == 0) {
 		assert(buf_bytes(&errors) == 0);
+		settings_settle(s, program);
 		check_settings(s, config);
 	} else {
 		check_errors(buf_span(&errors));

@@ -562,8 +562,81 @@ answer_is(void **state)
 	end();
 }
 
+/* ---- what a program speaks ------------------------------------------------------- */
+
+/* As the SDK has it; so this program is one of the SDK's. */
+__asm__(".pushsection .note.fcgi-host,\"a\",@note\n"
+	".balign 4\n.long 10, 4, 1\n.asciz \"fcgi-host\"\n"
+	".balign 4\n.long 1\n.popsection\n");
+
+static void
+copy_program(const char *from, const char *name)
+{
+	int to = open(place_of(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	int fd = open(from, O_RDONLY | O_CLOEXEC);
+	char bytes[65536];
+	ssize_t n;
+
+	assert_true(fd >= 0 && to >= 0);
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(to, bytes, (size_t)n), n);
+	assert_int_equal(n, 0);
+	close(fd);
+	close(to);
+}
+
+static const struct speech {
+	const char *sentence;
+	const char *program; /* NULL: a script */
+	const char *tenant;  /* settings; NULL: no file */
+	const char *own;
+	unsigned protocol;
+	uint64_t requests;
+} speeches[] = {
+	{ "a program of the SDK is a worker without a line", "/proc/self/exe",
+	    NULL, NULL, PROTOCOL_FASTCGI, SETTINGS_REQUESTS },
+	{ "unless its settings say cgi", "/proc/self/exe", NULL,
+	    "protocol = \"cgi\";", PROTOCOL_CGI, 1 },
+	{ "or its tenant's", "/proc/self/exe", "protocol = \"cgi\";", NULL,
+	    PROTOCOL_CGI, 1 },
+	{ "any other program is spoken to by CGI", "/bin/true", NULL, NULL,
+	    PROTOCOL_CGI, 1 },
+	{ "so is a script", NULL, "spare = 3;", "", PROTOCOL_CGI, 1 },
+	{ "unless its settings say fastcgi", NULL, NULL,
+	    "protocol = \"fastcgi\"; requests = 7;", PROTOCOL_FASTCGI, 7 },
+};
+
+static void
+speech_is(void **state)
+{
+	const struct speech *row = *state;
+	struct settings *s;
+
+	begin();
+	if (row->program)
+		copy_program(row->program, "hello");
+	else
+		place_put("hello", 0755, SCRIPT);
+	if (row->tenant)
+		place_put("tenant.conf", 0644, row->tenant);
+	if (row->own)
+		place_put("hello.conf", 0644, row->own);
+	ask("hello");
+	assert_string_equal(got.reason, "");
+	assert_int_equal(got.outcome, RESOLVED_FOUND);
+	s = settings_decode(buf_span(&got.settings),
+	    config_terms(config, SPAN_NONE));
+	assert_non_null(s);
+	assert_int_equal(s->protocol, row->protocol);
+	assert_int_equal(s->requests, row->requests);
+	settings_release(&s);
+	end();
+}
+
 int
 main(void)
 {
-	return RUN_ROWS(answers, answer_is) != 0;
+	int failed = RUN_ROWS(answers, answer_is);
+
+	return failed + RUN_ROWS(speeches, speech_is) != 0;
 }

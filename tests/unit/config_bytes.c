@@ -11,14 +11,15 @@ static struct config *config; /* the defaults */
 static struct settings *
 settings_of(struct span text)
 {
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	int fd = file_in_memory(text);
 	struct buf errors;
 
 	buf_init(&errors, 65536);
 	if (settings_read(s, config_terms(config, SPAN_NONE), fd, "hello.conf",
-		&errors) != 0)
+		PROTOCOL_CGI, &errors) != 0)
 		fail_msg("%s", buf_string(&errors));
+	settings_settle(s, PROTOCOL_CGI);
 	buf_free(&errors);
 	fd_close(&fd);
 	return s;
@@ -180,13 +181,41 @@ forge_word(struct forged *f)
 static void
 forge_fixed_word(struct forged *f)
 {
-	forge_number(f, ROW_protocol, PROTOCOL_FASTCGI);
+	forge_number(f, ROW_start, START_FORK);
 }
 
 static void
-forge_fixed_number(struct forged *f)
+forge_auto(struct forged *f)
 {
-	forge_number(f, ROW_spare, 1);
+	forge_number(f, ROW_protocol, PROTOCOL_AUTO);
+}
+
+static void
+forge_cgi_of_many(struct forged *f)
+{
+	forge_number(f, ROW_requests, 2);
+}
+
+static void
+forge_cgi_ahead(struct forged *f)
+{
+	forge_number(f, ROW_spare_max, 1);
+}
+
+static void
+forge_more_than_most(struct forged *f)
+{
+	forge_number(f, ROW_protocol, PROTOCOL_FASTCGI);
+	forge_number(f, ROW_spare, 2);
+	forge_number(f, ROW_spare_max, 1);
+}
+
+static void
+forge_spares(struct forged *f)
+{
+	forge_number(f, ROW_protocol, PROTOCOL_FASTCGI);
+	forge_number(f, ROW_spare, 9);
+	forge_number(f, ROW_spare_max, 9);
 }
 
 static void
@@ -340,7 +369,11 @@ static const struct forgery {
 	{ "more slots than a function may have", forge_slots },
 	{ "a word that there is not", forge_word },
 	{ "a word of another version", forge_fixed_word },
-	{ "a number of another version", forge_fixed_number },
+	{ "a protocol that was left open", forge_auto },
+	{ "a CGI process of two requests", forge_cgi_of_many },
+	{ "a CGI process before its request", forge_cgi_ahead },
+	{ "more ready than the most", forge_more_than_most },
+	{ "more ready than the tenant may have", forge_spares },
 	{ "a word that 32 bits would cut to a good one", forge_cut_word },
 	{ "a truth that is neither", forge_bool },
 	{ "a row behind the last", forge_row },

@@ -96,7 +96,7 @@ static void
 test_uncommented_function(void)
 {
 	struct config *c = config_new();
-	struct settings *s = settings_new(config_terms(c, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(c, SPAN_NONE));
 	struct buf printed, text, errors, bytes;
 	unsigned options, rows = LIMITS;
 	int fd;
@@ -115,8 +115,9 @@ test_uncommented_function(void)
 	assert_int_equal(options, rows);
 	fd = file_in_memory(buf_span(&text));
 	if (settings_read(s, config_terms(c, SPAN_NONE), fd, "function.conf",
-		&errors) != 0)
+		PROTOCOL_CGI, &errors) != 0)
 		fail_msg("%s", buf_string(&errors));
+	settings_settle(s, PROTOCOL_CGI);
 	assert_int_equal(settings_encode(s, config_terms(c, SPAN_NONE), &bytes),
 	    0);
 	assert_int_equal(buf_bytes(&bytes), 0);

@@ -5,7 +5,8 @@
 
 #include <errno.h>
 
-static struct config *config; /* the defaults */
+static struct config *config;		/* the defaults */
+static unsigned program = PROTOCOL_CGI; /* what the function is */
 
 static int
 read_settings(struct settings *s, const struct config *c, struct span text,
@@ -14,14 +15,18 @@ read_settings(struct settings *s, const struct config *c, struct span text,
 	int fd = file_in_memory(text), result;
 
 	result = settings_read(s, config_terms(c, SPAN_NONE), fd, "hello.conf",
-	    errors);
+	    program, errors);
 	fd_close(&fd);
 	return result;
 }
 
-#define ONLY                                                                   \
-	"is not in this version, which has only start = \"exec\", protocol = " \
-	"\"cgi\", requests = 1 and spare = 0\n"
+#define ONLY "is not in this version, which has only start = \"exec\"\n"
+#define UNKNOWN                                                             \
+	"needs protocol = \"fastcgi\": the program was not built with the " \
+	"SDK, so it is taken for a CGI program\n"
+#define NEW_EACH                                                            \
+	"contradicts protocol = \"cgi\", which has a new process for each " \
+	"request\n"
 
 static const struct mistake {
 	const char *sentence;
@@ -98,20 +103,40 @@ static const struct mistake {
 	{ "a method has no blank in it", SPAN("methods = [ \"GE T\" ];"),
 	    "hello.conf:1: methods has what is no request method\n" },
 	{ "what this version cannot do is refused, not done otherwise",
-	    SPAN("protocol = \"fastcgi\";"),
-	    "hello.conf:1: protocol = \"fastcgi\" " ONLY },
-	{ "so a template", SPAN("\nstart = \"fork\";"),
+	    SPAN("\nstart = \"fork\";"),
 	    "hello.conf:2: start = \"fork\" " ONLY },
-	{ "so a process of many requests", SPAN("requests = 500;"),
-	    "hello.conf:1: requests = 500 " ONLY },
-	{ "or of unlimited ones", SPAN("requests = 0;"),
-	    "hello.conf:1: requests = 0 " ONLY },
-	{ "so processes kept ahead", SPAN("spare = 2;"),
-	    "hello.conf:1: spare = 2 " ONLY },
 	{ "no better value is proposed for one that nothing takes",
+	    SPAN("start = \"frok\";"), "hello.conf:1: start = \"frok\" " ONLY },
+	{ "a protocol that there is not",
 	    SPAN("protocol = \"fascgi\"; spare = -1;"),
-	    "hello.conf:1: protocol = \"fascgi\" " ONLY
-	    "hello.conf:1: spare = -1 " ONLY },
+	    "hello.conf:1: protocol = \"fascgi\" is not known: it takes one "
+	    "of \"auto\", \"cgi\", \"fastcgi\"; did you mean \"fastcgi\"?\n"
+	    "hello.conf:1: spare = -1 is out of range: it takes 0 to 8\n" },
+	{ "processes ahead are for programs that speak FastCGI",
+	    SPAN("\nspare = 2;"), "hello.conf:2: spare = 2 " UNKNOWN },
+	{ "so is serving many requests", SPAN("requests = 20;"),
+	    "hello.conf:1: requests = 20 " UNKNOWN },
+	{ "or without end", SPAN("requests = 0;"),
+	    "hello.conf:1: requests = 0 " UNKNOWN },
+	{ "what contradicts what the same file says",
+	    SPAN("protocol = \"cgi\";\nspare = 2;\nspare_max = 3;\n"
+		 "requests = 4;"),
+	    "hello.conf:4: requests = 4 " NEW_EACH
+	    "hello.conf:2: spare = 2 " NEW_EACH
+	    "hello.conf:3: spare_max = 3 " NEW_EACH },
+	{ "the most that is less than the least",
+	    SPAN("protocol = \"fastcgi\"; spare = 3;\nspare_max = 2;"),
+	    "hello.conf:2: spare_max = 2 is less than spare = 3\n" },
+	{ "more ready than may run",
+	    SPAN("protocol = \"fastcgi\"; spare = 3; concurrency = 2;"),
+	    "hello.conf:1: spare = 3 is more than concurrency = 2 lets run\n" },
+	{ "more ready than all functions may have",
+	    SPAN("protocol = \"fastcgi\"; spare = 9;"),
+	    "hello.conf:1: spare = 9 is above the host's maximum of 8 "
+	    "(tenant.spare)\n" },
+	{ "also as the most", SPAN("protocol = \"fastcgi\"; spare_max = 9;"),
+	    "hello.conf:1: spare_max = 9 is above the host's maximum of 8 "
+	    "(tenant.spare)\n" },
 	{ "a group is not repeated",
 	    SPAN("limits={time=\"1s\";};\nlimits={files=9;};"),
 	    "hello.conf:2: duplicate setting name\n" },
@@ -133,7 +158,7 @@ static void
 run_mistake(void **state)
 {
 	const struct mistake *row = *state;
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	struct buf errors;
 
 	buf_init(&errors, 65536);
@@ -143,20 +168,34 @@ run_mistake(void **state)
 	settings_release(&s);
 }
 
+static int
+read_tenant(struct settings *s, const struct config *c, struct span text,
+    struct buf *errors)
+{
+	unsigned before = program;
+	int result;
+
+	program = PROTOCOL_AUTO;
+	result = read_settings(s, c, text, errors);
+	program = before;
+	return result;
+}
+
 /* ---- what is right ---------------------------------------------------------------- */
 
 static struct settings *
 settings_of(const struct config *c, struct span first, struct span second)
 {
-	struct settings *s = settings_new(config_terms(c, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(c, SPAN_NONE));
 	struct buf errors;
 
 	buf_init(&errors, 65536);
-	if (read_settings(s, c, first, &errors) != 0 ||
+	if (read_tenant(s, c, first, &errors) != 0 ||
 	    read_settings(s, c, second, &errors) != 0)
 		fail_msg("%s", buf_string(&errors));
 	assert_int_equal(buf_bytes(&errors), 0);
 	buf_free(&errors);
+	settings_settle(s, program);
 	return s;
 }
 
@@ -217,6 +256,136 @@ test_everything(void)
 	settings_release(&s);
 }
 
+static const struct mode_row {
+	const char *sentence;
+	unsigned program;
+	struct span tenant;
+	struct span own;
+	unsigned protocol;
+	uint64_t requests;
+	uint64_t spare;
+	uint64_t spare_max;
+} modes[] = {
+	{ "a program without settings is a CGI program", PROTOCOL_CGI, SPAN(""),
+	    SPAN(""), PROTOCOL_CGI, 1, 0, 0 },
+	{ "one of the SDK stays, without a line", PROTOCOL_FASTCGI, SPAN(""),
+	    SPAN(""), PROTOCOL_FASTCGI, 500, 0, 0 },
+	{ "any other with one line", PROTOCOL_CGI, SPAN(""),
+	    SPAN("protocol = \"fastcgi\";"), PROTOCOL_FASTCGI, 500, 0, 0 },
+	{ "one of the SDK runs as CGI where its file says so", PROTOCOL_FASTCGI,
+	    SPAN(""), SPAN("protocol = \"cgi\";"), PROTOCOL_CGI, 1, 0, 0 },
+	{ "a process for each request, ready before it", PROTOCOL_CGI, SPAN(""),
+	    SPAN("protocol = \"fastcgi\"; requests = 1; spare = 4;"),
+	    PROTOCOL_FASTCGI, 1, 4, 4 },
+	{ "requests without end", PROTOCOL_FASTCGI, SPAN(""),
+	    SPAN("requests = 0; spare_max = 3;"), PROTOCOL_FASTCGI, 0, 0, 3 },
+	{ "what a tenant wants for all does not make a CGI program wrong",
+	    PROTOCOL_CGI, SPAN("requests = 9; spare = 2;"), SPAN(""),
+	    PROTOCOL_CGI, 1, 0, 0 },
+	{ "nor one that says so itself", PROTOCOL_FASTCGI,
+	    SPAN("spare = 2; protocol = \"fastcgi\";"),
+	    SPAN("protocol = \"cgi\"; requests = 1;"), PROTOCOL_CGI, 1, 0, 0 },
+	{ "and is had by those that are not", PROTOCOL_FASTCGI,
+	    SPAN("requests = 9; spare = 2; concurrency = 3;"),
+	    SPAN("spare_max = 1;"), PROTOCOL_FASTCGI, 9, 2, 2 },
+	{ "auto comes over what the tenant says", PROTOCOL_FASTCGI,
+	    SPAN("protocol = \"cgi\";"),
+	    SPAN("protocol = \"auto\"; spare = 1;"), PROTOCOL_FASTCGI, 500, 1,
+	    1 },
+};
+
+static void
+run_mode(void **state)
+{
+	const struct mode_row *row = *state;
+	struct settings *s, *again;
+	struct buf bytes;
+
+	program = row->program;
+	s = settings_of(config, row->tenant, row->own);
+	program = PROTOCOL_CGI;
+	assert_int_equal(s->protocol, row->protocol);
+	assert_int_equal(s->requests, row->requests);
+	assert_int_equal(s->spare, row->spare);
+	assert_int_equal(s->spare_max, row->spare_max);
+
+	buf_init(&bytes, SETTINGS_BYTES_MOST);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &bytes),
+	    0);
+	again =
+	    settings_decode(buf_span(&bytes), config_terms(config, SPAN_NONE));
+	assert_non_null(again);
+	assert_int_equal(again->protocol, row->protocol);
+	assert_int_equal(again->requests, row->requests);
+	assert_int_equal(again->spare, row->spare);
+	assert_int_equal(again->spare_max, row->spare_max);
+	settings_release(&again);
+	buf_free(&bytes);
+	settings_release(&s);
+}
+
+/* Two files that are each right, but not this one over that one. */
+static void
+test_tenant_says_cgi(void)
+{
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
+	struct buf errors;
+
+	buf_init(&errors, 4096);
+	assert_int_equal(read_tenant(s, config, SPAN("protocol = \"cgi\";"),
+			     &errors),
+	    0);
+	assert_int_equal(read_settings(s, config, SPAN("spare = 2;"), &errors),
+	    -1);
+	assert_string_equal(buf_string(&errors),
+	    "hello.conf:1: spare = 2 contradicts protocol = \"cgi\" of "
+	    "tenant.conf: say protocol = \"fastcgi\" if it speaks that\n");
+	buf_free(&errors);
+	settings_release(&s);
+}
+
+static void
+test_tenant_contradicts_itself(void)
+{
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
+	struct buf errors;
+
+	buf_init(&errors, 4096);
+	assert_int_equal(read_tenant(s, config,
+			     SPAN("protocol = \"cgi\"; spare = 2;"), &errors),
+	    -1);
+	assert_string_equal(buf_string(&errors),
+	    "hello.conf:1: spare = 2 " NEW_EACH);
+	buf_free(&errors);
+	settings_release(&s);
+}
+
+static void
+test_plan_bounds_spares(void)
+{
+	struct config *c;
+	struct settings *s;
+	struct buf errors;
+
+	buf_init(&errors, 4096);
+	c = load(
+	    span_of("plans = ( { name = \"p\"; spare = 0; } ); plan = \"p\";"),
+	    &errors);
+	assert_non_null(c);
+	s = settings_draft(config_terms(c, SPAN_NONE));
+	assert_int_equal(read_settings(s, c,
+			     SPAN("protocol = \"fastcgi\"; spare = 1;"),
+			     &errors),
+	    -1);
+	assert_string_equal(buf_string(&errors),
+	    "hello.conf:1: spare = 1 is above the tenant's maximum of 0 "
+	    "(spare of plan p)\n");
+	buf_free(&errors);
+	settings_release(&s);
+	config_release(&c);
+}
+
 static void
 test_off(void)
 {
@@ -236,7 +405,7 @@ test_off(void)
 	/* it does now */
 	c->limits[LIMIT_cpu] = 1000;
 	config_settle(c);
-	s = settings_new(config_terms(c, SPAN_NONE));
+	s = settings_draft(config_terms(c, SPAN_NONE));
 	assert_int_equal(read_settings(s, c, SPAN("limits={cpu=0;};"), &errors),
 	    -1);
 	settings_release(&s);
@@ -279,7 +448,7 @@ static void
 test_sizes(void)
 {
 	static char text[SETTINGS_FILE_MOST + 2];
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	struct buf errors, env;
 
 	buf_init(&errors, 65536);
@@ -319,7 +488,7 @@ test_sizes(void)
 static void
 test_many_errors(void)
 {
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	struct buf errors, text;
 	size_t lines = 0;
 
@@ -340,24 +509,24 @@ test_many_errors(void)
 static void
 test_no_file(void)
 {
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	struct buf errors;
 	int fd = open("/tmp", O_RDONLY | O_CLOEXEC), ends[2];
 
 	buf_init(&errors, 65536);
 	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
-			     "hello.conf", &errors),
+			     "hello.conf", program, &errors),
 	    -1);
 	fd_close(&fd);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE),
-			     ends[0], "hello.conf", &errors),
+			     ends[0], "hello.conf", program, &errors),
 	    -1);
 	fd_close(&ends[0]);
 	fd_close(&ends[1]);
 	fd = open(path_of("host.conf"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
-			     "hello.conf", &errors),
+			     "hello.conf", program, &errors),
 	    -1);
 	fd_close(&fd);
 	assert_string_equal(buf_string(&errors),
@@ -371,14 +540,14 @@ test_no_file(void)
 static void
 test_read_from_its_start(void)
 {
-	struct settings *s = settings_new(config_terms(config, SPAN_NONE));
+	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
 	struct buf errors;
 	int fd = file_in_memory(SPAN("state=\"none\""));
 
 	buf_init(&errors, 65536);
 	assert_int_equal(lseek(fd, 0, SEEK_END), 12);
 	assert_int_equal(settings_read(s, config_terms(config, SPAN_NONE), fd,
-			     "hello.conf", &errors),
+			     "hello.conf", program, &errors),
 	    0);
 	assert_int_equal(s->state, STATE_NONE);
 	fd_close(&fd);
@@ -394,6 +563,11 @@ static const struct story {
 	    test_defaults },
 	{ "its own settings come over its tenant's, variables by name",
 	    test_everything },
+	{ "what needs FastCGI is refused where the tenant says CGI",
+	    test_tenant_says_cgi },
+	{ "a tenant's file may not contradict itself either",
+	    test_tenant_contradicts_itself },
+	{ "a plan without ready processes is named", test_plan_bounds_spares },
 	{ "0 is off where the host has no limit or no maximum", test_off },
 	{ "GET takes HEAD along, and methods are spelt exactly", test_methods },
 	{ "a file, its variables and their number have bounds", test_sizes },
@@ -416,6 +590,7 @@ main(void)
 	directory_make();
 	config = config_new();
 	failed = RUN_ROWS(mistakes, run_mistake);
+	failed += RUN_ROWS(modes, run_mode);
 	failed += RUN_ROWS(stories, run_story);
 	config_release(&config);
 	directory_remove();
