@@ -15,6 +15,7 @@
 struct handover { /* a run that is over, its stderr not read */
 	struct list node;
 	int fd; /* ours */
+	size_t request_bytes;
 	size_t tenant_bytes;
 	size_t function_bytes;
 	char request[REQUEST_ID_CHARS];
@@ -24,10 +25,11 @@ struct handover { /* a run that is over, its stderr not read */
 static void access_gone(void *arg, const char *reason, bool unread);
 static void access_put(const struct request *, const struct message_access *);
 static void access_dropped(const struct request *);
-static bool backlog_takes(const struct request *, size_t bytes);
+static bool backlog_takes(struct gateway *, struct access_share *,
+    size_t bytes);
 static int stderr_send(struct gateway *, struct span request,
     struct span tenant, struct span function, int fd);
-static bool stderr_keep(const struct request *, struct span function, int *fd);
+static bool stderr_keep(struct gateway *, const struct run_about *, int *fd);
 static bool handovers_take(const struct gateway *, struct span tenant);
 static void stderr_send_kept(struct gateway *);
 static uint64_t difference(uint64_t later, uint64_t earlier);
@@ -41,8 +43,8 @@ access_open(struct gateway *g, int *fd)
 	*fd = -1;
 	access_send(g);
 	stderr_send_kept(g);
-	LIST_EACH(node, &g->requests)
-		invocation_stderr_again(LIST_OWNER(node, struct request, all));
+	LIST_EACH(node, &g->runs)
+		run_errors_again(LIST_OWNER(node, struct run, all));
 }
 
 void
@@ -71,7 +73,8 @@ void
 access_record(const struct request *r)
 {
 	static struct buf detail = { .ceiling = ACCESS_DETAIL_MOST };
-	const struct invocation *run = &r->run;
+	const struct invocation *v = &r->invocation;
+	const struct run_result *result = &v->result;
 	const struct answer_facts facts = {
 		.end = r->end,
 		.tenant = r->route.tenant,
@@ -92,15 +95,15 @@ access_record(const struct request *r)
 		.remote = span_take(r->remote, 64),
 		.status = r->status,
 		.end = span_of(end_row(r->end)->name),
-		.ran = run->state == INVOCATION_OVER && run->ended,
-		.wait_status = (uint32_t)run->facts.wait_status,
-		.strays = run->strays,
+		.ran = v->state == INVOCATION_OVER && result->ended,
+		.wait_status = (uint32_t)result->facts.wait_status,
+		.strays = result->strays,
 		.upload_us = difference(r->complete_us, r->begun_us),
 		.waited_us = difference(r->granted_us, r->complete_us),
-		.started_us = difference(run->started_us, r->granted_us),
-		.ran_us = run->facts.ran_us,
-		.cpu_us = run->facts.cpu_us,
-		.max_rss_kib = run->max_rss_kib,
+		.started_us = difference(result->started_us, r->granted_us),
+		.ran_us = result->facts.ran_us,
+		.cpu_us = result->facts.cpu_us,
+		.max_rss_kib = result->max_rss_kib,
 		.bytes_in = r->body.bytes,
 		.bytes_out = r->reply.bytes,
 	};
@@ -122,10 +125,12 @@ access_put(const struct request *r, const struct message_access *m)
 {
 	static struct buf encoded = { .ceiling = MESSAGE_MOST };
 	struct gateway *g = r->gateway;
+	struct access_share *share =
+	    r->function && r->tenant ? &r->tenant->records : &g->strangers;
 
 	buf_clear(&encoded);
 	if (message_access_encode(&encoded, m) != 0 ||
-	    !backlog_takes(r, buf_bytes(&encoded)) ||
+	    !backlog_takes(g, share, buf_bytes(&encoded)) ||
 	    message_pack(&g->records, buf_span(&encoded)) != 0) {
 		access_dropped(r);
 		return;
@@ -159,11 +164,8 @@ access_dropped(const struct request *r)
 
 /* Anybody can ask for names: what is none of a tenant is one tenant's. */
 static bool
-backlog_takes(const struct request *r, size_t bytes)
+backlog_takes(struct gateway *g, struct access_share *share, size_t bytes)
 {
-	struct gateway *g = r->gateway;
-	struct access_share *share =
-	    r->function && r->tenant ? &r->tenant->records : &g->strangers;
 	uint64_t waiting =
 	    buf_bytes(&g->records) + (g->log ? peer_queued(g->log) : 0);
 	uint64_t most = ACCESS_RECORDS_MOST + (g->log ? PEER_QUEUE_BYTES : 0);
@@ -220,20 +222,18 @@ difference(uint64_t later, uint64_t earlier)
 
 /* A run that goes on keeps its pipe until it is over, or there is a log again. */
 bool
-access_stderr(const struct request *r, int *fd, bool over)
+access_stderr(struct gateway *g, const struct run_about *about, int *fd,
+    bool over)
 {
-	struct gateway *g = r->gateway;
-	struct span name =
-	    r->function ? function_name(r->function) : r->route.function;
-
-	if (g->log && backlog_takes(r, ACCESS_STDERR_BYTES) &&
-	    stderr_send(g, span_make(r->name, REQUEST_ID_CHARS),
-		r->route.tenant, name, *fd) == 0) {
+	if (g->log &&
+	    backlog_takes(g, &about->tenant->records, ACCESS_STDERR_BYTES) &&
+	    stderr_send(g, about->request, tenant_name(about->tenant),
+		about->function, *fd) == 0) {
 		fd_close(fd);
 		return true;
 	}
 	if (over && !g->log)
-		return stderr_keep(r, name, fd);
+		return stderr_keep(g, about, fd);
 	g->stats.stderr_dropped += over;
 	return false;
 }
@@ -252,10 +252,10 @@ stderr_send(struct gateway *g, struct span request, struct span tenant,
 }
 
 static bool
-stderr_keep(const struct request *r, struct span function, int *fd)
+stderr_keep(struct gateway *g, const struct run_about *about, int *fd)
 {
-	struct gateway *g = r->gateway;
-	struct span tenant = r->route.tenant;
+	struct span tenant = tenant_name(about->tenant);
+	struct span function = about->function;
 	struct handover *h = NULL;
 
 	if (handovers_take(g, tenant))
@@ -268,7 +268,8 @@ stderr_keep(const struct request *r, struct span function, int *fd)
 	*fd = -1;
 	h->tenant_bytes = tenant.bytes;
 	h->function_bytes = function.bytes;
-	memcpy(h->request, r->name, sizeof(h->request));
+	h->request_bytes = span_take(about->request, sizeof(h->request)).bytes;
+	memcpy(h->request, about->request.data, h->request_bytes);
 	memcpy(mempcpy(h->names, tenant.data, tenant.bytes), function.data,
 	    function.bytes);
 	list_init(&h->node);
@@ -299,7 +300,7 @@ stderr_send_kept(struct gateway *g)
 		struct handover *h = LIST_OWNER(list_first(&g->handovers),
 		    struct handover, node);
 
-		if (stderr_send(g, span_make(h->request, REQUEST_ID_CHARS),
+		if (stderr_send(g, span_make(h->request, h->request_bytes),
 			span_make(h->names, h->tenant_bytes),
 			span_make(h->names + h->tenant_bytes,
 			    h->function_bytes),

@@ -19,8 +19,9 @@ static void cell_listed(struct cell *, const struct message_listed *);
 static void cell_planned(struct cell *, const struct message_plan *);
 static void cell_gone(void *arg, const char *reason, bool unread);
 static void cell_go(struct cell *, enum cell_state);
-static void cell_let_go(struct cell *, struct list *waiting,
+static void cell_let_go(struct cell *, struct list *waiting, struct list *runs,
     struct list *errands);
+static struct run *run_first(struct list *);
 static void cell_close_launchers(struct cell *, bool idle_only);
 static void cell_end(void *arg);
 static bool resolved_fits(const struct message_resolved *, struct span asked);
@@ -337,9 +338,10 @@ cell_leave(struct cell *c)
 void
 cell_fail(struct cell *c, enum end end, struct span reason)
 {
-	struct list waiting, errands;
+	struct list waiting, runs, errands;
+	struct run *run;
 
-	cell_let_go(c, &waiting, &errands);
+	cell_let_go(c, &waiting, &runs, &errands);
 	cell_move(c, CELL_LEAVING);
 	while (!list_empty(&errands)) {
 		struct errand *e =
@@ -351,6 +353,8 @@ cell_fail(struct cell *c, enum end end, struct span reason)
 		request_end(LIST_OWNER(list_first(&waiting), struct request,
 				waiting),
 		    end, reason);
+	while ((run = run_first(&runs)))
+		run->owner->refused(run->arg, end, reason);
 	cell_close_launchers(c, true);
 	cell_settle(c);
 }
@@ -359,11 +363,12 @@ cell_fail(struct cell *c, enum end end, struct span reason)
 static void
 cell_go(struct cell *c, enum cell_state to)
 {
-	struct list waiting, errands;
+	struct list waiting, runs, errands;
+	struct run *run;
 
 	if (c->tenant->cell == c)
 		faults_meter(c);
-	cell_let_go(c, &waiting, &errands);
+	cell_let_go(c, &waiting, &runs, &errands);
 	cell_move(c, to);
 	while (!list_empty(&errands)) {
 		struct errand *e =
@@ -374,19 +379,23 @@ cell_go(struct cell *c, enum cell_state to)
 	while (!list_empty(&waiting))
 		request_cell_gone(LIST_OWNER(list_first(&waiting),
 		    struct request, waiting));
+	while ((run = run_first(&runs)))
+		run->owner->cell_gone(run->arg);
 	cell_close_launchers(c, true);
 	cell_settle(c);
 }
 
 /* No longer the tenant's. */
 static void
-cell_let_go(struct cell *c, struct list *waiting, struct list *errands)
+cell_let_go(struct cell *c, struct list *waiting, struct list *runs,
+    struct list *errands)
 {
 	tenant_cell_ends(c->tenant, c);
 	list_init(errands);
 	take_all(errands, &c->errands);
 	list_init(waiting);
-	take_all(waiting, &c->wanting);
+	list_init(runs);
+	take_all(runs, &c->wanting);
 	while (!list_empty(&c->resolves)) {
 		struct resolve *q =
 		    LIST_OWNER(list_first(&c->resolves), struct resolve, node);
@@ -395,6 +404,18 @@ cell_let_go(struct cell *c, struct list *waiting, struct list *errands)
 		resolve_free(c, q);
 	}
 	c->asked = 0;
+}
+
+/* The next of those that wait no more. */
+static struct run *
+run_first(struct list *runs)
+{
+	struct list *node = list_first(runs);
+	struct run *run = node ? LIST_OWNER(node, struct run, waiting) : NULL;
+
+	if (run)
+		run_unwait(run);
+	return run;
 }
 
 static void

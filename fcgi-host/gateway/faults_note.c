@@ -132,10 +132,11 @@ is_there(const struct request *r)
 static enum fault_kind
 kind_of_run(const struct request *r, struct fault_event *event, char value[32])
 {
-	const struct outcome_facts *facts = &r->run.facts;
+	const struct run_result *result = &r->invocation.result;
+	const struct outcome_facts *facts = &result->facts;
 	enum limit limit;
 
-	if (!r->run.ended || !r->settings)
+	if (!result->ended || !r->settings)
 		return FAULTS;
 	switch (outcome_of_reply(facts)) {
 	case END_TIME:

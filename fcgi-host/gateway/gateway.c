@@ -31,7 +31,7 @@ void
 gateway_init(struct gateway *g)
 {
 	struct list *lists[] = { &g->requests, &g->requests_spare,
-		&g->tenants_idle, &g->tenants_owing, &g->functions,
+		&g->tenants_idle, &g->tenants_owing, &g->functions, &g->runs,
 		&g->launchers_idle, &g->handovers };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
@@ -39,7 +39,7 @@ gateway_init(struct gateway *g)
 	g->loop = loop_new();
 	g->uid = geteuid();
 	front_open(g);
-	g->nowait = invocation_can_nowait();
+	g->nowait = run_can_nowait();
 	g->spool_fd = GATEWAY_SPOOL_FD;
 	g->next_invocation = g->next_ask = 1;
 	g->stats.started_ms = loop_now_ms(g->loop);

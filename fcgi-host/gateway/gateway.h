@@ -4,7 +4,7 @@
  * is pure; what is here moves bytes, descriptors and messages as it is told.
  *
  *   serve ─▶ front ◀─▶ request ─▶ tenant ─▶ cell ─▶ launcher
- *                           │ body, invocation, reply
+ *                           │ body, invocation (cgi ─▶ run), reply
  *
  * One thread. Whatever happens in a batch of events is settled at its end:
  * slots that came free are given away, then connections are written to. */
@@ -31,17 +31,12 @@
 #include "gateway/control.h"
 #include "gateway/environment.h"
 #include "gateway/faults.h"
+#include "gateway/invocation.h"
 #include "gateway/meter.h"
 #include "gateway/outcome.h"
 #include "gateway/route.h"
+#include "gateway/run.h"
 #include "gateway/usage.h"
-
-struct cell;
-struct function;
-struct gateway;
-struct launcher;
-struct request;
-struct tenant;
 
 /* ---- stats.c: counters ----------------------------------------------------- */
 
@@ -135,6 +130,7 @@ struct gateway {
 	struct list tenants_owing; /* kept because of what they used */
 	struct list functions;	   /* all, least recently used first */
 	size_t function_count;
+	struct list runs;	    /* with a process */
 	struct list launchers_idle; /* longest first */
 	size_t launcher_count;
 	size_t cell_count;
@@ -265,110 +261,6 @@ int body_close(struct request *);
 void body_spool_set(struct gateway *, int *fd);
 bool body_full(const struct body *); /* wait before more is put */
 
-/* ---- invocation.c: one run of a function ---------------------------------------
- *
- *   NONE ─(START)─▶ SENT ─(EXITED)─▶ EXITED ─(ENDED)─▶ OVER
- *    ▲                └──(ENDED, launcher gone)────────▶ │
- *    └──────────────(STALE, busy file, redirect)─────────┘
- *
- * and beside it, once the run has to end before it would by itself:
- *
- *   RUN_ON ─▶ ASKED (TERM) ─grace─▶ KILLED ─▶ CELL_KILLED ─▶ ABANDONED
- *
- * Output is not watched for the first WATCH milliseconds: most runs are over
- * by then, and all of it is read at once, which spares four system calls and two
- * wake-ups. A function that was seen to write more than a pipe holds well, or to
- * run for long, is watched from the start.
- *
- * A run that has the machine to itself is watched `early`: as soon as all that
- * its header promised is there it is passed on, and its end is waited for by
- * nobody (measured: a fifth of the latency of a small program). What is not yet
- * whole is held back in that time, so that a crash is still a complete 502. */
-
-enum invocation_state {
-	INVOCATION_NONE,
-	INVOCATION_SENT,
-	INVOCATION_EXITED,
-	INVOCATION_OVER,
-};
-
-enum stop_step {
-	STOP_NONE,
-	STOP_ASKED,
-	STOP_KILLED,
-	STOP_CELL,
-	STOP_ABANDONED
-};
-
-enum {
-	INVOCATION_EARLY_MOST = 1, /* so few at once: see struct invocation */
-	INVOCATION_WATCH_MS = 20,
-	INVOCATION_MUCH = 32 * 1024,  /* bytes of output, and */
-	INVOCATION_LONG_MS = 100,     /* ... that mean watching */
-	INVOCATION_SLACK_MS = 50,     /* the kernel's alarm comes first */
-	INVOCATION_CONFIRM_MS = 500,  /* behind grace, then the cell ends */
-	INVOCATION_ABANDON_MS = 2000, /* behind that, we are on our own */
-	INVOCATION_RESENT_MOST = 3,
-	INVOCATION_STALE_MOST = 3,
-	INVOCATION_BUSY_MS = 5,	       /* file is being written: try again, */
-	INVOCATION_BUSY_MOST_MS = 100, /* doubling up to this */
-};
-
-struct invocation {
-	enum invocation_state state;
-	enum stop_step stop;
-	enum end stop_end; /* why, while stop is not NONE */
-	uint64_t number;
-	uint64_t killed_before;	   /* usage_killed_before() its start */
-	struct launcher *launcher; /* from SENT until OVER */
-	uint64_t sent_ms;
-	int out_fd; /* ours */
-	int err_fd; /* ours, until log gets it */
-	bool watched;
-	bool early;    /* out is, and what comes is held back */
-	bool told_log; /* about its stderr */
-	struct watch out;
-	struct watch err;
-	bool ended;	/* ENDED came: the next is known */
-	bool lost;	/* its launcher is gone */
-	enum ended how; /* of ENDED */
-	int error;
-	uint32_t step;
-	struct outcome_facts facts;
-	uint32_t strays;
-	uint64_t started_us;
-	uint64_t max_rss_kib;
-};
-
-enum invocation_result {
-	INVOCATION_STARTED,
-	INVOCATION_NO_LAUNCHER,	 /* it is gone; take another */
-	INVOCATION_NO_ROOM,	 /* environment: words in *why */
-	INVOCATION_NO_RESOURCES, /* errno */
-};
-
-/* Whether the kernel reads pipes without waiting when asked to (6.4 does). */
-bool invocation_can_nowait(void);
-void invocation_init(struct request *);
-/* As read(2), but never waits. */
-ssize_t invocation_read(struct request *, char *to, size_t room);
-enum invocation_result invocation_start(struct request *, struct launcher *,
-    const char **why);
-void invocation_watch(struct request *);
-void invocation_exited(struct request *, const struct message_exited *);
-/* Its launcher, of that cell, is somebody else's by now. */
-void invocation_ended(struct request *, struct cell *,
-    const struct message_ended *);
-void invocation_lost(struct request *, bool unread);
-/* Ends it for this reason; the first reason counts. */
-void invocation_stop(struct request *, enum end);
-void invocation_stop_next(struct request *); /* the next step is due */
-/* Its time is up or it was told to end: how it ended will be known soon. */
-bool invocation_ends(const struct request *);
-void invocation_close_output(struct request *);
-void invocation_stderr_again(struct request *); /* there is a log now */
-void invocation_reset(struct request *);	/* OVER ─▶ NONE */
-
 /* ---- reply.c: from a function's stdout to the web server ------------------------ */
 
 enum {
@@ -383,6 +275,7 @@ struct reply {
 	size_t scanned;
 	bool begun;	/* the header is on its way */
 	bool at_end;	/* no more will come */
+	bool early;	/* held until it is whole: see invocation.h */
 	bool uploading; /* held while the body comes */
 	bool ending;	/* held until it is known how the run ended */
 	bool discard;	/* the body is not for the client (S9, S14) */
@@ -399,7 +292,7 @@ void reply_init(struct reply *);
 void reply_free(struct reply *);
 void reply_pump(struct request *); /* reads what is there */
 /* Derives whether the connection holds back: after a change of what says so, here
- * or run.early. */
+ * or reply.early. */
 void reply_hold(struct request *);
 void reply_drop(struct request *); /* ... when it was complete before */
 /* Output and run are both over, or the hold is: what becomes of the request. */
@@ -441,7 +334,7 @@ enum request_waits { /* who will call request_proceed() */
 	WAITS_NOT,
 	WAITS_CELL,	/* in tenant->waiting */
 	WAITS_RESOLVED, /* in resolve->requests */
-	WAITS_LAUNCHER, /* in cell->wanting */
+	WAITS_PROCESS,	/* its protocol knows for what */
 };
 
 enum {
@@ -457,7 +350,7 @@ struct request {
 	struct gateway *gateway;  /* borrowed */
 	struct connection *front; /* NULL: answered, or gone */
 	struct list all;
-	struct list waiting; /* by `waits` */
+	struct list waiting; /* by `waits`; not for PROCESS */
 	char name[REQUEST_ID_CHARS + 1];
 	char trace[56];
 
@@ -482,7 +375,7 @@ struct request {
 	struct settings *settings; /* a reference */
 	struct admit_ticket ticket;
 	struct body body;
-	struct invocation run;
+	struct invocation invocation;
 	struct reply reply;
 	bool resolve_again; /* STALE, or a new configuration */
 	bool fresh;	    /* its cell was asked for it, not only others' */
@@ -494,11 +387,10 @@ struct request {
 
 	struct timer timer; /* at the earliest of these; 0: none */
 	uint64_t due_ms;    /* of the state */
-	uint64_t watch_ms;
+	uint64_t look_ms;   /* of its protocol */
 	uint64_t hold_ms;
 	uint64_t retry_ms;
 	uint64_t idle_ms;
-	uint64_t stop_ms;
 
 	bool ended; /* `end` is set */
 	enum end end;
@@ -531,11 +423,18 @@ void request_granted(struct request *); /* its ticket holds a slot */
 void request_resolved(struct request *, enum resolved, struct function *,
     struct span reason);
 void request_cell_gone(struct request *); /* while it waited for it */
-void request_run_over(struct request *);  /* invocation is OVER */
+void request_running(struct request *);	  /* its invocation was SENT */
+void request_run_over(struct request *);  /* ... and is OVER */
 void request_replying(struct request *);  /* the header went out */
 void request_redirect(struct request *);  /* to reply.redirect */
 void request_timer(struct request *);	  /* a time has changed */
 void request_wait(struct request *, enum request_waits, struct list *);
+/* Nobody is waited for longer than for a slot. */
+void request_patience(struct request *);
+/* All that it is given in words, with a deadline after that time; 0, or -1: it
+ * is too large, or *why. */
+int request_environment(struct request *, uint64_t time_ms, struct buf *,
+    const char **why);
 
 /* The reason, once. what may be SPAN_NONE, limit NULL. request_end() also
  * answers with it when no header went out, breaks the connection otherwise, and
@@ -579,7 +478,8 @@ void access_record(const struct request *);
 void access_due(void *arg);	    /* records have waited long enough */
 void access_send(struct gateway *); /* ... or somebody wants to see them */
 /* The read end of a run's stderr, which has bytes: true when it was taken. */
-bool access_stderr(const struct request *, int *fd, bool over);
+bool access_stderr(struct gateway *, const struct run_about *, int *fd,
+    bool over);
 void access_close(struct gateway *, uint64_t limit_ms);
 
 /* ---- state.c: what functions may do at the state endpoint ------------------------ */
@@ -610,12 +510,12 @@ enum launcher_state {
 struct launcher {
 	enum launcher_state state;
 	uint32_t number;
-	struct cell *cell;	 /* outlives us */
-	struct peer *peer;	 /* ours */
-	struct request *request; /* while BUSY, unless abandoned */
-	struct list all;	 /* in cell->launchers */
-	struct list idle;	 /* in cell->idle, last in first out */
-	struct list lapse;	 /* in gateway->launchers_idle */
+	struct cell *cell; /* outlives us */
+	struct peer *peer; /* ours */
+	struct run *run;   /* while BUSY, unless abandoned */
+	struct list all;   /* in cell->launchers */
+	struct list idle;  /* in cell->idle, last in first out */
+	struct list lapse; /* in gateway->launchers_idle */
 	uint64_t idle_since_ms;
 	struct deferred end;
 };
@@ -624,8 +524,8 @@ struct launcher *launcher_take(struct cell *); /* NULL: none is idle */
 void launcher_give(struct launcher *);	       /* it is idle (again) */
 void launcher_want(struct cell *);	       /* for who waits in wanting */
 void launcher_came(struct cell *, const struct message_launcher *, int *fd);
-void launcher_busy(struct launcher *, struct request *);
-void launcher_abandon(struct launcher *); /* its request is over */
+void launcher_busy(struct launcher *, struct run *);
+void launcher_abandon(struct launcher *); /* its run is given up */
 void launcher_close(struct launcher **);
 void launcher_sweep(struct gateway *, uint64_t now_ms);
 
@@ -656,7 +556,7 @@ struct cell {
 	struct peer *peer;	   /* ours; NULL when LOST */
 	struct list launchers;
 	struct list idle;
-	struct list wanting; /* requests */
+	struct list wanting; /* runs, for a launcher */
 	size_t launcher_count;
 	size_t asked; /* launchers that have not come yet */
 	size_t running;
@@ -781,7 +681,7 @@ struct function {
 	uint32_t file_bytes;
 	uint32_t ticket_bytes;
 	bool listed;
-	bool watched; /* from the start: see invocation.c */
+	bool watched; /* from the start: see invocation.h */
 	char *file;   /* ours: file, then ticket */
 	char name[];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* launcher.c - the launchers of a cell: made when a request that has its slot
+/* launcher.c - the launchers of a cell: made when a run that is wanted
  * finds none idle, used last in first out so that few stay warm, closed when
  * idle for long. A launcher runs one invocation at a time, and whatever it says
  * is about that one. */
@@ -47,7 +47,7 @@ launcher_check(const struct launcher *l)
 {
 	assert((l->peer != NULL) ==
 	    (l->state == LAUNCHER_IDLE || l->state == LAUNCHER_BUSY));
-	assert(l->request == NULL || l->state == LAUNCHER_BUSY);
+	assert(l->run == NULL || l->state == LAUNCHER_BUSY);
 	assert(list_empty(&l->idle) || l->state == LAUNCHER_IDLE);
 }
 
@@ -113,10 +113,13 @@ launcher_came(struct cell *c, const struct message_launcher *m, int *fd)
 static void
 launcher_none(struct cell *c, const char *why)
 {
-	while (!list_empty(&c->wanting))
-		request_end(LIST_OWNER(list_first(&c->wanting), struct request,
-				waiting),
-		    END_MACHINE, span_of(why));
+	while (!list_empty(&c->wanting)) {
+		struct run *run =
+		    LIST_OWNER(list_first(&c->wanting), struct run, waiting);
+
+		run_unwait(run);
+		run->owner->refused(run->arg, END_MACHINE, span_of(why));
+	}
 }
 
 static struct launcher *
@@ -142,12 +145,11 @@ launcher_give(struct launcher *l)
 	list_add_last(&c->gateway->launchers_idle, &l->lapse);
 	gateway_lapses(c->gateway);
 	while (!list_empty(&c->idle) && !list_empty(&c->wanting)) {
-		struct request *r = LIST_OWNER(list_first(&c->wanting),
-		    struct request, waiting);
+		struct run *run =
+		    LIST_OWNER(list_first(&c->wanting), struct run, waiting);
 
-		r->waits = WAITS_NOT;
-		list_remove(&r->waiting);
-		request_proceed(r);
+		run_unwait(run);
+		run->owner->launcher(run->arg);
 	}
 }
 
@@ -166,10 +168,10 @@ launcher_take(struct cell *c)
 }
 
 void
-launcher_busy(struct launcher *l, struct request *r)
+launcher_busy(struct launcher *l, struct run *run)
 {
 	launcher_move(l, LAUNCHER_BUSY);
-	l->request = r;
+	l->run = run;
 	l->cell->running++;
 }
 
@@ -179,7 +181,7 @@ launcher_abandon(struct launcher *l)
 {
 	struct cell *c = l->cell;
 
-	l->request = NULL;
+	l->run = NULL;
 	c->running--;
 	launcher_close(&l);
 	cell_settle(c);
@@ -233,12 +235,12 @@ launcher_says(void *arg, enum message_type type, struct span body, int *fds,
 	(void)fds;
 	(void)fd_count;
 	if (type == MESSAGE_EXITED &&
-	    message_exited_decode(body, &exited) == 0 && l->request &&
-	    exited.invocation == l->request->run.number)
-		invocation_exited(l->request, &exited);
+	    message_exited_decode(body, &exited) == 0 && l->run &&
+	    exited.invocation == l->run->number)
+		run_exited(l->run, &exited);
 	else if (type == MESSAGE_ENDED &&
-	    message_ended_decode(body, &ended) == 0 && l->request &&
-	    ended.invocation == l->request->run.number)
+	    message_ended_decode(body, &ended) == 0 && l->run &&
+	    ended.invocation == l->run->number)
 		launcher_ended(l, &ended);
 	else
 		diag_warn("launcher of tenant %s said %s, which does not fit; "
@@ -246,20 +248,19 @@ launcher_says(void *arg, enum message_type type, struct span body, int *fds,
 		    l->cell->tenant->name, message_row(type)->name);
 }
 
-/* The launcher is free before its request hears of it: what comes next may need
+/* The launcher is free before its run's owner hears of it: what comes next may need
  * it. */
 static void
 launcher_ended(struct launcher *l, const struct message_ended *m)
 {
-	struct request *r = l->request;
+	struct run *run = l->run;
 	struct cell *c = l->cell;
 
-	l->request = NULL;
+	l->run = NULL;
 	c->running--;
 	launcher_move(l, LAUNCHER_IDLE);
-	r->run.launcher = NULL;
 	launcher_give(l);
-	invocation_ended(r, c, m);
+	run_ended(run, c, m);
 	cell_settle(c);
 }
 
@@ -268,20 +269,22 @@ launcher_gone(void *arg, const char *reason, bool unread)
 {
 	struct launcher *l = arg;
 	struct cell *c = l->cell;
-	struct request *r = l->request;
+	struct run *run = l->run;
+	struct span request =
+	    run ? run->owner->about(run->arg).request : SPAN("-");
 	bool wanted;
 
 	if (l->state == LAUNCHER_BUSY && c->state == CELL_SERVING &&
 	    c->gateway->state != GATEWAY_DRAINING)
 		diag_warn("launcher gone: tenant=%s launcher=%u reason=\"%s\" "
-			  "request=%s; the next request gets another",
-		    c->tenant->name, l->number, reason, r ? r->name : "-");
-	l->request = NULL;
-	if (r)
+			  "request=%.*s; the next request gets another",
+		    c->tenant->name, l->number, reason, SPAN_ARGS(request));
+	l->run = NULL;
+	if (run)
 		c->running--;
 	wanted = c->state == CELL_SERVING && !list_empty(&c->wanting);
-	if (r)
-		invocation_lost(r, unread);
+	if (run)
+		run_lost(run, unread);
 	launcher_close(&l);
 	if (wanted && c->state == CELL_SERVING)
 		launcher_want(c);

@@ -62,14 +62,13 @@ reply_free(struct reply *p)
 void
 reply_pump(struct request *r)
 {
-	struct invocation *run = &r->run;
-	bool over = run->state != INVOCATION_SENT;
+	struct invocation *v = &r->invocation;
+	bool over = v->state != INVOCATION_SENT;
 
-	while (run->out_fd >= 0) {
+	while (v->open) {
 		if (connection_waiting(r->front) >= CONNECTION_WAIT_MOST) {
 			reply_upload_moves(r, true);
-			if (run->out.fd >= 0)
-				loop_change(r->gateway->loop, &run->out, 0);
+			v->protocol->pause(r, true);
 			return;
 		}
 		if (!reply_read(r))
@@ -79,7 +78,7 @@ reply_pump(struct request *r)
 		if (!over)
 			return;
 	}
-	/* An answer in the middle of it has closed the pipe as well. */
+	/* An answer in the middle of it has closed the output as well. */
 	if (r->front && r->reply.at_end)
 		reply_at_end(r);
 }
@@ -100,9 +99,10 @@ void
 reply_drop(struct request *r)
 {
 	uint64_t most = r->settings->limits[LIMIT_output];
-	ssize_t n = invocation_read(r, block, sizeof(block));
+	char *at;
+	ssize_t n = r->invocation.protocol->read(r, block, sizeof(block), &at);
 
-	if (n < 0 && errno == EAGAIN)
+	if (n < 0)
 		return;
 	if (n > 0) {
 		r->reply.cut = true;
@@ -121,15 +121,17 @@ reply_drop(struct request *r)
 static bool
 reply_read(struct request *r)
 {
-	bool over = r->run.state != INVOCATION_SENT;
+	struct invocation *v = &r->invocation;
+	bool over = v->state != INVOCATION_SENT;
 	ssize_t n;
+	char *at;
 
-	n = invocation_read(r, block, sizeof(block));
-	if (n < 0 && errno == EAGAIN && !over)
+	n = v->protocol->read(r, block, sizeof(block), &at);
+	if (n < 0 && !over)
 		return false;
 	if (n > 0) {
-		reply_take(r, span_make(block, (size_t)n));
-		if (r->run.out_fd < 0)
+		reply_take(r, span_make(at, (size_t)n));
+		if (!v->open)
 			return false;
 		if (!over || (size_t)n == sizeof(block))
 			return true;
@@ -146,14 +148,14 @@ reply_take(struct request *r, struct span s)
 	const uint64_t *limits = r->settings->limits;
 
 	p->bytes += s.bytes;
-	if (p->bytes > INVOCATION_MUCH)
+	if (p->bytes > CGI_MUCH)
 		r->function->watched = true;
 	if (limits[LIMIT_output] && p->bytes > limits[LIMIT_output]) {
 		request_end_limit(r, END_OUTPUT_SIZE, LIMIT_output,
 		    limits[LIMIT_output]);
 		return;
 	}
-	if (limits[LIMIT_idle] && r->run.stop == STOP_NONE)
+	if (limits[LIMIT_idle] && !r->invocation.result.facts.stopped)
 		r->idle_ms = loop_now_ms(r->gateway->loop) + limits[LIMIT_idle];
 	if (p->begun)
 		reply_body(r, s);
@@ -344,7 +346,7 @@ reply_hold(struct request *r)
 
 	if (r->front)
 		connection_hold(r->front,
-		    (p->begun && r->run.early) || p->uploading || p->ending);
+		    (p->begun && p->early) || p->uploading || p->ending);
 }
 
 /* nginx sends no more of a body once it has seen a header: what a function says
@@ -392,7 +394,7 @@ reply_hold_over(struct request *r)
 static void
 reply_at_end(struct request *r)
 {
-	if (r->run.state != INVOCATION_SENT) {
+	if (r->invocation.state != INVOCATION_SENT) {
 		reply_conclude(r);
 		return;
 	}
@@ -409,7 +411,8 @@ void
 reply_conclude(struct request *r)
 {
 	struct reply *p = &r->reply;
-	bool known = r->run.state != INVOCATION_SENT;
+	bool known = r->invocation.state != INVOCATION_SENT;
+	const struct outcome_facts *facts = &r->invocation.result.facts;
 	enum end end;
 	char missing[64];
 
@@ -418,7 +421,7 @@ reply_conclude(struct request *r)
 	reply_hold(r);
 	if (p->redirect) {
 		/* Its slot is needed again: not before the run is over. */
-		if (r->run.state == INVOCATION_OVER)
+		if (r->invocation.state == INVOCATION_OVER)
 			request_redirect(r);
 		return;
 	}
@@ -426,7 +429,7 @@ reply_conclude(struct request *r)
 		reply_missing(r);
 		return;
 	}
-	end = known ? outcome_of_reply(&r->run.facts) : END_DONE;
+	end = known ? outcome_of_reply(facts) : END_DONE;
 	if (end != END_DONE && !p->discard && p->left != 0) {
 		reply_failed(r, end);
 		return;
@@ -439,18 +442,18 @@ reply_conclude(struct request *r)
 		request_end(r, END_SHORT_REPLY, span_of(missing));
 		return;
 	}
-	request_done(r, END_DONE,
-	    known ? outcome_app_status(&r->run.facts) : 0);
+	request_done(r, END_DONE, known ? outcome_app_status(facts) : 0);
 }
 
 /* There is no complete header. */
 static void
 reply_missing(struct request *r)
 {
+	const struct invocation *v = &r->invocation;
 	bool wrote = r->reply.bytes > 0;
 
-	if (r->run.state != INVOCATION_SENT)
-		reply_failed(r, outcome_without_reply(&r->run.facts, wrote));
+	if (v->state != INVOCATION_SENT)
+		reply_failed(r, outcome_without_reply(&v->result.facts, wrote));
 	else if (wrote)
 		request_end(r, END_BAD_REPLY,
 		    SPAN("it closed its output before the header was over"));
@@ -462,6 +465,7 @@ reply_missing(struct request *r)
 static void
 reply_failed(struct request *r, enum end end)
 {
+	const struct outcome_facts *facts = &r->invocation.result.facts;
 	const uint64_t *limits = r->settings->limits;
 	char words[32];
 
@@ -483,16 +487,15 @@ reply_failed(struct request *r, enum end end)
 		break;
 	case END_LAUNCHER_GONE:
 		request_end(r, end,
-		    r->run.facts.cell_lost ? SPAN("its cell ended") :
-					     SPAN("its launcher ended"));
+		    facts->cell_lost ? SPAN("its cell ended") :
+				       SPAN("its launcher ended"));
 		break;
 	case END_CELL_GONE:
 		request_end(r, end, SPAN("nothing was started"));
 		break;
 	default:
 		request_end(r, end,
-		    span_of(proc_status_words(r->run.facts.wait_status,
-			words)));
+		    span_of(proc_status_words(facts->wait_status, words)));
 		break;
 	}
 }
@@ -518,6 +521,7 @@ reply_own(struct request *r)
 	static struct buf text = { .ceiling = 64 * 1024 };
 	struct connection *f = r->front;
 	const struct end_row *row = end_row(r->end);
+	const struct run_result *result = &r->invocation.result;
 	bool again = row->fault == FAULT_HOST && row->status == 503;
 	const struct answer_facts facts = {
 		.end = r->end,
@@ -543,5 +547,5 @@ reply_own(struct request *r)
 		connection_break(f, "no memory for an answer");
 		return;
 	}
-	reply_end(r, r->run.ended ? outcome_app_status(&r->run.facts) : 0);
+	reply_end(r, result->ended ? outcome_app_status(&result->facts) : 0);
 }

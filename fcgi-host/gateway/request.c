@@ -165,9 +165,10 @@ request_check(const struct request *r)
 	assert(s > REQUEST_WAITING || slot != ADMIT_HOLDING ||
 	    s == REQUEST_ROUTED);
 	assert(s != REQUEST_STARTING || slot == ADMIT_HOLDING);
-	assert(s != REQUEST_RUNNING || r->run.state != INVOCATION_NONE);
+	assert(s != REQUEST_RUNNING || r->invocation.state != INVOCATION_NONE);
 	assert(s <= REQUEST_ROUTED || s >= REQUEST_ENDING || r->function);
-	assert((r->waits == WAITS_NOT) == list_empty(&r->waiting));
+	assert((r->waits == WAITS_NOT || r->waits == WAITS_PROCESS) ==
+	    list_empty(&r->waiting));
 }
 
 /* ---- time ------------------------------------------------------------------------ */
@@ -184,8 +185,8 @@ request_due_after(uint64_t now_ms, uint64_t limit_ms)
 void
 request_timer(struct request *r)
 {
-	const uint64_t times[] = { r->due_ms, r->watch_ms, r->hold_ms,
-		r->retry_ms, r->idle_ms, r->stop_ms };
+	const uint64_t times[] = { r->due_ms, r->look_ms, r->hold_ms,
+		r->retry_ms, r->idle_ms };
 	uint64_t least = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
@@ -212,10 +213,8 @@ request_due(void *arg)
 	struct request *r = arg;
 	uint64_t now_ms = loop_now_ms(r->gateway->loop);
 
-	if (is_due(&r->watch_ms, now_ms))
-		invocation_watch(r);
-	if (is_due(&r->stop_ms, now_ms))
-		invocation_stop_next(r);
+	if (is_due(&r->look_ms, now_ms))
+		r->invocation.protocol->look(r);
 	if (is_due(&r->hold_ms, now_ms))
 		reply_hold_over(r);
 	if (is_due(&r->retry_ms, now_ms))

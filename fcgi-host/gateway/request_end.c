@@ -99,7 +99,7 @@ request_ending(struct request *r)
 			connection_break(f, "a reply broke off");
 	} else if (f)
 		reply_own(r);
-	if (!r->run.launcher)
+	if (!invocation_going(r))
 		request_gone(r);
 }
 
@@ -112,7 +112,7 @@ request_done(struct request *r, enum end end, uint32_t app_status)
 	r->body.discard = true;
 	r->hold_ms = r->idle_ms = 0;
 	reply_end(r, app_status);
-	if (!r->run.launcher)
+	if (!invocation_going(r))
 		request_gone(r);
 }
 
@@ -137,7 +137,7 @@ request_abort(struct request *r, enum end end)
 	r->hold_ms = r->retry_ms = r->idle_ms = r->due_ms = 0;
 	invocation_close_output(r);
 	invocation_stop(r, end);
-	if (!r->run.launcher)
+	if (!invocation_going(r))
 		request_gone(r);
 }
 

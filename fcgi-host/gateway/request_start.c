@@ -23,7 +23,6 @@ static void request_look_again(struct request *);
 static void request_admit(struct request *);
 static void request_busy(struct request *, enum admit_answer);
 static void request_start(struct request *);
-static void request_patience(struct request *);
 static void request_resolve(struct request *);
 static void request_again(struct request *);
 static void request_unstart(struct request *);
@@ -148,8 +147,7 @@ request_resolve(struct request *r)
 	}
 }
 
-/* Nobody is waited for longer than for a slot. */
-static void
+void
 request_patience(struct request *r)
 {
 	if (r->due_ms != 0)
@@ -218,11 +216,13 @@ request_wait(struct request *r, enum request_waits waits, struct list *list)
 void
 request_unwait(struct request *r)
 {
+	if (r->waits == WAITS_PROCESS)
+		r->invocation.protocol->unwait(r);
 	r->waits = WAITS_NOT;
 	list_remove(&r->waiting);
 }
 
-/* ---- its slot and launcher ---------------------------------------------------------- */
+/* ---- its slot ---------------------------------------------------------- */
 
 static void
 request_admit(struct request *r)
@@ -304,16 +304,12 @@ request_may_run(struct request *r, uint64_t now_us)
 static void
 request_start(struct request *r)
 {
-	struct cell *cell = r->tenant->cell;
-	struct launcher *l;
-	const char *why;
-
 	if (r->resolve_again ||
 	    r->function->generation != r->gateway->config->generation) {
 		request_resolve(r);
 		return;
 	}
-	if (!cell) {
+	if (!r->tenant->cell) {
 		request_resolve(r); /* waits for the cell first */
 		return;
 	}
@@ -327,53 +323,81 @@ request_start(struct request *r)
 			return;
 		}
 	}
-	while ((l = launcher_take(cell))) {
-		switch (invocation_start(r, l, &why)) {
-		case INVOCATION_STARTED:
-			request_move(r, REQUEST_RUNNING);
-			return;
-		case INVOCATION_NO_LAUNCHER:
-			continue; /* it is told of that by itself */
-		case INVOCATION_NO_ROOM:
-			launcher_give(l);
-			request_end(r, END_HEAD_SIZE, span_of(why));
-			return;
-		case INVOCATION_NO_RESOURCES:
-			why = diag_errno();
-			launcher_give(l);
-			request_end(r, END_MACHINE, span_of(why));
-			return;
-		}
+	invocation_start(r);
+}
+
+int
+request_environment(struct request *r, uint64_t time_ms, struct buf *out,
+    const char **why)
+{
+	static struct buf token = { .ceiling = JWT_MOST };
+	const struct cell *cell = r->tenant->cell;
+	uint64_t now_ms = clock_unix_ms();
+	struct environment_facts facts = {
+		.params = request_pairs(r),
+		.route = &r->route,
+		.method = r->method,
+		.has_body = r->body.kind != BODY_NONE,
+		.body_bytes =
+		    r->body.complete ? r->body.bytes : r->body.expected,
+		.body_length_known =
+		    r->body.complete || r->body.expected != UINT64_MAX,
+		.directory = span_make(cell->directory, cell->directory_bytes),
+		.file = function_file(r->function),
+		.request_id = span_make(r->name, REQUEST_ID_CHARS),
+		.function_name = function_name(r->function),
+		.deadline_unix_ms = time_ms ? now_ms + time_ms : 0,
+		.run = span_of(r->gateway->config->run),
+		.trace_parent = span_make(r->trace, 55),
+		.server_software = SPAN("fcgi-host"),
+		.settings = r->settings,
+		.granted = &r->tenant->terms->env,
+		.host = &r->gateway->environment,
+		.redirects = r->redirects,
+		.redirect_url = r->first_path,
+		.redirect_status = r->redirect_status,
+	};
+
+	buf_clear(out);
+	buf_clear(&token);
+	if (state_token(r, now_ms, facts.deadline_unix_ms, &token) != 0) {
+		*why = "no token for its state can be made";
+		return -1;
 	}
-	request_patience(r);
-	request_wait(r, WAITS_LAUNCHER, &cell->wanting);
-	launcher_want(cell);
+	facts.token = buf_span(&token);
+	return environment_write(out, &facts, why);
 }
 
 /* ---- its run --------------------------------------------------------------------- */
 
 void
+request_running(struct request *r)
+{
+	request_move(r, REQUEST_RUNNING);
+}
+
+void
 request_run_over(struct request *r)
 {
-	struct invocation *run = &r->run;
+	const struct run_result *result = &r->invocation.result;
 
 	if (r->state == REQUEST_ENDING) {
 		request_give_slot(r);
 		request_gone(r);
 		return;
 	}
-	if (run->lost && run->facts.unread && r->reply.bytes == 0 &&
-	    run->stop == STOP_NONE && r->resent++ < INVOCATION_RESENT_MOST) {
+	if (result->lost && result->facts.unread && r->reply.bytes == 0 &&
+	    !result->facts.stopped && r->resent++ < INVOCATION_RESENT_MOST) {
 		r->gateway->stats.resent++;
 		request_again(r);
 		return;
 	}
-	if (!run->lost && run->how != ENDED_EXITED) {
+	if (!result->lost && result->how != ENDED_EXITED) {
 		request_not_started(r);
 		return;
 	}
 	request_give_slot(r);
-	if (run->out_fd >= 0)
+	if (r->invocation.open)
 		reply_pump(r);
 	else if (r->reply.at_end)
 		reply_conclude(r);
@@ -402,13 +426,13 @@ request_unstart(struct request *r)
 static void
 request_not_started(struct request *r)
 {
-	struct invocation *run = &r->run;
+	const struct run_result *result = &r->invocation.result;
 	uint64_t now_ms = loop_now_ms(r->gateway->loop);
 	char words[128];
 
 	/* Gone between the look and the start is changed, too. */
-	if (run->how == ENDED_STALE ||
-	    (run->error == ENOENT && r->stale == 0)) {
+	if (result->how == ENDED_STALE ||
+	    (result->error == ENOENT && r->stale == 0)) {
 		r->gateway->stats.stale++;
 		r->resolve_again = true;
 		if (r->stale++ < INVOCATION_STALE_MOST)
@@ -417,16 +441,16 @@ request_not_started(struct request *r)
 			request_hold_back(r, now_ms);
 		return;
 	}
-	if (run->error == ETXTBSY) {
+	if (result->error == ETXTBSY) {
 		request_hold_back(r, now_ms);
 		return;
 	}
-	errno = run->error;
+	errno = result->error;
 	snprintf(words, sizeof(words), "%s: %s",
-	    proc_step_name((enum proc_step)run->step), diag_errno());
+	    proc_step_name((enum proc_step)result->step), diag_errno());
 	request_end(r,
-	    run->error == EAGAIN || run->error == ENOMEM ||
-		    run->error == EMFILE || run->error == ENFILE ?
+	    result->error == EAGAIN || result->error == ENOMEM ||
+		    result->error == EMFILE || result->error == ENFILE ?
 		END_MACHINE :
 		END_NOT_STARTED,
 	    span_of(words));
@@ -445,7 +469,8 @@ request_hold_back(struct request *r, uint64_t now_ms)
 		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue, queue_ms);
 		return;
 	}
-	r->busy_ms = r->busy_ms == 0 || r->run.how == ENDED_STALE ?
+	r->busy_ms =
+	    r->busy_ms == 0 || r->invocation.result.how == ENDED_STALE ?
 	    INVOCATION_BUSY_MS :
 	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ? INVOCATION_BUSY_MOST_MS :
 						       r->busy_ms * 2;
@@ -504,12 +529,12 @@ request_redirect(struct request *r)
 void
 request_room(struct request *r)
 {
-	struct invocation *run = &r->run;
+	const struct invocation *v = &r->invocation;
 
-	if (run->out_fd < 0)
+	if (!v->open)
 		return;
-	if (run->state == INVOCATION_OVER)
+	if (v->state == INVOCATION_OVER)
 		reply_pump(r);
-	else if (run->out.fd >= 0)
-		loop_change(r->gateway->loop, &run->out, LOOP_READ);
+	else
+		v->protocol->pause(r, false);
 }

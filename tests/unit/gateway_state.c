@@ -10,7 +10,7 @@
 #define SECRET "secret that master made, 32 byte"
 #define NOW_MS UINT64_C(1800000000250)
 
-struct run {
+struct claimed {
 	const char *sentence;
 	unsigned state;
 	uint64_t deadline_ms; /* from now; 0: none */
@@ -18,7 +18,7 @@ struct run {
 	uint64_t good_s; /* from the second that now is in; 0: no token */
 };
 
-static const struct run runs[] = {
+static const struct claimed runs[] = {
 	{ "of a function that may write", STATE_WRITE, 10000, JWT_WRITE, 11 },
 	{ "of a function that may read", STATE_READ, 10000, JWT_READ, 11 },
 	{ "of a function without state", STATE_NONE, 10000, JWT_READ, 0 },
@@ -75,7 +75,7 @@ judge(struct span token, uint64_t now_s, struct jwt_claims *claims)
 static void
 test_run(void **state)
 {
-	const struct run *row = *state;
+	const struct claimed *row = *state;
 	struct place p;
 	struct request *r = request_of(&p, "acme", "hello");
 	struct jwt_claims claims;
