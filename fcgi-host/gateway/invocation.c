@@ -8,10 +8,6 @@
 static void invocation_move(struct invocation *, enum invocation_state);
 static void invocation_learn(struct invocation *, const struct run_result *);
 
-static const struct protocol *const protocols[] = {
-	[PROTOCOL_CGI] = &protocol_cgi,
-};
-
 void
 invocation_init(struct request *r)
 {
@@ -47,7 +43,7 @@ invocation_going(const struct request *r)
 void
 invocation_start(struct request *r)
 {
-	r->invocation.protocol = protocols[r->settings->protocol];
+	r->invocation.protocol = &protocol_cgi;
 	r->invocation.protocol->start(r);
 }
 
