@@ -3,6 +3,7 @@
  * events, and its own end. It serves from its first CONFIG on. It starts no
  * program and opens no file by name: what it needs came with it or comes from
  * master. */
+#include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "gateway/gateway.h"
 
 static void gateway_limits(struct gateway *);
+static void gateway_workers(void);
 static void gateway_environment(struct gateway *);
 static void gateway_serve(struct gateway *);
 static void gateway_settle(void *arg);
@@ -55,11 +57,35 @@ gateway_init(struct gateway *g)
 	timer_init(&g->sweep, gateway_sweep, g);
 	timer_init(&g->drain, gateway_drain_over, g);
 	if (fd_cloexec(g->spool_fd, true) != 0 ||
+	    fd_cloexec(GATEWAY_WORKERS_FD, true) != 0 ||
 	    fd_cloexec(GATEWAY_CONTROL_FD, true) != 0)
 		diag_fatal(
-		    "descriptors %d and %d are for the control listener "
-		    "and the spool: %s; this program is started by fcgi-host",
-		    GATEWAY_CONTROL_FD, GATEWAY_SPOOL_FD, diag_errno());
+		    "descriptors %d to %d are for the control listener, the "
+		    "spool and workers' sockets: %s; this program is started "
+		    "by fcgi-host",
+		    GATEWAY_CONTROL_FD, GATEWAY_WORKERS_FD, diag_errno());
+	gateway_workers();
+}
+
+/* Without them there is still CGI. */
+static void
+gateway_workers(void)
+{
+	char text[256];
+
+	if (inlet_prepare(GATEWAY_WORKERS_FD, text, sizeof(text)) != 0)
+		diag_error("%s", text);
+}
+
+/* Under the number of the one before, since listeners' paths have it. */
+void
+gateway_workers_set(int *fd)
+{
+	if (dup3(*fd, GATEWAY_WORKERS_FD, O_CLOEXEC) < 0)
+		diag_error("a new directory of workers' sockets: %s",
+		    diag_errno());
+	fd_close(fd);
+	gateway_workers();
 }
 
 /* ---- configuration ------------------------------------------------------------ */

@@ -31,6 +31,7 @@
 #include "gateway/control.h"
 #include "gateway/environment.h"
 #include "gateway/faults.h"
+#include "gateway/inlet.h"
 #include "gateway/invocation.h"
 #include "gateway/meter.h"
 #include "gateway/outcome.h"
@@ -84,6 +85,7 @@ enum {
 	GATEWAY_FRONT_FD = 4, /* descriptors at the start */
 	GATEWAY_CONTROL_FD = 5,
 	GATEWAY_SPOOL_FD = 6,
+	GATEWAY_WORKERS_FD = 7,	 /* and ever after: where they listen */
 	GATEWAY_SWEEP_MS = 1000, /* what lapses is looked for so often */
 	/* Runs of a tenant that are younger than so long, for each processor:
 	 * two keep it busy, and of more a neighbour would feel it (measured). */
@@ -155,6 +157,8 @@ void gateway_init(struct gateway *);
 void gateway_configure(struct gateway *, int fd, uint64_t bytes);
 void gateway_lapses(struct gateway *); /* something may, from now on */
 void gateway_drain(struct gateway *, uint64_t limit_ms);
+/* Takes the descriptor: it is GATEWAY_WORKERS_FD from now on. */
+void gateway_workers_set(int *fd);
 void gateway_drained(struct gateway *); /* exits when nothing is left */
 
 /* ---- master.c: the channel to master ---------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - how the gateway starts. Master has opened all it needs: descriptors 3
- * to 6 are the channel to master, the two listeners and the spool. */
+ * to 7 are the channel to master, the two listeners, the spool and the directory
+ * of workers' sockets. */
 #include <signal.h>
 #include <sys/prctl.h>
 

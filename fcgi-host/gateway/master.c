@@ -52,6 +52,7 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	struct message_wire wire;
 	struct message_key key;
 	struct message_spool spool;
+	struct message_workers workers;
 
 	if (type == MESSAGE_CONFIG && message_config_decode(body, &config) == 0)
 		gateway_configure(g, fds[0], config.bytes);
@@ -69,6 +70,9 @@ master_life(struct gateway *g, enum message_type type, struct span body,
 	else if (type == MESSAGE_SPOOL &&
 	    message_spool_decode(body, &spool) == 0)
 		body_spool_set(g, &fds[0]);
+	else if (type == MESSAGE_WORKERS &&
+	    message_workers_decode(body, &workers) == 0)
+		gateway_workers_set(&fds[0]);
 	else
 		return false;
 	return true;

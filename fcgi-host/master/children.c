@@ -110,15 +110,21 @@ children_suspended(struct master *m, struct span tenant, bool now)
 }
 
 int
-children_spool(struct master *m, char *text, size_t room)
+children_again(struct master *m, enum rundir_place place, char *text,
+    size_t room)
 {
+	static const enum message_type types[RUNDIR_PLACES] = {
+		[RUNDIR_SPOOL] = MESSAGE_SPOOL,
+		[RUNDIR_WORKERS] = MESSAGE_WORKERS,
+	};
 	struct child *c = &m->children[CHILD_GATEWAY];
-	static const struct message_spool spool;
-	int made = rundir_spool(&m->rundir, &m->settled, m->root, text, room);
+	int made =
+	    rundir_again(&m->rundir, place, &m->settled, m->root, text, room);
 
+	/* neither has fields */
 	if (made > 0 && c->peer &&
-	    peer_send(c->peer, MESSAGE_SPOOL, &spool, &m->rundir.spool_fd, 1) !=
-		0)
+	    peer_send(c->peer, types[place], NULL, &m->rundir.place_fds[place],
+		1) != 0)
 		children_tell(c, CHILD_BROKEN);
 	return made;
 }
@@ -304,10 +310,11 @@ child_spawn(struct child *c)
 		child_tell_died(c, -1, reason);
 		return -1;
 	}
-	if (c->kind == CHILD_GATEWAY &&
-	    rundir_spool(&m->rundir, &m->settled, m->root, reason,
-		sizeof(reason)) != 0)
-		diag_warn("%s", reason);
+	for (int place = 0; c->kind == CHILD_GATEWAY && place < RUNDIR_PLACES;
+	     place++)
+		if (rundir_again(&m->rundir, (enum rundir_place)place,
+			&m->settled, m->root, reason, sizeof(reason)) != 0)
+			diag_warn("%s", reason);
 	fd_count = child_gets(c, fds, &uid, &gid);
 	c->pid = children_spawn(m, row->program, ends[1], fds, fd_count, 0, -1,
 	    uid, gid, true, m->child_environment, reason, sizeof(reason));
@@ -349,7 +356,8 @@ child_gets(const struct child *c, int fds[PROC_FD_MOST], const uid_t **uid,
 	case CHILD_KINDS:
 		fds[count++] = r->front_fd;
 		fds[count++] = r->control_fd;
-		fds[count++] = r->spool_fd;
+		fds[count++] = r->place_fds[RUNDIR_SPOOL];
+		fds[count++] = r->place_fds[RUNDIR_WORKERS];
 		break;
 	}
 	return count;

@@ -128,6 +128,9 @@ void nginx_print_state(const struct config *, struct buf *);
 
 /* ---- rundir.c: the directory of sockets ---------------------------------- */
 
+/* Directories that are made again when somebody took them away. */
+enum rundir_place { RUNDIR_SPOOL, RUNDIR_WORKERS, RUNDIR_PLACES };
+
 struct rundir {	    /* descriptors are ours */
 	char *path; /* ours */
 	int fd;
@@ -135,7 +138,7 @@ struct rundir {	    /* descriptors are ours */
 	int lock_fd;  /* the pid file, locked while we live */
 	int front_fd;
 	int control_fd;
-	int spool_fd;
+	int place_fds[RUNDIR_PLACES]; /* the gateway's own */
 	int log_fd;
 	int data_fd; /* the state process's own */
 	int state_listen_fd;
@@ -148,10 +151,10 @@ struct rundir {	    /* descriptors are ours */
 void rundir_open(struct rundir *, const struct config *, const struct settled *,
     const char *state, bool root);
 void rundir_close(struct rundir *); /* removes sockets and pid file, if ours */
-/* Makes the spool again if somebody took it away. 1 when it is another one now;
- * 0; -1 when that cannot be. Not 0: with a sentence. */
-int rundir_spool(struct rundir *, const struct settled *, bool root, char *text,
-    size_t room);
+/* Makes it again if somebody took it away. 1 when it is another one now; 0; -1
+ * when that cannot be. Not 0: with a sentence. */
+int rundir_again(struct rundir *, enum rundir_place, const struct settled *,
+    bool root, char *text, size_t room);
 /* NULL while what clients reach us by is there; else the sentence that it is
  * not. */
 const char *rundir_missing(const struct rundir *, char *text, size_t room);
@@ -328,9 +331,9 @@ void children_start(struct master *);
 void children_configure(struct master *); /* CONFIG to all that are there */
 /* SUSPENDED as it is now, to the gateway that is. */
 void children_suspended(struct master *, struct span tenant, bool now);
-/* Makes the spool again if it is not there, for the gateway that is. As
- * rundir_spool(). */
-int children_spool(struct master *, char *text, size_t room);
+/* Makes it again if it is not there, for the gateway that is. As
+ * rundir_again(). */
+int children_again(struct master *, enum rundir_place, char *text, size_t room);
 void children_tell(struct child *, enum child_event);
 bool children_reaped(struct master *, pid_t, int wait_status);
 bool children_all(const struct master *, enum child_state);

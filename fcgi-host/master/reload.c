@@ -51,8 +51,10 @@ reload(struct master *m, struct buf *text)
 	children_configure(m);
 	cells_forgive(m);
 	cells_limit(m);
-	if (children_spool(m, missing, sizeof(missing)) != 0)
-		buf_printf(text, "%s\n", missing);
+	for (int place = 0; place < RUNDIR_PLACES; place++)
+		if (children_again(m, (enum rundir_place)place, missing,
+			sizeof(missing)) != 0)
+			buf_printf(text, "%s\n", missing);
 	config_release(&old);
 	malloc_trim(0); /* what reading the file needed */
 	buf_printf(text, "configuration read again: generation %llu\n",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* rundir.c - what the host has on disk while it runs: lock, sockets, spool,
- * log directory. Everything is made below directories that nobody else can
- * change, and given away by descriptor, never by name. */
+ * directory of workers' sockets, log directory. Everything is made below
+ * directories that nobody else can change, and given away by descriptor, never by
+ * name. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,11 @@
 #define STATE_SOCKET "state.sock"
 #define FN_SOCKET "fn.sock"
 #define PID_FILE "pid"
+
+static const char *const place_names[RUNDIR_PLACES] = {
+	[RUNDIR_SPOOL] = "spool",
+	[RUNDIR_WORKERS] = "workers",
+};
 
 static int directory_open(const char *path, const char *option, bool root);
 static void directories_make(const char *path, const char *option);
@@ -51,9 +57,12 @@ rundir_open(struct rundir *r, const struct config *c, const struct settled *s,
 	r->lock_fd = lock_take(r);
 	r->state_fd = state ? directory_open(state, "--state", root) :
 			      fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
-	snprintf(path, sizeof(path), "%s/spool", c->run);
-	r->spool_fd = child_directory(r->fd, "spool", path, 0700, root,
-	    s->gateway_uid, s->gateway_gid);
+	for (int place = 0; place < RUNDIR_PLACES; place++) {
+		snprintf(path, sizeof(path), "%s/%s", c->run,
+		    place_names[place]);
+		r->place_fds[place] = child_directory(r->fd, place_names[place],
+		    path, 0700, root, s->gateway_uid, s->gateway_gid);
+	}
 	snprintf(path, sizeof(path), "%s/state", state ? state : c->run);
 	r->data_fd = child_directory(r->state_fd, "state", path, 0700, root,
 	    s->state_uid, s->state_gid);
@@ -75,38 +84,41 @@ rundir_close(struct rundir *r)
 {
 	static const char *const names[] = { FRONT_SOCKET, CONTROL_SOCKET,
 		STATE_SOCKET, PID_FILE };
-	int *fds[] = { &r->front_fd, &r->control_fd, &r->spool_fd, &r->log_fd,
-		&r->data_fd, &r->state_listen_fd, &r->fn_fd, &r->state_fd,
-		&r->lock_fd, &r->fd };
+	int *fds[] = { &r->front_fd, &r->control_fd, &r->log_fd, &r->data_fd,
+		&r->state_listen_fd, &r->fn_fd, &r->state_fd, &r->lock_fd,
+		&r->fd };
 
 	if (lock_there(r->fd, r))
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 			unlinkat(r->fd, names[i], 0);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		fd_close(fds[i]);
+	for (int place = 0; place < RUNDIR_PLACES; place++)
+		fd_close(&r->place_fds[place]);
 	free(r->path);
 	r->path = NULL;
 }
 
 int
-rundir_spool(struct rundir *r, const struct settled *s, bool root, char *text,
-    size_t room)
+rundir_again(struct rundir *r, enum rundir_place place, const struct settled *s,
+    bool root, char *text, size_t room)
 {
+	const char *name = place_names[place];
 	struct stat ours, there;
 	char path[PATH_MAX];
 	int fd;
 
-	if (fstat(r->spool_fd, &ours) == 0 &&
-	    fstatat(r->fd, "spool", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (fstat(r->place_fds[place], &ours) == 0 &&
+	    fstatat(r->fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
 		return 0;
-	snprintf(path, sizeof(path), "%s/spool", r->path);
-	fd = child_try(r->fd, "spool", path, 0700, root, s->gateway_uid,
+	snprintf(path, sizeof(path), "%s/%s", r->path, name);
+	fd = child_try(r->fd, name, path, 0700, root, s->gateway_uid,
 	    s->gateway_gid, text, room);
 	if (fd < 0)
 		return -1;
-	fd_close(&r->spool_fd);
-	r->spool_fd = fd;
+	fd_close(&r->place_fds[place]);
+	r->place_fds[place] = fd;
 	snprintf(text, room, "%s was removed or replaced; it is made again",
 	    path);
 	return 1;

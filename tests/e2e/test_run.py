@@ -219,7 +219,8 @@ def test_what_was_in_run_before_is_there_afterwards(make_run, good):
         assert {path: after.get(path) for path in before} == before
         more = {path.relative_to(place).parts[0]
                 for path in after.keys() - before.keys()}
-        assert more <= {"uids", "spool", "log", "state", "fn"}
+        assert more <= {"uids", "spool", "workers", "log", "state",
+                        "fn"}
 
 
 def test_two_with_one_run(make_run):

@@ -99,17 +99,17 @@ static rlim_t host_fd_limit;
 /* ---- the process ------------------------------------------------------------ */
 
 static inline void
-host_child(const int fds[4])
+host_child(const int fds[5])
 {
 	static struct gateway gateway;
-	int high[4];
+	int high[5];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		high[i] = fcntl(fds[i], F_DUPFD, 100);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		dup2(high[i], 3 + i);
-	for (int fd = 7; fd < 200; fd++)
+	for (int fd = 8; fd < 200; fd++)
 		close(fd);
 	if (host_fd_limit > 0)
 		setrlimit(RLIMIT_NOFILE,
@@ -157,8 +157,8 @@ static inline void host_expect(struct host *, enum message_type,
 static inline void
 host_open(struct host *h, void (*tweak)(struct config *))
 {
-	int channel[2], fds[4];
-	char spool[96];
+	int channel[2], fds[5];
+	char spool[96], workers[96];
 	struct event e;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -175,16 +175,19 @@ host_open(struct host *h, void (*tweak)(struct config *))
 	snprintf(h->control, sizeof(h->control), "%s/control", h->directory);
 	snprintf(spool, sizeof(spool), "%s/spool", h->directory);
 	assert_int_equal(mkdir(spool, 0700), 0);
+	snprintf(workers, sizeof(workers), "%s/workers", h->directory);
+	assert_int_equal(mkdir(workers, 0700), 0);
 	assert_int_equal(fd_channel(channel), 0);
 	fds[0] = channel[1];
 	fds[1] = fd_listen_unix(h->front, SOCK_STREAM, 0600, (gid_t)-1);
 	fds[2] = fd_listen_unix(h->control, SOCK_SEQPACKET, 0600, (gid_t)-1);
 	fds[3] = open(spool, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fds[4] = open(workers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fflush(NULL);
 	h->pid = fork();
 	if (h->pid == 0)
 		host_child(fds);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		close(fds[i]);
 	h->master = channel[0];
 	host_configure(h);

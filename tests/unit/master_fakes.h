@@ -103,8 +103,8 @@ fake_receive(enum role own, struct span *body, int *fds, size_t *count)
 		snprintf(fake.moved, sizeof(fake.moved), "%.*s",
 		    SPAN_ARGS(moved.tenant));
 	}
-	if (type == MESSAGE_SPOOL) {
-		dup2(fds[0], 6);
+	if (type == MESSAGE_SPOOL || type == MESSAGE_WORKERS) {
+		dup2(fds[0], type == MESSAGE_SPOOL ? 6 : 7);
 		fd_close(&fds[0]);
 	}
 	if (type == MESSAGE_WIRE) {
@@ -283,6 +283,19 @@ fake_gateway_says(char *answer)
 	    SPAN_ARGS(says.text));
 }
 
+/* Can the gateway make files there? */
+static inline void
+fake_write(int directory_fd, char *answer)
+{
+	int fd =
+	    openat(directory_fd, "body", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		snprintf(answer, LINE_MOST, "%s", strerror(errno));
+	fd_close(&fd);
+	unlinkat(directory_fd, "body", 0);
+}
+
 static inline void
 fake_gateway_obey(const char *line, char *answer)
 {
@@ -345,20 +358,17 @@ fake_gateway_obey(const char *line, char *answer)
 		fake.stubborn = true;
 	else if (strcmp(line, "nonsense") == 0)
 		send(PEER_FIRST_FD, "nonsense", 8, 0);
-	else if (strcmp(line, "spool") == 0) {
-		int fd = openat(6, "body", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-
-		if (fd < 0)
-			snprintf(answer, LINE_MOST, "%s", strerror(errno));
-		fd_close(&fd);
-		unlinkat(6, "body", 0);
-	} else if (strcmp(line, "user") == 0)
+	else if (strcmp(line, "spool") == 0)
+		fake_write(6, answer);
+	else if (strcmp(line, "workers") == 0)
+		fake_write(7, answer);
+	else if (strcmp(line, "user") == 0)
 		snprintf(answer, LINE_MOST, "%u %u", getuid(), getgid());
 	else
 		snprintf(answer, LINE_MOST, "%s", "what?");
 }
 
-/* Descriptors as contracted: 4 front, 5 control, 6 spool. */
+/* Descriptors as contracted: 4 front, 5 control, 6 spool, 7 workers. */
 static inline void
 fake_gateway(void)
 {
@@ -371,7 +381,8 @@ fake_gateway(void)
 	size_t count;
 	ssize_t n;
 
-	if (fcntl(5, F_GETFD) < 0 || faccessat(6, ".", W_OK, AT_EACCESS) != 0)
+	if (fcntl(5, F_GETFD) < 0 || faccessat(6, ".", W_OK, AT_EACCESS) != 0 ||
+	    faccessat(7, ".", W_OK, AT_EACCESS) != 0)
 		_exit(5);
 	while (!fake.wired || fake.generation == 0 || !fake.key[0])
 		fake_receive(ROLE_GATEWAY, &body, fds, &count);

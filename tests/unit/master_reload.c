@@ -99,36 +99,49 @@ the_front_socket_that_is_taken_away_is_told(void **state)
 
 /* By a tidy program or hand: also when it is there again by itself. */
 static void
-a_spool_that_is_taken_away_is_made_again(void **state)
+taken_away(struct host *h, const char *name)
 {
-	struct host *h = *state;
-	char path[160], text[LINE_MOST];
+	char path[160], told[200], inside[64], text[LINE_MOST];
 	mode_t mode = 0;
 
 	host_start(h);
 	host_ready(h);
-	assert_string_equal(ask(h, "spool"), "ok");
-	assert_null(strstr(ask(h, "reload"), "spool"));
-	snprintf(path, sizeof(path), "%s/spool", h->run);
+	assert_string_equal(ask(h, name), "ok");
+	assert_null(strstr(ask(h, "reload"), name));
+	snprintf(inside, sizeof(inside), "run/%s", name);
+	snprintf(path, sizeof(path), "%s/%s", h->run, name);
+	snprintf(told, sizeof(told), "/run/%s was removed or replaced", name);
 	assert_int_equal(rmdir(path), 0);
-	assert_string_equal(ask(h, "spool"), strerror(ENOENT));
-	assert_says(h, "reload", "/run/spool was removed or replaced");
-	assert_string_equal(ask(h, "spool"), "ok");
-	assert_true(exists(h, "run/spool", &mode));
+	assert_string_equal(ask(h, name), strerror(ENOENT));
+	assert_says(h, "reload", told);
+	assert_string_equal(ask(h, name), "ok");
+	assert_true(exists(h, inside, &mode));
 	assert_int_equal(mode, 0700);
-	assert_null(strstr(ask(h, "reload"), "spool"));
+	assert_null(strstr(ask(h, "reload"), name));
 
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(mkdir(path, 0755), 0);
-	assert_says(h, "reload", "/run/spool was removed or replaced");
-	assert_true(exists(h, "run/spool", &mode));
+	assert_says(h, "reload", told);
+	assert_true(exists(h, inside, &mode));
 	assert_int_equal(mode, 0700);
 
 	assert_int_equal(rmdir(path), 0);
 	kill(atoi(ask(h, "pid")), SIGKILL);
 	assert_true(await_words(h->err, "it is made again", text,
 	    sizeof(text)));
-	assert_says(h, "spool", "ok");
+	assert_says(h, name, "ok");
+}
+
+static void
+a_spool_that_is_taken_away_is_made_again(void **state)
+{
+	taken_away(*state, "spool");
+}
+
+static void
+a_worker_directory_that_is_taken_away_is_made_again(void **state)
+{
+	taken_away(*state, "workers");
 }
 
 static void
@@ -211,6 +224,8 @@ main(int argc, char **argv)
 		WITH_A_HOST(a_run_directory_that_is_taken_away_is_told),
 		WITH_A_HOST(the_front_socket_that_is_taken_away_is_told),
 		WITH_A_HOST(a_spool_that_is_taken_away_is_made_again),
+		WITH_A_HOST(
+		    a_worker_directory_that_is_taken_away_is_made_again),
 		WITH_A_HOST(a_group_of_operators_that_there_is_not_is_an_error),
 		WITH_A_HOST(a_missing_functions_directory_is_told),
 		WITH_A_HOST(a_functions_directory_that_is_a_file_is_an_error),
