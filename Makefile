@@ -86,7 +86,7 @@ rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 sandboxed := $(patsubst tests/sandbox/%.c,$(BUILD)/sandbox/%,\
 	$(wildcard tests/sandbox/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
-	paced raw_sqlite store)
+	paced raw_sqlite steps store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
 	functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))

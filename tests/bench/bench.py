@@ -5,9 +5,9 @@ moment of a shared machine hits everybody; ratios are taken within a round, and
 medians over rounds. Writes bench.json and bench.svg below --out."""
 import re
 import statistics
-import subprocess
 import urllib.request
 
+import counts
 import plot
 import servers
 from bench_common import (DIRECT, median_of, options, parse, ratio_of,
@@ -42,8 +42,8 @@ def one_round(args, urls, connections, progress):
     processes = 1 if connections == 1 else args.processes
     for kind in KINDS:
         progress(f"{RAW} {kind}")
-        found[f"{RAW} {kind}"] = raw_spawn(args.build, kind, processes,
-                                           args.seconds)
+        found[f"{RAW} {kind}"] = raw_spawn(args.build, f"hello-{kind}",
+                                           processes, args.seconds)
         if DIRECT in found:
             found[f"{COMPOSITE} {kind}"] = composite(
                 found[f"{RAW} {kind}"], found[DIRECT])
@@ -70,39 +70,6 @@ def targets(results):
             r[f"{COMPOSITE} static"]["median_ms"] for r in rounds) * 1000
         found.append(("median at 1 connection above raw spawn + direct",
                       "at most 60 µs", f"{over:.0f} µs", over <= 60))
-    return found
-
-
-def syscalls(stage, url):
-    """Per request, of gateway and launcher, by strace over 200 requests."""
-    text = subprocess.run(["ps", "-eo", "pid,ppid,comm"], check=True,
-                          capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in text.splitlines()[1:]]
-    master = stage.processes["host"].pid
-    pids = {master}
-    for _ in range(4):
-        pids |= {int(p) for p, parent, _ in rows if int(parent) in pids}
-    found = {}
-    for who in ("fcgi-host-gatew", "fcgi-launcher"):
-        mine = [p for p, _, comm in rows
-                if int(p) in pids and comm.strip() == who]
-        if not mine:
-            continue
-        tracer = subprocess.Popen(
-            ["strace", "-c", "-f", "-U", "name,calls"] +
-            [word for p in mine for word in ("-p", p)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        tracer.stderr.readline()	# attached
-        for _ in range(200):
-            urllib.request.urlopen(url).read()
-        tracer.send_signal(2)
-        calls = {}
-        for line in tracer.communicate(timeout=20)[1].splitlines():
-            words = line.split()
-            if len(words) == 2 and words[1].isdigit():
-                calls[words[0]] = int(words[1]) / 200
-        calls.pop("total", None)
-        found[who] = calls
     return found
 
 
@@ -141,13 +108,9 @@ def main():
         results = rounds_of_each(
             args, lambda connections, said: one_round(args, urls, connections,
                                                       said))
-        calls = syscalls(stage, stage.url("/fn/bench/hello-static"))
-    text = table(results)
-    for who, counts in calls.items():
-        text += (f"\n{who}: {sum(counts.values()):.1f} system calls a request:"
-                 " " + ", ".join(f"{name} {n:.1f}" for name, n in sorted(
-                     counts.items(), key=lambda item: -item[1]) if n >= 0.05))
-    report(args, "bench", text + "\n", targets(results),
+        calls = counts.system_calls(stage, "/fn/bench/hello-static")
+    text = table(results) + "\n" + counts.words("a request", calls)
+    report(args, "bench", text, targets(results),
            {"rounds": {str(c): r for c, r in results.items()},
             "system_calls": calls})
     plot.draw(results, args.out / "bench.svg")

@@ -113,13 +113,32 @@ def wrk(url, connections, seconds, script=()):
     return wrk_end(wrk_start(url, connections, seconds, script), seconds)
 
 
-def raw_spawn(build, kind, processes, seconds):
+def raw_spawn(build, program, processes, seconds):
     rate, median_us = subprocess.run(
-        [build / "bench/spawn", build / f"bench/hello-{kind}", str(processes),
+        [build / "bench/spawn", build / "bench" / program, str(processes),
          str(seconds)], check=True, capture_output=True,
         text=True).stdout.split()
     return {"rate": float(rate), "median_ms": int(median_us) / 1e3,
             "p99_ms": 0.0, "failed": 0}
+
+
+def paced(stage, path, pace, seconds, connections):
+    """Asks at a pace, whatever the answers do (paced.c). A row a request: latency
+    and how late it was sent, in ms, its status and name."""
+    text = subprocess.run(
+        [stage.build / "bench/paced", str(stage.port), path, str(pace),
+         str(seconds), str(connections)], check=True, capture_output=True,
+        text=True).stdout
+    rows = [line.split() for line in text.splitlines()]
+    return [{"ms": (int(answered) - int(due)) / 1e3,
+             "late_ms": (int(sent) - int(due)) / 1e3,
+             "status": int(status), "request": name}
+            for due, sent, answered, status, name in rows]
+
+
+def percentile(values, percent):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 def median_of(found, name, measure):

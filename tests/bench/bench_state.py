@@ -159,8 +159,8 @@ def main():
     args = parse(options(__doc__), others=True)
     with staged(args) as stage:
         servers.start_host(stage)
-        servers.start_direct(stage)
-        servers.start_nginx(stage, wrap=False)
+        servers.start_nginx(stage, wrap=False,
+                            peers=[servers.start_direct(stage)])
         tokens = mint(stage)
         fill(stage, tokens[TENANTS])
         results = rounds_of_each(

@@ -14,8 +14,8 @@ import time
 
 import plot
 import servers
-from bench_common import (median_of, options, parse, ratio_of, report, rounds,
-                          staged, wrk_end, wrk_start)
+from bench_common import (median_of, options, paced, parse, percentile, ratio_of,
+                          report, rounds, staged, wrk_end, wrk_start)
 
 PACE = 100		# requests/s of the victim
 FLOOD = 256		# connections of the other
@@ -77,24 +77,12 @@ def spawn_outside(stage, processes):
             0, os.SCHED_BATCH, os.sched_param(0))).stdout
 
 
-def paced(stage, path, seconds):
-    """A row a request: latency and how late it was sent, in ms, its status and
-    name."""
-    text = subprocess.run(
-        [stage.build / "bench/paced", str(stage.port), path, str(PACE),
-         str(seconds), str(CONNECTIONS)], check=True, capture_output=True,
-        text=True).stdout
-    rows = [line.split() for line in text.splitlines()]
-    return [{"ms": (int(answered) - int(due)) / 1e3,
-             "late_ms": (int(sent) - int(due)) / 1e3,
-             "status": int(status), "request": name}
-            for due, sent, answered, status, name in rows]
-
-
 def ask_both(stage, seconds):
     """The victim's function, and what nginx answers by itself meanwhile."""
-    return {VICTIM: paced(stage, "/fn/victim/hello", seconds),
-            STATIC: paced(stage, "/static", max(1, seconds // 2))}
+    return {VICTIM: paced(stage, "/fn/victim/hello", PACE, seconds,
+                          CONNECTIONS),
+            STATIC: paced(stage, "/static", PACE, max(1, seconds // 2),
+                          CONNECTIONS)}
 
 
 def flooded(stage, seconds):
@@ -179,11 +167,6 @@ def one_round(stage, args, said):
     return found
 
 
-def percentile(values, percent):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
-
-
 def rows_of(results, when, who):
     return [row for found in results for row in found[when][who]]
 
@@ -260,7 +243,7 @@ def main():
         stage.colder = list(range(1 + COLD * args.rounds))
         programs(stage)
         servers.start_host(stage, CONFIGURATION)
-        servers.start_nginx(stage, wrap=False, direct=False)
+        servers.start_nginx(stage, wrap=False)
         for tenant in ("victim", "flood", f"cold{stage.colder.pop()}"):
             get(stage, f"/fn/{tenant}/hello")
         results = list(rounds(args, lambda said: one_round(stage, args, said)))

@@ -8,7 +8,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt		# noqa: E402
 
 COLOURS = {"fcgi-host": "#1f6f54", "composite": "#c9d6cf", "fcgiwrap": "#b4694a",
-           "lighttpd": "#7d6ba8", "Apache": "#a85c7f"}
+           "lighttpd": "#7d6ba8", "Apache": "#a85c7f", "php": "#7d6ba8"}
 
 
 def colour(name):
@@ -16,13 +16,15 @@ def colour(name):
                  if name.startswith(start)), "#999999")
 
 
-def draw(results, path):
-    """Static programs only; the limits of the machine are the pale bars."""
+def draw(results, path, shown=None, what="requests/s, a process each"):
+    """shown: those names, without it static programs only; the limits of the
+    machine are the pale bars."""
     figure, axes = plt.subplots(1, len(results), sharey=True, squeeze=False,
                                 figsize=(3.6 * len(results), 3.4))
     for axis, (connections, rounds) in zip(axes[0], results.items()):
-        names = [name for name in rounds[0]
-                 if name.endswith("static") and not name.startswith("raw")]
+        names = shown or [
+            name for name in rounds[0]
+            if name.endswith("static") and not name.startswith("raw")]
         for at, name in enumerate(names):
             rates = [r[name]["rate"] for r in rounds]
             middle = statistics.median(rates)
@@ -36,7 +38,7 @@ def draw(results, path):
         axis.margins(x=0.25)
         axis.set_title(f"{connections} connection"
                        f"{'s' if connections > 1 else ''}", fontsize=10)
-        axis.set_xlabel("requests/s, a process each", fontsize=8)
+        axis.set_xlabel(what, fontsize=8)
         axis.tick_params(labelsize=8)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)

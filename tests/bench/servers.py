@@ -99,13 +99,6 @@ def start_host(stage, configuration=""):
             for kind in ("static", "dynamic")}
 
 
-def start_direct(stage):
-    path = stage.directory / "direct.sock"
-    stage.start("direct", stage.build / "bench/direct", path, CHILDREN)
-    wait_until(path.exists, "the libfcgi program")
-    return {"libfcgi direct": stage.url("/direct")}
-
-
 def start_fcgiwrap(stage):
     program = shutil.which("fcgiwrap", path=SBIN)
     path = stage.directory / "fcgiwrap.sock"
@@ -116,9 +109,69 @@ def start_fcgiwrap(stage):
             for kind in ("static", "dynamic")}
 
 
-def start_nginx(stage, wrap=True, direct=True):
+class Peer:
+    """A FastCGI program on a socket, behind nginx without a host. kept: nginx
+    keeps its connections, as many as there are processes to hold them."""
+
+    def __init__(self, stage, name, kept, script=""):
+        self.name, self.kept, self.script = name, kept, script
+        self.socket = stage.directory / f"{name}.sock"
+
+    @property
+    def upstream(self):
+        kept = f"keepalive {CHILDREN}; keepalive_requests 1000000;"
+        return (f"upstream {self.name} {{ server unix:{self.socket}; "
+                f"{kept if self.kept else ''} }}\n")
+
+    @property
+    def location(self):
+        script = f"fastcgi_param SCRIPT_FILENAME {self.script};"
+        return (f"location = /{self.name} {{"
+                " include /etc/nginx/fastcgi_params;"
+                f" {script if self.script else ''}"
+                f" fastcgi_pass {self.name};"
+                f" fastcgi_keep_conn {'on' if self.kept else 'off'}; }}\n")
+
+
+def start_direct(stage, name="direct", kept=True):
+    peer = Peer(stage, name, kept)
+    stage.start(name, stage.build / "bench/direct", peer.socket, CHILDREN)
+    wait_until(peer.socket.exists, "the libfcgi program")
+    return peer
+
+
+def start_php_cgi(stage, script):
+    peer = Peer(stage, "php-cgi", False, script)
+    stage.start("php-cgi", "env", f"PHP_FCGI_CHILDREN={CHILDREN}",
+                "PHP_FCGI_MAX_REQUESTS=0", shutil.which("php-cgi"), "-b",
+                peer.socket)
+    wait_until(peer.socket.exists, "php-cgi")
+    os.chmod(peer.socket, 0o666)
+    return peer
+
+
+def start_php_fpm(stage, script):
+    peer = Peer(stage, "php-fpm", False, script)
+    conf = stage.write("php-fpm.conf", f"""
+[global]
+error_log = {stage.directory}/php-fpm-error.log
+daemonize = no
+[www]
+{"user = www-data" if ROOTED else ""}
+listen = {peer.socket}
+listen.mode = 0666
+pm = static
+pm.max_children = {CHILDREN}
+""")
+    program, = sorted(Path("/usr/sbin").glob("php-fpm[0-9]*"))[-1:]
+    stage.start("php-fpm", program, "--fpm-config", conf)
+    wait_until(peer.socket.exists, "php-fpm")
+    return peer
+
+
+def start_nginx(stage, wrap=True, peers=()):
     """One nginx, set as `make run` sets it, before all that speak FastCGI; wrap:
-    fcgiwrap too; direct: the libfcgi program too."""
+    fcgiwrap too."""
     for file in (ROOT / "nginx").glob("*.conf"):
         stage.write(file.name, file.read_text().replace(
             "unix:/run/fcgi-host/", f"unix:{stage.directory}/run/"))
@@ -131,12 +184,6 @@ def start_nginx(stage, wrap=True, direct=True):
         {stage.directory}/cgi/$fastcgi_script_name;
       rewrite ^/wrap/(.*)$ $1 break;
       fastcgi_pass unix:{stage.directory}/fcgiwrap.sock; }}""" if wrap else ""
-    upstream = f"""
-  upstream direct {{ server unix:{stage.directory}/direct.sock;
-    keepalive {CHILDREN}; keepalive_requests 1000000; }}""" if direct else ""
-    directly = """
-    location = /direct { include /etc/nginx/fastcgi_params;
-      fastcgi_pass direct; fastcgi_keep_conn on; }""" if direct else ""
     stage.write("nginx.conf", f"""
 daemon off; worker_processes auto; pid {work}/pid; {user}
 error_log {work}/error.log warn;
@@ -148,12 +195,12 @@ http {{
   proxy_temp_path {work}/unused; scgi_temp_path {work}/unused;
   uwsgi_temp_path {work}/unused;
   include fcgi-host-upstream.conf;
-  {upstream}
+  {"".join(peer.upstream for peer in peers)}
   server {{
     listen 127.0.0.1:{stage.port} backlog=1024;
     include fcgi-host.conf;
     location = /static {{ return 200 "hello\\n"; }}
-    {directly}
+    {"".join(peer.location for peer in peers)}
     include fcgi-host-state.conf;
     {wrapped}
   }}
@@ -220,6 +267,6 @@ Options +ExecCGI
 def start_all(stage):
     """{name: url} of everything, in the order of the table."""
     host, direct = start_host(stage), start_direct(stage)
-    wrap, nginx = start_fcgiwrap(stage), start_nginx(stage)
-    return {**nginx, **direct, **host, **wrap, **start_lighttpd(stage),
-            **start_apache(stage)}
+    wrap, nginx = start_fcgiwrap(stage), start_nginx(stage, peers=[direct])
+    return {**nginx, "libfcgi direct": stage.url("/direct"), **host, **wrap,
+            **start_lighttpd(stage), **start_apache(stage)}
