@@ -21,6 +21,8 @@
 #include "base/landlock.h"
 #include "base/proc.h"
 
+#include "config/settings.h"
+
 #include "cell/cell.h"
 #include "cell/each.h"
 #include "cell/launcher.h"
@@ -33,6 +35,7 @@ enum {
 	ORPHANS_MS = 100,	 /* killing waits this long ... */
 	ORPHANS_AGAIN_MS = 1000, /* ... and is tried again after this */
 	END_MS = 3000,		 /* at the end it may take longer */
+	LISTED_PARTS = 4,	 /* texts of a row */
 	ROWS_MOST = 60000,	 /* bytes of LISTED rows in one message */
 	PLAN_MOST = 65000,	 /* and of PLAN */
 };
@@ -72,6 +75,7 @@ static void answer_resolve(struct cell *, struct span body);
 static void answer_list(struct cell *, struct span body);
 static void listing_add(void *listing, const struct resolution *);
 static void listing_refuse(struct listing *);
+static struct span protocol_word(unsigned);
 static void listing_send(struct listing *, bool more);
 static void answer_plan(struct cell *, struct span body);
 static void launcher_make(struct cell *, struct span body);
@@ -225,17 +229,30 @@ static void
 listing_add(void *arg, const struct resolution *r)
 {
 	struct span parts[] = { span_of(r->function), span_of(r->file),
-		span_of(r->reason) };
+		span_of(r->reason), protocol_word(r->protocol) };
 	struct listing *listing = arg;
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < LISTED_PARTS; i++)
 		bytes += parts[i].bytes + 1;
 	if (buf_bytes(&listing->rows) + bytes > ROWS_MOST)
 		listing_send(listing, true);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < LISTED_PARTS; i++) {
 		buf_put(&listing->rows, parts[i]);
 		buf_put_byte(&listing->rows, '\0');
+	}
+}
+
+static struct span
+protocol_word(unsigned protocol)
+{
+	switch (protocol) {
+	case PROTOCOL_CGI:
+		return SPAN("cgi");
+	case PROTOCOL_FASTCGI:
+		return SPAN("fastcgi");
+	default:
+		return SPAN("");
 	}
 }
 
@@ -246,6 +263,7 @@ listing_refuse(struct listing *listing)
 	struct resolution *r = &listing->cell->resolution;
 
 	r->function[0] = '\0';
+	r->protocol = PROTOCOL_AUTO;
 	snprintf(r->file, sizeof(r->file), ".");
 	snprintf(r->reason, sizeof(r->reason),
 	    "the tenant's directory cannot be read by user %u: %s",

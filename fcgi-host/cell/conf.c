@@ -19,7 +19,7 @@ static void conf_say(struct buf *errors, char *reason);
 
 int
 conf_read(const struct grounds *g, const struct terms *terms, const char *file,
-    unsigned protocol, uint64_t unix_ms, struct ticket *ticket,
+    unsigned *protocol, uint64_t unix_ms, struct ticket *ticket,
     struct buf *encoded, char *reason)
 {
 	struct settings *settings = settings_draft(terms);
@@ -27,10 +27,11 @@ conf_read(const struct grounds *g, const struct terms *terms, const char *file,
 
 	if (conf_read_one(g, terms, TICKET_TENANT_NAME, PROTOCOL_AUTO, unix_ms,
 		settings, ticket, &ticket->files[TICKET_TENANT], reason) != 0 ||
-	    conf_read_one(g, terms, file, protocol, unix_ms, settings, ticket,
+	    conf_read_one(g, terms, file, *protocol, unix_ms, settings, ticket,
 		&ticket->files[TICKET_SETTINGS], reason) != 0)
 		goto out;
-	settings_settle(settings, protocol);
+	settings_settle(settings, *protocol);
+	*protocol = settings->protocol;
 	if (settings_encode(settings, terms, encoded) != 0) {
 		reason_say(reason, "%s: all settings together are too large",
 		    file);

@@ -17,6 +17,8 @@
 #include "base/fd.h"
 #include "base/map.h"
 
+#include "config/settings.h"
+
 #include "cell/conf.h"
 #include "cell/program.h"
 
@@ -203,6 +205,7 @@ list_misnamed(void *arg, struct span file)
 	buf_clear(&out->ticket);
 	buf_clear(&out->settings);
 	out->outcome = RESOLVED_REFUSED;
+	out->protocol = PROTOCOL_AUTO;
 	out->function[0] = '\0';
 	snprintf(out->file, sizeof(out->file), "%s", c.file);
 	if (name_function(file).bytes > NAME_FUNCTION_MOST)
@@ -237,6 +240,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	buf_clear(&out->settings);
 	out->file[0] = out->reason[0] = out->function[0] = '\0';
 	out->outcome = RESOLVED_NONE;
+	out->protocol = PROTOCOL_AUTO;
 	if (fstat(r->grounds.place.directory_fd, &r->grounds.directory) != 0 ||
 	    r->grounds.directory.st_nlink == 0) {
 		out->outcome = RESOLVED_MOVED;
@@ -274,12 +278,13 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
 	if (!program_check(&r->grounds, made, &ticket, &protocol,
 		out->reason) ||
-	    conf_read(&r->grounds, r->terms, settings, protocol, unix_ms,
+	    conf_read(&r->grounds, r->terms, settings, &protocol, unix_ms,
 		&ticket, &out->settings, out->reason) != 0)
 		return;
 	if (ticket_encode(&ticket, &out->ticket) != 0)
 		return reason_say(out->reason, "%s: out of memory", out->file);
 	out->outcome = RESOLVED_FOUND;
+	out->protocol = protocol;
 }
 
 /* Files of the function, as neighbours in the scan: how many; -1 with the

@@ -32,8 +32,9 @@ struct resolution {
 	char function[NAME_FUNCTION_MOST + 1];
 	char file[RESOLVE_FILE_MOST + 1]; /* relative to the directory */
 	char reason[REASON_MOST];	  /* refused: one sentence */
-	struct buf ticket;		  /* found */
-	struct buf settings;		  /* found; empty: the defaults */
+	unsigned protocol;   /* found: PROTOCOL_CGI or _FASTCGI; else 0 */
+	struct buf ticket;   /* found */
+	struct buf settings; /* found; empty: the defaults */
 };
 void resolution_init(struct resolution *);
 void resolution_free(struct resolution *);

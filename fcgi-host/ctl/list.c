@@ -19,6 +19,7 @@ enum {
 
 static int list_run(const struct ctl *, int count, char **operands);
 static void list_print(const json_t *rows);
+static void list_print_how(const json_t *row);
 static void list_say_none(const struct ctl *, const char *tenant);
 static void row_left(const json_t *row, char *text, size_t room);
 
@@ -26,9 +27,10 @@ const struct command command_list = {
 	.operands_most = 1,
 	.run = list_run,
 	.text =
-	    "One line a function: its URL and its file. A file that "
-	    "cannot be a function as it\nis has its reason instead; so has a "
-	    "tenant that cannot be served.\nBehind it is the plan that the "
+	    "One line a function: its URL, its file and how it runs: cgi, "
+	    "or fastcgi with the\nworkers it has now. A file that cannot be a "
+	    "function as it is has its reason\ninstead; so has a tenant that "
+	    "cannot be served.\nBehind it is the plan that the "
 	    "configuration gives the tenant, if it does.\n\n"
 	    "  fcgi-hostctl list\n"
 	    "  fcgi-hostctl list demo --json | jq -r '.[].url'\n",
@@ -125,6 +127,7 @@ list_print(const json_t *rows)
 		bytes = strlen(left);
 		printf("%*s", bytes < width ? (int)(width - bytes) + 2 : 2, "");
 		words_put_line(stdout, span_of(answer_text(row, "file")));
+		list_print_how(row);
 		if (answer_text(row, "plan")[0])
 			printf("%s(plan %s)",
 			    answer_text(row, "file")[0] ? "  " : "",
@@ -140,6 +143,23 @@ list_print(const json_t *rows)
 		}
 		fputc('\n', stdout);
 	}
+}
+
+/* "cgi", or "fastcgi, 3 workers (1 ready)". */
+static void
+list_print_how(const json_t *row)
+{
+	json_int_t workers =
+	    json_integer_value(json_object_get(row, "workers"));
+	json_int_t ready = json_integer_value(json_object_get(row, "ready"));
+
+	if (!answer_text(row, "protocol")[0])
+		return;
+	fputs("  ", stdout);
+	words_put_line(stdout, span_of(answer_text(row, "protocol")));
+	if (workers > 0)
+		printf(", %lld worker%s (%lld ready)", (long long)workers,
+		    workers == 1 ? "" : "s", (long long)ready);
 }
 
 /* An empty answer is one, but not the one that was hoped for. */

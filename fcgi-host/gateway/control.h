@@ -55,6 +55,12 @@ struct control_operators {
 bool control_may(enum verb_right, const struct control_caller *,
     const struct control_operators *, uid_t tenant_uid);
 
+/* Processes of a function that serve many requests. */
+struct control_workers {
+	uint64_t all;	/* that have not ended */
+	uint64_t ready; /* ... and wait for a request */
+};
+
 /* What control needs of the gateway. All are called from the loop; none may
  * free control. Those with an `ask` return 0 and are answered later, or within
  * the call, by the function named, or by control_refused(); -1 is "not now"
@@ -73,6 +79,9 @@ struct control_hooks {
 	struct span (*suspended)(void *arg, struct span tenant);
 	/* The plan it has, or an empty span. NULL: there are none. */
 	struct span (*plan_of)(void *arg, struct span tenant);
+	/* The workers it has now. NULL: nobody has any. */
+	void (*workers)(void *arg, struct span tenant, struct span function,
+	    struct control_workers *);
 	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
 	/* control_tenants() */
 	/* Is there such a tenant, and whose is it? Makes its cell. */

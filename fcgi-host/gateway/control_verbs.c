@@ -23,6 +23,14 @@ enum {
 	PAGE_BYTES = 32 * 1024, /* of faults, made at once */
 };
 
+/* Of a function, or of a tenant that cannot be listed: then without a name. */
+struct row {
+	struct span name;
+	struct span file;
+	struct span refused; /* empty: it is served */
+	struct span protocol;
+};
+
 static void verb_status(struct caller *);
 static void verb_suspend(struct caller *, bool suspended);
 static void verb_suspended(struct caller *, bool failed, struct span said);
@@ -41,8 +49,10 @@ static void verb_logs(struct caller *);
 static void verb_state(struct caller *);
 static void verb_state_connect(struct caller *);
 static void verb_invoke(struct caller *);
-static void verb_put_row(struct caller *, const char *tenant, struct span name,
-    struct span file, struct span refused);
+static void verb_put_row(struct caller *, const char *tenant,
+    const struct row *);
+static void verb_put_how(struct caller *, const char *tenant,
+    const struct row *, json_t *);
 static bool is_connection(int fd);
 
 void
@@ -176,17 +186,19 @@ control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
 {
 	struct caller *caller = control_asking(c, ask, NEXT_LIST);
 	struct caller_late *late = NULL;
-	struct span name, file;
+	struct row row;
 
 	if (!caller)
 		late = verb_list_late(c, ask, &caller);
 	if (!caller)
 		return;
 	while (rows.bytes > 0) {
-		name = span_cut(&rows, '\0');
-		file = span_cut(&rows, '\0');
-		verb_put_row(caller, late ? late->tenant : caller->tenant, name,
-		    file, span_cut(&rows, '\0'));
+		row.name = span_cut(&rows, '\0');
+		row.file = span_cut(&rows, '\0');
+		row.refused = span_cut(&rows, '\0');
+		row.protocol = span_cut(&rows, '\0');
+		verb_put_row(caller, late ? late->tenant : caller->tenant,
+		    &row);
 	}
 	if (!more && late)
 		verb_list_came(caller, late);
@@ -215,8 +227,8 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 
 	late = caller ? NULL : verb_list_late(c, ask, &caller);
 	if (late) {
-		verb_put_row(caller, late->tenant, SPAN_NONE, SPAN_NONE,
-		    reason);
+		verb_put_row(caller, late->tenant,
+		    &(struct row){ .refused = reason });
 		verb_list_came(caller, late);
 		return;
 	}
@@ -228,8 +240,8 @@ control_refused(struct control *c, uint64_t ask, struct span reason)
 		control_fact_text(caller->facts, "master", "no_answer", reason);
 		verb_status(caller);
 	} else if (caller->next == NEXT_LIST && caller->all) {
-		verb_put_row(caller, caller->tenant, SPAN_NONE, SPAN_NONE,
-		    reason);
+		verb_put_row(caller, caller->tenant,
+		    &(struct row){ .refused = reason });
 		verb_list_on(caller);
 	} else {
 		snprintf(text, sizeof(text), "%s%s%s%.*s",
@@ -303,8 +315,10 @@ verb_list_on(struct caller *c)
 		snprintf(c->tenant, sizeof(c->tenant), "%.*s", SPAN_ARGS(name));
 		buf_taken(&c->names, name.bytes + 1);
 		if (!config_tenant_name(span_of(c->tenant))) {
-			verb_put_row(c, c->tenant, SPAN_NONE, SPAN_NONE,
-			    SPAN("a tenant's name has " ROUTE_TENANT_RULE));
+			verb_put_row(c, c->tenant,
+			    &(struct row){
+				.refused = SPAN("a tenant's name "
+						"has " ROUTE_TENANT_RULE) });
 			verb_list_on(c);
 			return;
 		}
@@ -351,8 +365,8 @@ verb_late(struct caller *c)
 		LIST_EACH(node, &c->late)
 			verb_put_row(c,
 			    LIST_OWNER(node, struct caller_late, node)->tenant,
-			    SPAN_NONE, SPAN_NONE,
-			    SPAN("its cell does not answer"));
+			    &(struct row){
+				.refused = SPAN("its cell does not answer") });
 		caller_end(c, NULL);
 		return true;
 	}
@@ -570,12 +584,11 @@ verb_invoke(struct caller *c)
 	assert(fd == -1);
 }
 
-/* Of a function, or of a tenant that cannot be listed. */
 static void
-verb_put_row(struct caller *c, const char *tenant, struct span name,
-    struct span file, struct span refused)
+verb_put_row(struct caller *c, const char *tenant, const struct row *given)
 {
 	const struct control_hooks *hooks = &c->control->hooks;
+	struct span name = given->name, refused = given->refused;
 	json_t *row = json_object();
 	char url[512], why[512], *text;
 	struct span suspended = SPAN_NONE, plan = SPAN_NONE;
@@ -595,7 +608,7 @@ verb_put_row(struct caller *c, const char *tenant, struct span name,
 		json_object_set_new(row, "plan", json_text(plan));
 	if (name.data) {
 		json_object_set_new(row, "function", json_text(name));
-		json_object_set_new(row, "file", json_text(file));
+		json_object_set_new(row, "file", json_text(given->file));
 	}
 	if (refused.bytes > 0) {
 		json_object_set_new(row, "refused", json_text(refused));
@@ -604,6 +617,7 @@ verb_put_row(struct caller *c, const char *tenant, struct span name,
 		    tenant[0] == '~' ? "" : "fn/", tenant,
 		    SPAN_ARGS(span_take(name, CALLER_FUNCTION_MOST)));
 		json_object_set_new(row, "url", json_text(span_of(url)));
+		verb_put_how(c, tenant, given, row);
 	}
 	text = json_dumps(row, JSON_COMPACT);
 	json_decref(row);
@@ -612,6 +626,28 @@ verb_put_row(struct caller *c, const char *tenant, struct span name,
 		caller_put(c, SPAN("\n"));
 	}
 	free(text);
+}
+
+/* How it runs, and what of it is there now. */
+static void
+verb_put_how(struct caller *c, const char *tenant, const struct row *given,
+    json_t *row)
+{
+	const struct control_hooks *hooks = &c->control->hooks;
+	struct control_workers workers = { 0 };
+
+	if (given->protocol.bytes == 0)
+		return;
+	json_object_set_new(row, "protocol", json_text(given->protocol));
+	if (!span_equal(given->protocol, SPAN("fastcgi")))
+		return;
+	if (hooks->workers)
+		hooks->workers(c->control->arg, span_of(tenant), given->name,
+		    &workers);
+	json_object_set_new(row, "workers",
+	    json_integer((json_int_t)workers.all));
+	json_object_set_new(row, "ready",
+	    json_integer((json_int_t)workers.ready));
 }
 
 static bool

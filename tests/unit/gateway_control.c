@@ -179,9 +179,10 @@ list_ask(void *arg, uint64_t ask, struct span tenant)
 			control_refused(control, ask, SPAN("not now"));
 			return 0;
 		}
-		control_listed(control, ask, true, SPAN("f\0f.sh\0\0"));
+		control_listed(control, ask, true, SPAN("f\0f.sh\0\0cgi\0"));
 		control_listed(control, ask, false,
-		    SPAN("g\0g\0is not executable\0"));
+		    SPAN("g\0g\0is not executable\0\0"
+			 "w\0w\0\0fastcgi\0"));
 	}
 	return answer;
 }
@@ -217,6 +218,15 @@ faults(void *arg, struct span tenant, struct buf *out)
 	for (size_t i = 0; i < 64; i++)
 		buf_put(out, SPAN(FAULT_LINE));
 	return 1;
+}
+
+static void
+workers(void *arg, struct span tenant, struct span function,
+    struct control_workers *counts)
+{
+	(void)arg;
+	if (span_equal(tenant, SPAN("acme")) && span_equal(function, SPAN("w")))
+		*counts = (struct control_workers){ .all = 3, .ready = 1 };
 }
 
 static int
@@ -282,6 +292,7 @@ static const struct control_hooks hooks = {
 	.plan_ask = plan_ask,
 	.faults_begin = faults_begin,
 	.faults = faults,
+	.workers = workers,
 	.invoke = invoke,
 	.tail = tail,
 	.state = state_verb,
@@ -593,9 +604,12 @@ a_list_has_one_object_a_line(void **state)
 	assert_false(failed);
 	assert_string_equal(text,
 	    "{\"tenant\":\"acme\",\"function\":\"f\",\"file\":\"f.sh\","
-	    "\"url\":\"/fn/acme/f\"}\n"
+	    "\"url\":\"/fn/acme/f\",\"protocol\":\"cgi\"}\n"
 	    "{\"tenant\":\"acme\",\"function\":\"g\",\"file\":\"g\","
-	    "\"refused\":\"is not executable\"}\n");
+	    "\"refused\":\"is not executable\"}\n"
+	    "{\"tenant\":\"acme\",\"function\":\"w\",\"file\":\"w\","
+	    "\"url\":\"/fn/acme/w\",\"protocol\":\"fastcgi\","
+	    "\"workers\":3,\"ready\":1}\n");
 }
 
 static void
@@ -786,7 +800,7 @@ who_has_gone_gets_no_answer(void **state)
 	loop_once(loop, 50);
 	control_plan(control, last_ask, SPAN("late"));
 	control_refused(control, last_ask, SPAN("late"));
-	control_listed(control, last_ask, false, SPAN("a\0b\0\0"));
+	control_listed(control, last_ask, false, SPAN("a\0b\0\0\0"));
 }
 
 static void

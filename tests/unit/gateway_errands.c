@@ -137,7 +137,7 @@ others_are_listed_without_it(void **state)
 	call_open(&c, VERB_LIST, "");
 	tenants_are(SPAN("acme\0beta\0"));
 	asked_for_list(0); /* in vain */
-	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0"));
+	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0cgi\0"));
 	call_end(&c);
 	assert_false(c.failed);
 	call_has(&c, "\"url\":\"/fn/beta/hello\"");
@@ -159,8 +159,8 @@ late_is_not_never(void **state)
 	call_open(&c, VERB_LIST, "");
 	tenants_are(SPAN("acme\0beta\0"));
 	late = asked_for_list(0);
-	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0"));
-	listed(0, late, SPAN("slow\0slow.sh\0\0"));
+	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0cgi\0"));
+	listed(0, late, SPAN("slow\0slow.sh\0\0cgi\0"));
 	call_end(&c);
 	assert_false(c.failed);
 	call_has(&c, "\"url\":\"/fn/beta/hello\"");
@@ -211,7 +211,7 @@ the_next_cell_is_asked(void **state)
 	call_open(&c, VERB_LIST, "acme");
 	asked_for_list(0);
 	fd_close(&host.cells[0]);
-	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0"));
+	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0cgi\0"));
 	call_end(&c);
 	assert_false(c.failed);
 	call_has(&c, "\"url\":\"/fn/acme/hello\"");
@@ -244,11 +244,11 @@ nobody_answers_for_another(void **state)
 	web_hello(&web, &host); /* acme's cell stays */
 	call_open(&c, VERB_LIST, "");
 	tenants_are(SPAN("acme\0beta\0"));
-	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0"));
+	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0cgi\0"));
 	ask = asked_for_list(1);
-	listed(0, ask, SPAN("forged\0forged.sh\0\0"));
+	listed(0, ask, SPAN("forged\0forged.sh\0\0cgi\0"));
 	seen();
-	listed(1, ask, SPAN("right\0right.sh\0\0"));
+	listed(1, ask, SPAN("right\0right.sh\0\0cgi\0"));
 	call_end(&c);
 	assert_false(c.failed);
 	call_has(&c, "\"url\":\"/fn/beta/right\"");
@@ -267,8 +267,8 @@ only_requests_keep_cells(void **state)
 	web_hello(&web, &host); /* acme's is used */
 	call_open(&c, VERB_LIST, "");
 	tenants_are(SPAN("acme\0beta\0"));
-	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0"));
-	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0"));
+	listed(0, asked_for_list(0), SPAN("hello\0hello.sh\0\0cgi\0"));
+	listed(1, asked_for_list(1), SPAN("hello\0hello.sh\0\0cgi\0"));
 	call_end(&c);
 	assert_false(c.failed);
 	let_go(1);
@@ -295,7 +295,7 @@ a_request_finds_it_in_time(void **state)
 	ask = asked_for_list(0);
 	web_get(&web, "/fn/acme/hello");
 	host_start(&host, &s);
-	listed(0, ask, SPAN("hello\0hello.sh\0\0"));
+	listed(0, ask, SPAN("hello\0hello.sh\0\0cgi\0"));
 	call_end(&c);
 	answer(&s);
 	hello_comes(&web);
