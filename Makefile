@@ -83,13 +83,14 @@ replays := $(fuzzers:%=$(BUILD)/replay/%)
 demos := $(patsubst %.c,%,$(wildcard functions/demo/*.c))
 rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/source/*.c))
-sandboxed := $(patsubst tests/sandbox/%.c,$(BUILD)/sandbox/%,\
-	$(wildcard tests/sandbox/*.c))
+sandboxed := $(BUILD)/sandbox/attempt $(patsubst tests/sandbox/%.c,\
+	$(BUILD)/sandbox/%,$(wildcard tests/sandbox/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
 	paced raw_sqlite steps store)
-c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c functions/*/*.c \
-	functions/*/*/*.c))
-h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h functions/*/*.h))
+c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c tests/*/*/*.c \
+	functions/*/*.c functions/*/*/*.c))
+h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h tests/*/*/*.h \
+	functions/*/*.h))
 
 # ---- building ---------------------------------------------------------------
 
@@ -157,10 +158,14 @@ functions/demo/%: functions/demo/%.c build/release/libfn.a | packages-build
 $(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
-$(BUILD)/sandbox/%: tests/sandbox/%.c $(wildcard tests/sandbox/*.def) \
-    | packages-build
+$(BUILD)/sandbox/%: tests/sandbox/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<
+attempt := $(sort $(wildcard tests/sandbox/attempt/*.c))
+$(BUILD)/sandbox/attempt: $(attempt) tests/sandbox/attempt/attempt.h \
+    tests/sandbox/attempts.def | packages-build
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $(attempt)
 
 $(BUILD)/bench/%: tests/bench/%.c | packages-build
 	@mkdir -p $(@D)
