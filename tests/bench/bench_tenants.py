@@ -85,10 +85,19 @@ def ask_both(stage, seconds):
                           CONNECTIONS)}
 
 
+def connections(port):
+    """How many clients have one to that port of ours: as /proc/net/tcp has it,
+    local address in hex, 01 for established."""
+    with open("/proc/net/tcp") as table:
+        return sum(row.split()[1].endswith(f":{port:04X}") and
+                   row.split()[3] == "01" for row in table)
+
+
 def flooded(stage, seconds):
     lasts = seconds + max(1, seconds // 2) + 1
     flood = wrk_start(stage.url("/fn/flood/hello"), FLOOD, lasts)
-    time.sleep(0.5)		# until all its connections are there
+    servers.wait_until(lambda: connections(stage.port) >= FLOOD,
+                       f"a flood of {FLOOD} connections")
     found = ask_both(stage, seconds)
     return found, wrk_end(flood, lasts)
 
@@ -113,7 +122,8 @@ def cold(stage, numbers):
 
 
 def phases(stage, rows):
-    """Adds to each request what its access record says of it, in ms."""
+    """Adds to each request what its access record says of it, in ms. False: there
+    is one that has none yet."""
     wanted = {row["request"]: row for row in rows}
     for path in (stage.directory / "run/log").glob("access.log*"):
         with open(path) as lines:
@@ -125,6 +135,7 @@ def phases(stage, rows):
                 if row:
                     row.update({phase: record.get(f"{phase}_ms", 0)
                                 for phase in PHASES})
+    return all(PHASES[0] in row for row in rows)
 
 
 def private_kib(pid):
@@ -248,9 +259,10 @@ def main():
             get(stage, f"/fn/{tenant}/hello")
         results = list(rounds(args, lambda said: one_round(stage, args, said)))
         used = memory(stage)
-        time.sleep(1)		# the last records are written by then
-        phases(stage, [row for when in (ALONE, FLOODED)
-                       for row in rows_of(results, when, VICTIM)])
+        asked = [row for when in (ALONE, FLOODED)
+                 for row in rows_of(results, when, VICTIM)]
+        servers.wait_until(lambda: phases(stage, asked),
+                           "the last access record")
     report(args, "bench_tenants", table(results), targets(results, used),
            {"rounds": results, "private_kib": used})
     plot.draw_latency(
