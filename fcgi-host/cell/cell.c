@@ -198,6 +198,7 @@ answer_resolve(struct cell *c, struct span body)
 		.file = span_of(r->file),
 		.ticket = buf_span(&r->ticket),
 		.settings = buf_span(&r->settings),
+		.version = r->version,
 	};
 	if (peer_send(c->gateway, MESSAGE_RESOLVED, &m, NULL, 0) == 0 ||
 	    errno != EMSGSIZE)

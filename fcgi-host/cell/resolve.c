@@ -241,6 +241,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	out->file[0] = out->reason[0] = out->function[0] = '\0';
 	out->outcome = RESOLVED_NONE;
 	out->protocol = PROTOCOL_AUTO;
+	out->version = 0;
 	if (fstat(r->grounds.place.directory_fd, &r->grounds.directory) != 0 ||
 	    r->grounds.directory.st_nlink == 0) {
 		out->outcome = RESOLVED_MOVED;
@@ -285,6 +286,8 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		return reason_say(out->reason, "%s: out of memory", out->file);
 	out->outcome = RESOLVED_FOUND;
 	out->protocol = protocol;
+	out->version =
+	    ticket_version(&ticket) ^ 7 * ticket_hash(buf_span(&out->settings));
 }
 
 /* Files of the function, as neighbours in the scan: how many; -1 with the

@@ -32,6 +32,7 @@ struct resolution {
 	char function[NAME_FUNCTION_MOST + 1];
 	char file[RESOLVE_FILE_MOST + 1]; /* relative to the directory */
 	char reason[REASON_MOST];	  /* refused: one sentence */
+	uint64_t version;    /* found: another one when a file or setting is */
 	unsigned protocol;   /* found: PROTOCOL_CGI or _FASTCGI; else 0 */
 	struct buf ticket;   /* found */
 	struct buf settings; /* found; empty: the defaults */

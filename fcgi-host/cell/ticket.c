@@ -63,6 +63,25 @@ ticket_settings_name(struct span program, char *name, size_t room)
 	return n > 0 && (size_t)n < room ? 0 : -1;
 }
 
+uint64_t
+ticket_version(const struct ticket *t)
+{
+	return ticket_hash(span_make(t->files, sizeof(t->files))) ^
+	    3 * ticket_hash(t->program) ^ 5 * ticket_hash(t->settings);
+}
+
+/* FNV-1a */
+uint64_t
+ticket_hash(struct span bytes)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < bytes.bytes; i++)
+		hash = (hash ^ (unsigned char)bytes.data[i]) *
+		    UINT64_C(0x100000001b3);
+	return hash;
+}
+
 int
 ticket_encode(const struct ticket *t, struct buf *b)
 {

@@ -49,6 +49,11 @@ bool identity_same(const struct identity *, const struct identity *);
  * "gallery/run" has "gallery/function.conf". */
 int ticket_settings_name(struct span program, char *name, size_t room);
 
+/* A number that is another one for other files: how young they are does not
+ * count. Of any bytes likewise; only their owner gains if two have one. */
+uint64_t ticket_version(const struct ticket *);
+uint64_t ticket_hash(struct span);
+
 int ticket_encode(const struct ticket *, struct buf *); /* 0 or -1 */
 
 /* 0, or -1 unless it is one that names files below the tenant's directory. */

@@ -531,10 +531,48 @@ a_user_namespace_does_not_know_root(void **state)
 	resolve_free(&r);
 }
 
+/* What is young is told so, but is no other for it. */
+static void
+a_version_is_that_of_files_and_settings(void **state)
+{
+	uint64_t first, second;
+
+	(void)state;
+	place_put("hello", 0755, SCRIPT);
+	place_put("hello.conf", 0644, "concurrency = 3;");
+	now_ms = clock_unix_ms();
+	ask("hello");
+	first = got.version;
+	assert_true(first != 0);
+	now_ms += 3600 * 1000;
+	ask("hello");
+	assert_true(got.version == first);
+
+	place_put("hello.conf", 0644, "concurrency = 4;");
+	ask("hello");
+	second = got.version;
+	assert_true(second != first);
+	place_put("new", 0755, SCRIPT);
+	assert_int_equal(rename(place_of("new"), place_of("hello")), 0);
+	ask("hello");
+	assert_true(got.version != first && got.version != second);
+	second = got.version;
+	assert_int_equal(unlink(place_of("hello.conf")), 0);
+	ask("hello");
+	assert_true(got.version != second);
+	second = got.version;
+	place_put("tenant.conf", 0644, "");
+	ask("hello");
+	assert_true(got.version != second);
+	ask("nobody");
+	assert_true(got.version == 0);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		ONE(a_version_is_that_of_files_and_settings),
 		ONE(the_one_that_serves_stays),
 		ONE(the_one_that_served_is_forgotten_with_its_name),
 		ONE(listing_makes_nothing_serve),
