@@ -35,8 +35,8 @@ FLAGS_clang := $(FLAGS_release)
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 FLAGS_fuzz := $(FLAGS_asan) -fsanitize=fuzzer-no-link
-# For build/musl/libfn.a only.
-FLAGS_musl := -O2 -g
+# For build/musl/libfn.a only. The last place is for <fastcgi.h>, which needs nothing.
+FLAGS_musl := -O2 -g -idirafter /usr/include
 ifeq ($(origin CC),default)
 CC := $(if $(filter clang fuzz,$(FLAVOUR)),clang,$(if \
 	$(filter musl,$(FLAVOUR)),musl-gcc,gcc))
@@ -135,20 +135,40 @@ $(BUILD)/$(NAME_$(1)): $(call objects,$(1)) $(archives)
 endef
 $(foreach f,$(PROGRAM_FOLDERS),$(eval $(call program_rule,$(f))))
 
-# What functions are linked with: one object with what it needs of the libraries
-# inside, of which only fn_... can be seen from outside.
-fn_objects := $(call objects,sdk) $(patsubst %,$(BUILD)/objects/%.o,base/buf \
-	base/clock base/span wire/base64)
-$(BUILD)/libfn.a: $(fn_objects)
-	$(CC) -r -nostdlib -o $(BUILD)/fn.o $^
-	objcopy --wildcard --keep-global-symbol='fn_*' $(BUILD)/fn.o
+# What functions are linked with. Three objects: state calls; a handler's requests
+# and replies; the main() that calls it, for programs that have none. In each is what
+# it needs of the libraries, of which only fn_... can be seen from outside. The
+# second has the note by which the host knows a function that is a handler.
+fn_state := call client http page problem state variables walk
+fn_START := sdk/start
+fn_STATE := $(fn_state:%=sdk/%) base/buf base/clock base/span wire/base64
+fn_HANDLER := $(filter-out sdk/start $(fn_STATE),$(patsubst \
+	fcgi-host/%.c,%,$(sort $(wildcard fcgi-host/sdk/*.c)))) base/buf \
+	base/clock base/span wire/cgi_head wire/fcgi wire/params wire/url_path
+define fn_rule
+$(BUILD)/fn_$(1).o: $(fn_$(2):%=$(BUILD)/objects/%.o)
+	$$(CC) -r -nostdlib -o $$@ $$^
+	objcopy --wildcard --keep-global-symbol='fn_*' \
+	    --keep-global-symbol=main $$@
+endef
+$(eval $(call fn_rule,start,START))
+$(eval $(call fn_rule,state,STATE))
+$(eval $(call fn_rule,handler,HANDLER))
+$(BUILD)/libfn.a: $(BUILD)/fn_start.o $(BUILD)/fn_handler.o \
+    $(BUILD)/fn_state.o
 	@rm -f $@
-	ar rcs $@ $(BUILD)/fn.o
-ifneq ($(FLAVOUR),release)
+	ar rcs $@ $^
 .PHONY: FORCE
+ifneq ($(FLAVOUR),release)
 build/release/libfn.a: FORCE
 	$(MAKE) FLAVOUR=release CC=gcc $@
 endif
+ifneq ($(FLAVOUR),musl)
+build/musl/libfn.a: FORCE
+	$(MAKE) FLAVOUR=musl CC=musl-gcc $@
+endif
+# For `make install`, where there is one.
+musl := $(if $(shell command -v musl-gcc),build/musl/libfn.a)
 
 # Programs that know nothing of the host but libfn: static, so that they start
 # fast and run in any file system.
@@ -294,19 +314,26 @@ check: all	## include directions, one-door rules, symbols, SECURITY.md
 # ---- the rest ---------------------------------------------------------------
 
 root = $(DESTDIR)$(PREFIX)
+fn_headers := $(addprefix fcgi-host/sdk/,fn.h fn_state.h fn_test.h)
 configuration = $(DESTDIR)$(SYSCONFDIR)/fcgi-host/fcgi-host.conf
-install: all	## install below DESTDIR/PREFIX
+install: all $(musl)	## install below DESTDIR/PREFIX
 	install -d $(root)/sbin $(root)/bin $(root)/libexec/fcgi-host \
 	    $(root)/share/fcgi-host/nginx $(root)/share/fcgi-host/conf
 	install $(BUILD)/fcgi-host $(root)/sbin
 	install $(BUILD)/fcgi-hostctl $(root)/bin
 	install $(filter-out %/fcgi-host %/fcgi-hostctl,$(programs)) \
 	    $(root)/libexec/fcgi-host
-	install -D -m 644 -t $(root)/include fcgi-host/sdk/fn.h
+	install -D -m 644 -t $(root)/include $(fn_headers)
 	install -D -m 644 -t $(root)/lib $(BUILD)/libfn.a
 	install -d $(root)/lib/pkgconfig
 	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' \
 	    fcgi-host/sdk/libfn.pc.in >$(root)/lib/pkgconfig/libfn.pc
+ifneq ($(musl),)
+	install -D -m 644 -t $(root)/lib/musl/include $(fn_headers)
+	install -D -m 644 -t $(root)/lib/musl/lib $(musl)
+	sed 's|@PREFIX@|$(PREFIX)/lib/musl|;s|@VERSION@|$(VERSION)|' \
+	    fcgi-host/sdk/libfn.pc.in >$(root)/lib/pkgconfig/libfn-musl.pc
+endif
 	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \
 	    $(root)/share/fcgi-host/nginx
 	install -m 644 $(filter-out conf/tmpfiles.conf,$(wildcard conf/*.conf)) \

@@ -1,193 +1,158 @@
 /* SPDX-License-Identifier: MIT */
-/* fn.h - what a function written in C has of its host: state that outlives the
- * request. Link with libfn.a (`pkg-config --static --cflags --libs libfn`), into a
- * static program as well, with glibc or musl. fn(3) has examples.
+/* fn.h - a function written in C: you write fn_handle(), the library has main().
+ * Link with libfn.a (`pkg-config --static --cflags --libs libfn`), into a static
+ * program as well, with glibc or musl. fn(3) has examples.
  *
- * Keys are UTF-8, 1 to 1024 bytes, without control bytes and without a segment
- * "." or ".."; they are ordered byte by byte. Values are any bytes, up to the
- * host's limit (1 MiB unless the administrator says otherwise). A version is the
- * number of the commit that wrote a key: it grows, and is never used twice.
+ * The same program answers one request as plain CGI, or many, one after the
+ * other, when descriptor 0 is a listening socket (FastCGI). It is never in two
+ * requests at once; what belongs to a request is in its struct fn_request and
+ * struct fn_reply, and nothing of it is left for the next.
  *
- * Where to ask, with which token and until when is taken from the environment
- * (FN_SOCKET, FN_STATE_URL, FN_TOKEN, FN_DEADLINE_MS) or from fn_use(). The
- * library speaks HTTP/1.1 on one kept connection for the process; any thread may
- * call, they take turns. A call ends 100 ms before the deadline, so that there
- * is time to say so; without a deadline after 10 s.
- *
- * What may be asked again after a lost connection or a busy host is asked again
- * (up to 5 times, the last after about a second): reads always; put and delete
- * when they have a condition, or when the host certainly has not read them;
- * counters and atomic commits always, because they carry a key by which the host
- * knows a repeated one. So counters and atomic commits happen once or not at
- * all; only a put or delete can end as FN_UNKNOWN while the host is there. */
+ * What a call returns is there until fn_handle() returns. Text is as the client
+ * sent it: any bytes, maybe no UTF-8. */
 #ifndef FN_H
 #define FN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "fn_state.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Every call returns one of these; what else is returned is set with FN_OK only,
- * unless the call says otherwise. */
-enum fn_result {
-	FN_OK = 0,
-	FN_NOT_FOUND, /* no such key, or its time to live is over */
-	FN_UNCHANGED, /* fn_state_wait: nothing happened to it in time */
-	FN_CONFLICT,  /* a condition or check did not hold; nothing was changed:
-		       * read again, decide again */
-	FN_RANGE,     /* a counter would leave its bounds; it was not changed */
-	FN_BAD,	      /* a key, type or argument is not as it must be, or a
-		       * counter's key holds no number */
-	FN_TOO_LARGE, /* a value, a commit or a reply is over a limit */
-	FN_FULL,      /* the tenant's quota is used up; delete still works */
-	FN_REFUSED,   /* no token, or one that does not allow this: see the
-		       * setting `state` of the function */
-	FN_BUSY,    /* too many requests, or the host cannot store now; nothing
-		       * was changed */
-	FN_TIMEOUT, /* no time left; nothing was changed */
-	FN_UNKNOWN, /* the connection broke, or the time was over, after a write
-		       * was sent: it may or may not have been carried out */
-	FN_FAILED,  /* no host there, or it speaks nonsense; nothing was
-		       * changed. Also no memory */
-};
+#if defined(__GNUC__)
+#define FN_PRINTF(text, first) \
+	__attribute__((__format__(__printf__, text, first)))
+#else
+#define FN_PRINTF(text, first)
+#endif
 
-/* Why this thread's last call did not return FN_OK: one sentence without a line
- * end, at most 511 bytes, for a log. Never contains the token. "" after FN_OK. */
-const char *fn_problem(void);
+struct fn_request;
+struct fn_reply;
 
-/* For programs to which requests do not come by environment, such as those of
- * FCGX_Accept_r(): takes the four variables from "NAME=value" strings (ends with
- * NULL) instead, for this thread's next calls; NULL: the environment again. They
- * are copied. FN_OK, or FN_BAD when one is above 4095 bytes. */
-enum fn_result fn_use(char *const *variables);
+/* ---- what you write ------------------------------------------------------- */
 
-/* ---- one key ------------------------------------------------------------ */
+/* Answers one request; 0. Anything else says that it failed: the client gets a
+ * complete 500 instead of what was written, or, when part of that has been sent,
+ * a reply that is visibly broken off. */
+int fn_handle(struct fn_request *, struct fn_reply *);
 
-struct fn_value {
-	char *data;	   /* yours: fn_value_free(). A NUL stands behind it */
-	size_t bytes;	   /* without that NUL */
-	uint64_t version;  /* never 0 */
-	int64_t expires_s; /* Unix time, seconds; 0: stays */
-	char type[128];	   /* media type as it was put */
-};
+/* You need not have it: done once, before the first request, for what many
+ * requests use. The arguments are those of the program. 0, or the status with
+ * which the process ends. */
+int fn_init(int argc, char **argv);
 
-/* FN_OK, FN_NOT_FOUND ... */
-enum fn_result fn_state_get(const char *key, struct fn_value *);
+/* What the library's main() calls, for a program that has its own. `init` may be
+ * NULL. Returns the exit status of the process, when there are no more requests. */
+int fn_main(int argc, char **argv,
+    int (*handle)(struct fn_request *, struct fn_reply *),
+    int (*init)(int argc, char **argv));
 
-/* The same when the key was changed, made or removed after commit `since`; waits
- * for that at most wait_s seconds (50 at most, and not beyond the deadline).
- * FN_UNCHANGED: nothing seen yet. FN_NOT_FOUND: it was removed. */
-enum fn_result fn_state_wait(const char *key, uint64_t since, unsigned wait_s,
-    struct fn_value *);
+/* Writes a line to the log, at most 4000 bytes of it. */
+void fn_log(const char *format, ...) FN_PRINTF(1, 2);
 
-/* Frees data and clears all; twice, or of a zeroed value or NULL, is no harm. */
-void fn_value_free(struct fn_value *);
+/* ---- the request ----------------------------------------------------------- */
 
-struct fn_put {
-	uint64_t if_version; /* only when it has this version; 0: any */
-	bool if_absent;	     /* only when there is no such key */
-	uint32_t ttl_s;	     /* seconds until it is gone; 0: stays */
-	const char *type;    /* NULL: application/octet-stream */
-};
+/* Those that return a string never return NULL but where it says so. */
+const char *fn_request_method(const struct fn_request *); /* "GET" */
+/* What follows the function in the path, decoded: "" or "/...". */
+const char *fn_request_path(const struct fn_request *);
+/* The path of the function itself, for links: "/fn/acme/hello". */
+const char *fn_request_script(const struct fn_request *);
+const char *fn_request_address(const struct fn_request *); /* of the client */
+/* By which the log knows it; "" when the web server gives none. */
+const char *fn_request_id(const struct fn_request *);
+/* Milliseconds until the time limit, 0 when it is over; INT64_MAX: no limit. */
+int64_t fn_request_ms_left(const struct fn_request *);
+/* The value of a header, "Accept-Language", in any case; NULL: not sent. */
+const char *fn_request_header(const struct fn_request *, const char *name);
+/* NULL: no such cookie. Not decoded. */
+const char *fn_request_cookie(struct fn_request *, const char *name);
+/* Of CGI, "HTTPS", "REMOTE_USER"; NULL: not set. What the settings of the
+ * function add to its environment is there, for getenv(3). */
+const char *fn_request_variable(const struct fn_request *, const char *name);
 
-/* Stores bytes of data (not NULL unless bytes is 0) under key. `how` may be NULL,
- * so may `version`, which is set to the key's new version. FN_CONFLICT: if_version
- * or if_absent did not hold. */
-enum fn_result fn_state_put(const char *key, const void *data, size_t bytes,
-    const struct fn_put *how, uint64_t *version);
-
-/* Removes it, when it has that version (0: any). FN_OK too when there is none. */
-enum fn_result fn_state_delete(const char *key, uint64_t if_version);
-
-struct fn_incr {
-	const int64_t *min; /* NULL: no bound; FN_RANGE beyond */
-	const int64_t *max;
-	uint32_t ttl_s; /* of a counter that this call makes; 0: stays */
-};
-
-/* Adds `by` to the counter (0 when there is none, or it expired) and sets *value
- * to what it is then; `how` and `value` may be NULL. The value is decimal text
- * for fn_state_get(). FN_BAD when the key holds something else. */
-enum fn_result fn_state_incr(const char *key, int64_t by,
-    const struct fn_incr *how, int64_t *value);
-
-/* ---- many keys ---------------------------------------------------------- */
-
-struct fn_list {	    /* zeroed: the first 100 keys there are */
-	const char *prefix; /* keys that begin so; NULL: all */
-	const char *start;  /* from this key on; NULL: from the first */
-	const char *end;    /* up to, without, this key; NULL: to the last */
-	const char
-	    *delimiter;	    /* keys with it behind the prefix are given as one
-				* of `prefixes`; NULL: no */
-	const char *cursor; /* of the page before, NULL: the first page */
-	unsigned limit;	    /* items on a page, at most 1000; 0: 100 */
-	bool reverse;	    /* from the last to the first */
-	bool values;	    /* with values, not only keys */
-};
-
-struct fn_item {
-	const char *key;
-	uint64_t version;
+struct fn_pair {
+	const char *name;
+	const char *value; /* a NUL stands behind it; one in it is one of %00 */
 	size_t bytes;	   /* of the value */
-	int64_t expires_s; /* Unix time, seconds; 0: stays */
-	const char *type;  /* "" when none is said */
-	const char *data;  /* the value with a NUL behind it; NULL: not asked */
 };
 
-struct fn_page {	  /* of one moment; all yours: fn_page_free() */
-	uint64_t version; /* the tenant's last commit at that moment */
-	struct fn_item *items;
-	size_t item_count;
-	const char **prefixes;
-	size_t prefix_count;
-	const char *cursor; /* for the next page, NULL: this is the last */
-	void *memory;	    /* what the rest points into */
-};
+/* The first value of that name in the query, decoded, "" for a name without
+ * one; NULL: none. */
+const char *fn_request_query(struct fn_request *, const char *name);
+/* All of them in order, at most 4096; returns how many. */
+size_t fn_request_query_pairs(struct fn_request *, const struct fn_pair **);
 
-/* A list of NULL is a zeroed one. */
-enum fn_result fn_state_list(const struct fn_list *, struct fn_page *);
-void fn_page_free(struct fn_page *); /* clears all; twice is no harm */
+/* Reads a form (application/x-www-form-urlencoded) of at most `most` bytes as it
+ * is sent. FN_NOT_FOUND: the body is no form. FN_TOO_LARGE: it is longer, or has
+ * above 4096 values. FN_FAILED: it was cut off, or no memory. Twice is no harm. */
+enum fn_result fn_request_read_form(struct fn_request *, size_t most);
+/* As of the query, after that returned FN_OK; before it, and else, none. */
+const char *fn_request_form(const struct fn_request *, const char *name);
+size_t fn_request_form_pairs(const struct fn_request *,
+    const struct fn_pair **);
 
-/* ---- all or nothing ------------------------------------------------------ */
+/* Of the body: its media type, "" when there is none, and its length in bytes, 0
+ * when none is said. */
+const char *fn_request_type(const struct fn_request *);
+int64_t fn_request_length(const struct fn_request *);
+/* Waits for the next bytes of the body: how many it has put there, 0 at the end,
+ * -1 when the body was cut off or the client has gone. What you do not read is
+ * dropped. */
+ptrdiff_t fn_request_read(struct fn_request *, void *to, size_t room);
+/* The whole body, with a NUL behind it that is not counted. FN_TOO_LARGE: more
+ * than `most` bytes. FN_FAILED: cut off, or no memory. Twice gives the same. */
+enum fn_result fn_request_body(struct fn_request *, size_t most,
+    const char **data, size_t *bytes);
 
-struct fn_check {
-	const char *key;
-	uint64_t version; /* it must have; 0: it must not be there */
-};
+/* ---- the reply -------------------------------------------------------------- */
 
-enum fn_op_kind {
-	FN_SET,	   /* key, data, bytes, type, ttl_s */
-	FN_DELETE, /* key */
-	FN_SUM,	   /* key, by, min, max: as fn_state_incr() */
-	FN_MIN,	   /* key, by: the smaller of both stays */
-	FN_MAX,	   /* key, by: the larger of both stays */
-};
+/* A reply of up to 60 KiB is sent whole, with its length, when fn_handle() has
+ * returned; a longer one is sent as it is written. Before anything was sent, status
+ * and headers may be set, in any order, also when there is some body already.
+ *
+ * Each returns FN_OK, or
+ *   FN_BAD       it is not as it must be (a line end in a header ...). Nothing
+ *                was changed, the log says why, and, unless the reply is begun
+ *                anew (fn_reply_reset(), fn_reply_problem(), fn_reply_redirect()),
+ *                the client gets a 500: what could not be said is not left out
+ *   FN_CONFLICT  the header has been sent
+ *   FN_FAILED    the client has gone, or no memory */
 
-struct fn_op {
-	enum fn_op_kind kind;
-	const char *key;
-	const void *data;
-	size_t bytes;
-	const char *type;
-	uint32_t ttl_s;
-	int64_t by;
-	const int64_t *min;
-	const int64_t *max;
-	int64_t value; /* set: of FN_SUM, FN_MIN, FN_MAX */
-};
+enum fn_result fn_reply_status(struct fn_reply *, unsigned); /* 200 to 599 */
+/* "text/html; charset=utf-8"; unless you say so: "text/plain; charset=utf-8" */
+enum fn_result fn_reply_type(struct fn_reply *, const char *type);
+/* Instead of what was set by that name. A value has at most 8000 bytes. */
+enum fn_result fn_reply_header(struct fn_reply *, const char *name,
+    const char *format, ...) FN_PRINTF(3, 4);
+/* One more of that name (Set-Cookie, Link). */
+enum fn_result fn_reply_header_add(struct fn_reply *, const char *name,
+    const char *format, ...) FN_PRINTF(3, 4);
 
-/* When every check holds, does every operation, in order, in one commit, and sets
- * *version (may be NULL) to it. At most 64 checks, 512 operations and 4 MiB of
- * JSON, in which a value takes 4/3 of its bytes. FN_CONFLICT: a check did not
- * hold, fn_problem() names its key. FN_RANGE, FN_BAD: an operation could not be
- * done; then none was. */
-enum fn_result fn_state_atomic(const struct fn_check *, size_t check_count,
-    struct fn_op *, size_t op_count, uint64_t *version);
+enum fn_result fn_reply_write(struct fn_reply *, const void *, size_t bytes);
+enum fn_result fn_reply_puts(struct fn_reply *, const char *);
+enum fn_result fn_reply_printf(struct fn_reply *, const char *format, ...)
+    FN_PRINTF(2, 3);
+/* Text, with what has a meaning in HTML (& < > " ') escaped. */
+enum fn_result fn_reply_html(struct fn_reply *, const char *text);
+/* Text as part of a URL: all but letters, digits and -._~ percent-encoded. */
+enum fn_result fn_reply_url(struct fn_reply *, const char *text);
+/* Sends what there is, now. From here on there is no length to be said. */
+enum fn_result fn_reply_flush(struct fn_reply *);
+
+/* Throws away all that was set and written. */
+enum fn_result fn_reply_reset(struct fn_reply *);
+/* Instead of all that was set and written: leads the client to `url`, with 301,
+ * 302, 303 (after a form), 307 or 308. */
+enum fn_result fn_reply_redirect(struct fn_reply *, unsigned status,
+    const char *url);
+/* Instead of all that was set and written: an application/problem+json (RFC 9457)
+ * with that detail, at most 1000 bytes of it. */
+enum fn_result fn_reply_problem(struct fn_reply *, unsigned status,
+    const char *format, ...) FN_PRINTF(3, 4);
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,8 @@ fn_use(char *const *variables)
 {
 	problem_none();
 	used = variables != NULL;
-	memset(given, 0, sizeof(given));
+	for (int i = 0; i < VARIABLES; i++)
+		given[i][0] = '\0';
 	for (; variables && *variables; variables++) {
 		struct span value = span_of(*variables);
 		struct span name = span_cut(&value, '=');

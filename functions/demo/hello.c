@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* hello.c - the smallest useful function: a header, a blank line, a greeting.
+/* hello.c - the smallest useful function: a greeting.
  *   curl 127.0.0.1:8080/fn/demo/hello/Ada */
-#include <stdio.h>
-#include <stdlib.h>
+#include <fn.h>
 
 int
-main(void)
+fn_handle(struct fn_request *request, struct fn_reply *reply)
 {
-	const char *path = getenv("PATH_INFO");
-	const char *name =
-	    path && path[0] == '/' && path[1] ? path + 1 : "world";
+	const char *path = fn_request_path(request);
 
-	printf("Content-Type: text/plain; charset=utf-8\n\nhello, %s\n", name);
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	fn_reply_printf(reply, "hello, %s\n",
+	    path[0] && path[1] ? path + 1 : "world");
+	return 0;
 }

@@ -6,6 +6,7 @@ In a page a block behind `.\\" example: KIND` is an example:
   file PATH        is put there
   shell            commands behind $ with what they print; ... is anything
   shell as root    the same, behind #, and only where we are root
+  musl             commands behind $, and only where musl-gcc is
   conf             a configuration that is good
   bad conf         one that is not, and the block behind it (its errors)
   lighttpd         part of a configuration of lighttpd
@@ -53,6 +54,9 @@ class Place:
                       ("/run/fcgi-host", host.run),
                       ("/var/log/fcgi-host", host.run / "log"),
                       ("/etc/fcgi-host/fcgi-host.conf", host.conf),
+                      ("/usr/local/lib/musl/include",
+                       ROOT / "fcgi-host" / "sdk"),
+                      ("/usr/local/lib/musl/lib", ROOT / "build" / "musl"),
                       ("/usr/local/include", ROOT / "fcgi-host" / "sdk"),
                       ("/usr/local/lib", ROOT / "build" / "release")]
         host.tenant("acme")
@@ -118,6 +122,13 @@ class Place:
                 server.terminate()
 
 
+def made(*what):
+    subprocess.run(["make", "-s", *what], cwd=ROOT, check=True,
+                   stdin=subprocess.DEVNULL,
+                   env={name: value for name, value in os.environ.items()
+                        if not name.startswith("MAKE")})
+
+
 def split(text, prompt):
     """[(command, what it prints)]"""
     found, open_ = [], False
@@ -152,6 +163,10 @@ def test_examples(page):
                 place.file(rest, text)
             elif kind == "shell":
                 place.shell(text, "$ ")
+            elif kind == "musl":
+                if shutil.which("musl-gcc"):
+                    made("FLAVOUR=musl", "build/musl/libfn.a")
+                    place.shell(text, "$ ")
             elif kind == "shell as root":
                 if IS_ROOT:
                     place.shell(text, "# ")

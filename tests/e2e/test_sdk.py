@@ -11,6 +11,8 @@ import pytest
 
 from host import ROOT, Host, count, eventually
 
+HEADERS = ("fn.h", "fn_state.h", "fn_test.h")
+
 PROGRAM = r"""
 #include <fn.h>
 #include <stdio.h>
@@ -111,10 +113,14 @@ def test_with_musl(place):
                [ROOT / "build/musl/libfn.a"]))
 
 
-def test_header_stands_alone(place):
-    subprocess.run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror",
-                    "-Wpedantic", "-fsyntax-only", "-x", "c",
-                    place / "opt/fn/include/fn.h"], check=True)
+@pytest.mark.parametrize("name", HEADERS)
+def test_header_stands_alone(place, name):
+    for language, standard in (("c", "c99"), ("c++", "c++11")):
+        if language == "c" or shutil.which("g++"):
+            subprocess.run(["gcc", f"-std={standard}", "-Wall", "-Wextra",
+                            "-Werror", "-Wpedantic", "-fsyntax-only", "-x",
+                            language, place / "opt/fn/include" / name],
+                           check=True)
 
 
 def test_only_its_own_names_are_seen(place):
@@ -123,8 +129,10 @@ def test_only_its_own_names_are_seen(place):
                           capture_output=True).stdout.decode()
     names = [line.split()[-1] for line in seen.splitlines()
              if len(line.split()) == 3]
+    names.remove("main")
     assert names and all(name.startswith("fn_") for name in names), names
-    header = (ROOT / "fcgi-host/sdk/fn.h").read_text()
+    header = "".join((ROOT / "fcgi-host/sdk" / name).read_text()
+                     for name in HEADERS)
     for name in names:
         assert f"{name}(" in header, f"{name} is not in <fn.h>"
 

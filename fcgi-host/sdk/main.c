@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - how a function is being run, and its descriptors put in order before
+ * anything of the author's is called. */
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sdk/handler.h"
+
+/* By this the host knows, without running it, that a program is a function which
+ * speaks FastCGI as well. A note of ELF: its owner is "fcgi-host", type 1, one
+ * number: the version of what is agreed on. */
+static const struct {
+	uint32_t owner_bytes, bytes, type;
+	char owner[12]; /* padded to 4 */
+	uint32_t version;
+} note __attribute__((section(".note.fcgi-host"), used,
+    aligned(4))) = { sizeof("fcgi-host"), 4, 1, "fcgi-host", 1 };
+
+static int standard_prepare(void);
+static bool listens(int fd);
+
+int
+fn_main(int argc, char **argv,
+    int (*handle)(struct fn_request *, struct fn_reply *),
+    int (*init)(int argc, char **argv))
+{
+	int out = standard_prepare(), status;
+
+	if (out < 0) {
+		perror("descriptors cannot be put in order");
+		return EXIT_FAILURE;
+	}
+	status = init ? init(argc, argv) : 0;
+	if (status != 0)
+		return status;
+	return listens(STDIN_FILENO) ? worker_main(out, handle) :
+				       cgi_main(out, handle);
+}
+
+/* What descriptor 1 was, put out of reach; in its place is descriptor 2, so that
+ * what is printed by mistake is seen, and gets into no reply. */
+static int
+standard_prepare(void)
+{
+	int null, out;
+
+	do
+		null = open("/dev/null", O_RDWR);
+	while (null >= 0 && null <= STDERR_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (out >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return -1;
+	return out;
+}
+
+static bool
+listens(int fd)
+{
+	int is = 0;
+	socklen_t bytes = sizeof(is);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is, &bytes) == 0 &&
+	    is;
+}
