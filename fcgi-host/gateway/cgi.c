@@ -35,6 +35,7 @@ const struct protocol protocol_cgi = {
 	.read = cgi_read,
 	.pause = cgi_pause,
 	.look = cgi_look,
+	.late = request_unanswered,
 	.stop = cgi_stop,
 	.close = cgi_close,
 	.reset = cgi_reset,
@@ -135,7 +136,7 @@ cgi_sent(struct request *r)
 	struct gateway *g = r->gateway;
 
 	r->look_ms = loop_now_ms(g->loop) + CGI_WATCH_MS;
-	invocation_sent(r);
+	invocation_sent(r, r->settings->limits[LIMIT_time]);
 	if (r->function->watched)
 		cgi_look(r);
 	else if (g->admit.running <= CGI_EARLY_MOST && r->body.complete)
@@ -275,11 +276,5 @@ cgi_stop(struct request *r, enum end why)
 static struct run_about
 cgi_about(const void *arg)
 {
-	const struct request *r = arg;
-
-	return (struct run_about){
-		.request = span_make(r->name, REQUEST_ID_CHARS),
-		.tenant = r->tenant,
-		.function = function_name(r->function),
-	};
+	return request_about(arg);
 }

@@ -47,8 +47,10 @@ static void path_variables(struct writer *, const struct environment_facts *);
 static void body_variables(struct writer *, const struct environment_facts *);
 static void server_variables(struct writer *, const struct environment_facts *);
 static void client_variables(struct writer *, const struct environment_facts *);
-static void setting_variables(struct writer *,
-    const struct environment_facts *);
+static void place_variables(struct writer *, struct span run);
+static void setting_variables(struct writer *, const struct strings *own,
+    const struct strings *granted, const struct strings *host,
+    struct span directory);
 static bool client_name_passes(struct span header, bool authorization);
 static void put_header(struct writer *, const struct request_params *,
     size_t first);
@@ -93,7 +95,26 @@ environment_write(struct buf *out, const struct environment_facts *facts,
 	body_variables(&w, facts);
 	server_variables(&w, facts);
 	client_variables(&w, facts);
-	setting_variables(&w, facts);
+	setting_variables(&w, &facts->settings->env, facts->granted,
+	    facts->host, facts->directory);
+	*why = w.why;
+	return w.failed ? -1 : 0;
+}
+
+int
+environment_write_worker(struct buf *out,
+    const struct environment_worker *facts, const char **why)
+{
+	struct writer w = { .out = out };
+
+	put_number(&w, SPAN("FN_WORKER"), 1);
+	put(&w, SPAN("FN_TENANT"), facts->tenant);
+	put(&w, SPAN("FN_NAME"), facts->function_name);
+	if (facts->cpu_s > 0)
+		put_number(&w, SPAN("FN_CPU_S"), facts->cpu_s);
+	place_variables(&w, facts->run);
+	setting_variables(&w, &facts->settings->env, facts->granted,
+	    facts->host, facts->directory);
 	*why = w.why;
 	return w.failed ? -1 : 0;
 }
@@ -111,15 +132,21 @@ host_variables(struct writer *w, const struct environment_facts *facts)
 		put_number(w, SPAN("FN_DEADLINE_MS"), facts->deadline_unix_ms);
 	if (facts->token.bytes > 0)
 		put(w, SPAN("FN_TOKEN"), facts->token);
-	put_joined(w, SPAN("FN_SOCKET"), facts->run, SPAN("/fn/fn.sock"),
-	    SPAN(""));
-	put(w, SPAN("FN_STATE_URL"), SPAN("http://fn/state/v1"));
+	place_variables(w, facts->run);
 	put(w, SPAN("TRACEPARENT"), facts->trace_parent);
 	/* php-cgi runs nothing without it; others read it after a redirect. */
 	put_number(w, SPAN("REDIRECT_STATUS"),
 	    facts->redirects > 0 ? facts->redirect_status : 200);
 	if (facts->redirects > 0)
 		put(w, SPAN("REDIRECT_URL"), facts->redirect_url);
+}
+
+/* Where a function finds the host. */
+static void
+place_variables(struct writer *w, struct span run)
+{
+	put_joined(w, SPAN("FN_SOCKET"), run, SPAN("/fn/fn.sock"), SPAN(""));
+	put(w, SPAN("FN_STATE_URL"), SPAN("http://fn/state/v1"));
 }
 
 static void
@@ -260,10 +287,11 @@ put_header(struct writer *w, const struct request_params *params, size_t first)
 /* A function's own variables, then what the administrator gives the tenant,
  * then every function's; the first of a name counts. */
 static void
-setting_variables(struct writer *w, const struct environment_facts *facts)
+setting_variables(struct writer *w, const struct strings *own,
+    const struct strings *granted, const struct strings *host,
+    struct span directory)
 {
-	const struct strings *lists[] = { &facts->settings->env, facts->granted,
-		facts->host };
+	const struct strings *lists[] = { own, granted, host };
 
 	for (size_t i = 0; i < ELEMENTS(lists); i++) {
 		for (size_t j = 0; lists[i] && j < lists[i]->count; j++) {
@@ -279,7 +307,7 @@ setting_variables(struct writer *w, const struct environment_facts *facts)
 	}
 	if (!lists_name(lists[0], SPAN("HOME")) &&
 	    !lists_name(lists[1], SPAN("HOME")))
-		put(w, SPAN("HOME"), facts->directory);
+		put(w, SPAN("HOME"), directory);
 	if (!lists_name(lists[0], SPAN("TMPDIR")) &&
 	    !lists_name(lists[1], SPAN("TMPDIR")))
 		put(w, SPAN("TMPDIR"), SPAN("/tmp"));

@@ -52,9 +52,24 @@ struct environment_facts {
 	unsigned redirect_status;
 };
 
+/* Of a process that serves many requests: what is the same for all of them. */
+struct environment_worker {
+	struct span tenant;
+	struct span function_name;
+	struct span directory;
+	struct span run;
+	const struct settings *settings;
+	const struct strings *granted;
+	const struct strings *host;
+	uint64_t cpu_s; /* that each may use, 0: no limit */
+};
+
 /* Writes NAME=value NUL ... 0, or -1 when it would be larger than the ceiling
  * of the buf or a value than ENVIRONMENT_VALUE_MOST (*why says which). */
 int environment_write(struct buf *, const struct environment_facts *,
+    const char **why);
+/* Likewise. FN_WORKER says that it is one, to the SDK. */
+int environment_write_worker(struct buf *, const struct environment_worker *,
     const char **why);
 
 /* W3C trace context: continues a valid parent with a new span id, or starts

@@ -66,6 +66,12 @@ fault_of_end(enum end end, struct span limit)
 		return FAULTS_RATE;
 	case END_RUNNING:
 		return FAULTS_RUNNING;
+	case END_START_TIME:
+		return FAULTS_START_TIME;
+	case END_DAMPED:
+		return FAULTS_DAMPED;
+	case END_BROKEN:
+		return FAULTS_BROKEN;
 	case END_CRASHED:
 		return FAULTS_CRASHED;
 	case END_NO_REPLY:

@@ -9,6 +9,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static struct function *function_new(struct tenant *, struct span name);
 static int function_set(struct function *, const struct config *,
@@ -112,21 +113,36 @@ static int
 function_set(struct function *f, const struct config *config,
     const struct message_resolved *m, struct settings *settings)
 {
-	char *file = malloc(m->file.bytes + m->ticket.bytes + 1);
+	char *file =
+	    malloc(m->file.bytes + m->ticket.bytes + m->settings.bytes + 1);
+	size_t bytes = m->file.bytes + m->ticket.bytes + m->settings.bytes;
+	uint64_t now_ms = loop_now_ms(function_tenant(f)->gateway->loop);
+	bool changed;
 
 	if (!file)
 		return -1;
+	if (m->settings.bytes > 0)
+		memcpy(file + m->file.bytes + m->ticket.bytes, m->settings.data,
+		    m->settings.bytes);
 	memcpy(mempcpy(file, m->file.data, m->file.bytes), m->ticket.data,
 	    m->ticket.bytes);
+	changed = f->file_bytes != m->file.bytes ||
+	    f->ticket_bytes != m->ticket.bytes ||
+	    f->settings_bytes != m->settings.bytes ||
+	    memcmp(f->file, file, bytes) != 0;
 	free(f->file);
 	f->file = file;
 	f->file_bytes = (uint32_t)m->file.bytes;
 	f->ticket_bytes = (uint32_t)m->ticket.bytes;
+	f->settings_bytes = (uint32_t)m->settings.bytes;
+	f->compared_ms = now_ms;
 	settings_release(&f->settings);
 	f->settings = settings;
 	f->generation = (uint32_t)config->generation;
 	f->admit.limits.slots = settings->concurrency;
 	f->admit.limits.queue = config->queue_function;
+	if (changed)
+		workers_changed(f);
 	return 0;
 }
 
@@ -150,6 +166,22 @@ void
 function_doubt(struct function *f)
 {
 	f->generation = 0;
+}
+
+bool
+function_is_old(const struct function *f)
+{
+	const struct gateway *g = function_tenant(f)->gateway;
+
+	return f->workers &&
+	    (!f->listed ||
+		loop_now_ms(g->loop) - f->compared_ms >= WORKER_COMPARED_MS);
+}
+
+void
+function_doubt_file(struct function *f)
+{
+	f->compared_ms = 0;
 }
 
 void
@@ -200,6 +232,7 @@ function_unlist(struct function *f)
 	if (!f->listed)
 		return;
 	f->listed = false;
+	workers_changed(f);
 	map_remove(&t->functions, &f->node);
 	list_remove(&f->used);
 	t->gateway->function_count--;
@@ -225,6 +258,7 @@ function_release(struct function **owned)
 	if (!f || --f->references > 0)
 		return;
 	assert(!f->listed);
+	workers_free(&f->workers);
 	admit_function_done(&f->admit);
 	settings_release(&f->settings);
 	free(f->file);

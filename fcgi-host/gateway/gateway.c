@@ -15,6 +15,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static void gateway_limits(struct gateway *);
 static void gateway_workers(void);
@@ -34,7 +35,8 @@ gateway_init(struct gateway *g)
 {
 	struct list *lists[] = { &g->requests, &g->requests_spare,
 		&g->tenants_idle, &g->tenants_owing, &g->functions, &g->runs,
-		&g->launchers_idle, &g->handovers };
+		&g->launchers_idle, &g->handovers, &g->workers_idle,
+		&g->workers_due, &g->workers_short };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);
@@ -50,7 +52,8 @@ gateway_init(struct gateway *g)
 	faults_init(&g->faults, clock_unix_ms());
 	admit_host_init(&g->admit, (struct admit_limits){ 0 });
 	g->admit.young_us = GATEWAY_YOUNG_US;
-	g->admit.young_most = GATEWAY_YOUNG_MOST * gateway_processors();
+	g->processors = gateway_processors();
+	g->admit.young_most = GATEWAY_YOUNG_MOST * g->processors;
 	timer_init(&g->young, gateway_older, g);
 	buf_init(&g->records, ACCESS_RECORDS_MOST);
 	timer_init(&g->records_due, access_due, g);
@@ -186,7 +189,7 @@ gateway_settle(void *arg)
 	for (;;) {
 		if (g->admit_again)
 			gateway_give_slots(g);
-		else if (!serve_settle(&g->serve))
+		else if (!workers_settle(g) && !serve_settle(&g->serve))
 			break;
 	}
 	gateway_wait_young(g);
@@ -276,6 +279,7 @@ gateway_drain(struct gateway *g, uint64_t limit_ms)
 	diag_info("stopping: %zu requests have %llu ms to finish",
 	    g->request_count, (unsigned long long)limit_ms);
 	serve_drain(&g->serve);
+	workers_drain(g);
 	control_stop(g->control);
 	loop_timer_set(g->loop, &g->drain, loop_now_ms(g->loop) + limit_ms);
 	gateway_drained(g);

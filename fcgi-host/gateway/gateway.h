@@ -35,6 +35,7 @@
 #include "gateway/invocation.h"
 #include "gateway/meter.h"
 #include "gateway/outcome.h"
+#include "gateway/pool.h"
 #include "gateway/route.h"
 #include "gateway/run.h"
 #include "gateway/usage.h"
@@ -42,20 +43,26 @@
 /* ---- stats.c: counters ----------------------------------------------------- */
 
 struct stats {
-	uint64_t started_ms;	  /* monotonic */
-	uint64_t requests;	  /* begun */
-	uint64_t ends[ENDS];	  /* over, by reason */
-	uint64_t invocations;	  /* START messages */
-	uint64_t stale;		  /* answered STALE: resolved again */
-	uint64_t resent;	  /* lost before they were read */
-	uint64_t redirects;	  /* local ones followed */
-	uint64_t strays;	  /* processes killed after their main one */
-	uint64_t cells;		  /* made */
-	uint64_t launchers;	  /* made */
-	uint64_t records_dropped; /* access records the log did not get */
-	uint64_t stderr_dropped;  /* pipes with bytes it did not get */
-	uint64_t bytes_in;	  /* of bodies */
-	uint64_t bytes_out;	  /* of replies */
+	uint64_t started_ms;  /* monotonic */
+	uint64_t requests;    /* begun */
+	uint64_t ends[ENDS];  /* over, by reason */
+	uint64_t invocations; /* START messages */
+	uint64_t stale;	      /* answered STALE: resolved again */
+	uint64_t resent;      /* lost before they were read */
+	uint64_t redirects;   /* local ones followed */
+	uint64_t workers;     /* started */
+	uint64_t workers_ended;
+	uint64_t workers_evicted;  /* stood in the way */
+	uint64_t workers_recycled; /* served all their requests */
+	uint64_t workers_young;	   /* died by themselves, serving nothing */
+	uint64_t taken_back;	   /* requests no worker had read */
+	uint64_t strays;	   /* processes killed after their main one */
+	uint64_t cells;		   /* made */
+	uint64_t launchers;	   /* made */
+	uint64_t records_dropped;  /* access records the log did not get */
+	uint64_t stderr_dropped;   /* pipes with bytes it did not get */
+	uint64_t bytes_in;	   /* of bodies */
+	uint64_t bytes_out;	   /* of replies */
 };
 
 void stats_ended(struct stats *, const struct request *);
@@ -132,7 +139,14 @@ struct gateway {
 	struct list tenants_owing; /* kept because of what they used */
 	struct list functions;	   /* all, least recently used first */
 	size_t function_count;
-	struct list runs;	    /* with a process */
+	struct list runs; /* with a process */
+	size_t run_count;
+	struct list workers_idle; /* used longest ago first */
+	size_t worker_idle_count;
+	size_t worker_count;
+	struct list workers_due;   /* their pool is to be asked */
+	struct list workers_short; /* ... when there is room */
+	unsigned processors;
 	struct list launchers_idle; /* longest first */
 	size_t launcher_count;
 	size_t cell_count;
@@ -422,6 +436,9 @@ bool request_takes_input(const struct request *);
 void request_room(struct request *);		/* its front was written */
 void request_abort(struct request *, enum end); /* END_CLIENT_GONE, _ABORTED */
 
+struct run_about request_about(const struct request *);
+/* Master or its cell did not do what was asked of them. */
+void request_unanswered(struct request *);
 void request_proceed(struct request *); /* whatever can be done next */
 void request_granted(struct request *); /* its ticket holds a slot */
 void request_resolved(struct request *, enum resolved, struct function *,
@@ -561,6 +578,7 @@ struct cell {
 	struct list launchers;
 	struct list idle;
 	struct list wanting; /* runs, for a launcher */
+	struct list workers;
 	size_t launcher_count;
 	size_t asked; /* launchers that have not come yet */
 	size_t running;
@@ -631,9 +649,10 @@ struct tenant {
 	struct meter running;	     /* in microseconds of slot time, */
 	uint64_t running_paid_us;    /* ... charged up to this use */
 	struct map functions;
-	struct cell *cell;   /* ours, while SERVED */
-	struct list waiting; /* requests, for a cell */
-	struct list errands; /* control's asks, for a cell */
+	struct pool_tenant pool; /* spares of all of them */
+	struct cell *cell;	 /* ours, while SERVED */
+	struct list waiting;	 /* requests, for a cell */
+	struct list errands;	 /* control's asks, for a cell */
 	size_t request_count;
 	size_t cell_count; /* also those that leave */
 	struct list idle;  /* in gateway->tenants_idle, or while KNOWN in
@@ -684,9 +703,12 @@ struct function {
 	uint32_t generation;	   /* of the configuration */
 	uint32_t file_bytes;
 	uint32_t ticket_bytes;
+	uint32_t settings_bytes;
+	uint64_t compared_ms;	 /* its file, by the cell */
+	struct workers *workers; /* ours, or NULL */
 	bool listed;
 	bool watched; /* from the start: see invocation.h */
-	char *file;   /* ours: file, then ticket */
+	char *file;   /* ours: file, ticket, settings as they came */
 	char name[];
 };
 
@@ -701,6 +723,9 @@ struct function *function_find(struct tenant *, struct span asked);
 struct function *function_learn(struct cell *, const struct message_resolved *);
 /* Nothing was started and compared: the next request looks at it again. */
 void function_doubt(struct function *);
+/* It has workers, which nobody has compared to its file of late. */
+bool function_is_old(const struct function *);
+void function_doubt_file(struct function *); /* it is, from now on */
 void function_forget(struct tenant *, struct span asked);
 void function_forget_all(struct tenant *);
 /* What a cell made from this configuration has resolved counts on. */

@@ -3,7 +3,13 @@
  * what is known of how it ended, whatever the protocol. */
 #include <assert.h>
 
+#include "gateway/fastcgi.h"
 #include "gateway/gateway.h"
+
+static const struct protocol *const protocols[] = {
+	[PROTOCOL_CGI] = &protocol_cgi,
+	[PROTOCOL_FASTCGI] = &protocol_fastcgi,
+};
 
 static void invocation_move(struct invocation *, enum invocation_state);
 static void invocation_learn(struct invocation *, const struct run_result *);
@@ -13,6 +19,7 @@ invocation_init(struct request *r)
 {
 	r->invocation = (struct invocation){ .state = INVOCATION_NONE };
 	cgi_init(r);
+	exchange_init(r);
 }
 
 static void
@@ -43,12 +50,12 @@ invocation_going(const struct request *r)
 void
 invocation_start(struct request *r)
 {
-	r->invocation.protocol = &protocol_cgi;
+	r->invocation.protocol = protocols[r->settings->protocol];
 	r->invocation.protocol->start(r);
 }
 
 void
-invocation_sent(struct request *r)
+invocation_sent(struct request *r, uint64_t time_ms)
 {
 	struct invocation *v = &r->invocation;
 	const uint64_t *limits = r->settings->limits;
@@ -57,11 +64,9 @@ invocation_sent(struct request *r)
 	invocation_move(v, INVOCATION_SENT);
 	v->open = true;
 	v->sent_ms = now_ms;
-	v->result.facts.time_ms = limits[LIMIT_time];
+	v->result.facts.time_ms = time_ms;
 	v->result.facts.cpu_ms = limits[LIMIT_cpu];
-	r->due_ms = limits[LIMIT_time] ?
-	    now_ms + limits[LIMIT_time] + INVOCATION_SLACK_MS :
-	    0;
+	r->due_ms = time_ms ? now_ms + time_ms + INVOCATION_SLACK_MS : 0;
 	r->idle_ms = limits[LIMIT_idle] ? now_ms + limits[LIMIT_idle] : 0;
 	request_timer(r);
 	request_running(r);

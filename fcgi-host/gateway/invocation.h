@@ -13,9 +13,14 @@
 #ifndef GATEWAY_INVOCATION_H
 #define GATEWAY_INVOCATION_H
 
+#include "base/buf.h"
+#include "wire/fcgi_app.h"
+
 #include "gateway/run.h"
 
+struct link;
 struct request;
+struct worker;
 
 enum invocation_state {
 	INVOCATION_NONE,
@@ -46,6 +51,8 @@ struct protocol {
 	 * there is something, but not while it is paused. */
 	void (*pause)(struct request *, bool);
 	void (*look)(struct request *); /* request->look_ms has come */
+	/* It has waited as long as it may: ends it. */
+	void (*late)(struct request *);
 	/* Ends it for this reason: invocation_over() comes. */
 	void (*stop)(struct request *, enum end);
 	void (*close)(struct request *); /* its output */
@@ -83,13 +90,38 @@ extern const struct protocol protocol_cgi;
 
 void cgi_init(struct request *);
 
+/* fastcgi.c: a worker, which serves many, by the records of FastCGI. */
+struct exchange {
+	struct worker *worker; /* borrowed, while it has the request */
+	struct link *link;     /* ours */
+	struct fcgi_app app;
+	struct buf rest;     /* records that found no room in the socket */
+	uint64_t body_bytes; /* of it that are in records */
+	bool stdin_ended;
+	bool fresh; /* the link was made for it */
+	bool heard; /* a byte of the worker has come */
+	bool keep;  /* the link may be kept */
+	bool paused;
+	bool left;  /* nobody waits for it any more */
+	bool reset; /* the link broke with bytes unread */
+	uint64_t given_us;
+	struct watch body; /* a streamed one: more has come */
+	int err_fd;	   /* ours: the pipe log reads its STDERR from */
+	struct watch err;  /* room in it again */
+	struct buf err_rest;
+};
+
+extern const struct protocol protocol_fastcgi;
+
 struct invocation {
 	enum invocation_state state;
 	const struct protocol *protocol; /* from its first start on */
 	bool open;			 /* its output: there may be more */
+	const char *broken; /* why no more of it will come, in words */
 	uint64_t sent_ms;
 	struct run_result result; /* of who ran it, from EXITED on */
 	struct cgi cgi;
+	struct exchange exchange;
 };
 
 void invocation_init(struct request *);
@@ -102,8 +134,8 @@ void invocation_stop(struct request *, enum end);
 void invocation_close_output(struct request *);
 void invocation_reset(struct request *); /* OVER ─▶ NONE */
 
-/* What a protocol says of it. */
-void invocation_sent(struct request *);
+/* What a protocol says of it: it has so much time. */
+void invocation_sent(struct request *, uint64_t time_ms);
 void invocation_exited(struct request *, const struct run_result *);
 void invocation_over(struct request *, const struct run_result *);
 

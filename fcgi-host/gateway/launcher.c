@@ -11,6 +11,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static void launcher_move(struct launcher *, enum launcher_state);
 static void launcher_check(const struct launcher *);
@@ -19,6 +20,7 @@ static void launcher_says(void *arg, enum message_type, struct span body,
 static void launcher_gone(void *arg, const char *reason, bool unread);
 static void launcher_ended(struct launcher *, const struct message_ended *);
 static struct launcher *launcher_numbered(struct cell *, uint32_t);
+static void launcher_clear(struct cell *, size_t waiting);
 static void launcher_none(struct cell *, const char *why);
 static void launcher_end(void *arg);
 
@@ -62,9 +64,12 @@ launcher_want(struct cell *c)
 
 	LIST_EACH(node, &c->wanting)
 		waiting++;
-	if (c->asked >= waiting ||
-	    c->launcher_count >= c->tenant->admit.limits.slots)
+	if (c->asked >= waiting)
 		return;
+	if (c->launcher_count >= c->tenant->admit.limits.slots) {
+		launcher_clear(c, waiting);
+		return;
+	}
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return; /* who waits has a deadline */
@@ -81,6 +86,20 @@ launcher_want(struct cell *c)
 	c->launcher_count++;
 	c->gateway->launcher_count++;
 	c->asked++;
+}
+
+/* Whoever waits has a slot, or is to serve somebody who has: idle workers stand
+ * in the way. As many go as are waited for. */
+static void
+launcher_clear(struct cell *c, size_t waiting)
+{
+	size_t leaving = c->asked;
+
+	LIST_EACH(node, &c->workers)
+		leaving += LIST_OWNER(node, struct worker, in_cell)->state ==
+		    WORKER_LEAVING;
+	while (leaving++ < waiting && workers_evict(c->gateway, c))
+		;
 }
 
 void

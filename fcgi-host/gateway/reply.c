@@ -411,17 +411,22 @@ void
 reply_conclude(struct request *r)
 {
 	struct reply *p = &r->reply;
-	bool known = r->invocation.state != INVOCATION_SENT;
-	const struct outcome_facts *facts = &r->invocation.result.facts;
+	const struct invocation *v = &r->invocation;
+	const struct outcome_facts *facts = &v->result.facts;
+	bool known = v->state != INVOCATION_SENT;
 	enum end end;
 	char missing[64];
 
 	r->hold_ms = 0;
 	p->ending = false;
 	reply_hold(r);
+	if (v->broken && (!known || outcome_of_reply(facts) == END_DONE)) {
+		request_end(r, END_BROKEN, span_of(v->broken));
+		return;
+	}
 	if (p->redirect) {
 		/* Its slot is needed again: not before the run is over. */
-		if (r->invocation.state == INVOCATION_OVER)
+		if (v->state == INVOCATION_OVER)
 			request_redirect(r);
 		return;
 	}

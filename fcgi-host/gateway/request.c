@@ -15,7 +15,6 @@
 static void request_check(const struct request *);
 static void request_due(void *arg);
 static void request_overdue(struct request *);
-static void request_unanswered(struct request *);
 static void request_reset(struct request *);
 
 /* ---- its life --------------------------------------------------------------- */
@@ -167,8 +166,18 @@ request_check(const struct request *r)
 	assert(s != REQUEST_STARTING || slot == ADMIT_HOLDING);
 	assert(s != REQUEST_RUNNING || r->invocation.state != INVOCATION_NONE);
 	assert(s <= REQUEST_ROUTED || s >= REQUEST_ENDING || r->function);
-	assert((r->waits == WAITS_NOT || r->waits == WAITS_PROCESS) ==
-	    list_empty(&r->waiting));
+	assert(r->waits == WAITS_PROCESS ||
+	    (r->waits == WAITS_NOT) == list_empty(&r->waiting));
+}
+
+struct run_about
+request_about(const struct request *r)
+{
+	return (struct run_about){
+		.request = span_make(r->name, REQUEST_ID_CHARS),
+		.tenant = r->tenant,
+		.function = function_name(r->function),
+	};
 }
 
 /* ---- time ------------------------------------------------------------------------ */
@@ -251,7 +260,10 @@ request_overdue(struct request *r)
 		    limits[LIMIT_queue]);
 		break;
 	case REQUEST_STARTING:
-		request_unanswered(r);
+		if (r->waits == WAITS_PROCESS)
+			r->invocation.protocol->late(r);
+		else
+			request_unanswered(r);
 		break;
 	case REQUEST_RUNNING:
 	case REQUEST_REPLYING:
@@ -265,7 +277,7 @@ request_overdue(struct request *r)
 
 /* Master or the cell did not do what was asked of it. A cell that says nothing
  * at all is in nobody's interest. */
-static void
+void
 request_unanswered(struct request *r)
 {
 	if (r->tenant->cell)

@@ -304,7 +304,7 @@ request_may_run(struct request *r, uint64_t now_us)
 static void
 request_start(struct request *r)
 {
-	if (r->resolve_again ||
+	if (r->resolve_again || function_is_old(r->function) ||
 	    r->function->generation != r->gateway->config->generation) {
 		request_resolve(r);
 		return;
@@ -386,7 +386,7 @@ request_run_over(struct request *r)
 		request_gone(r);
 		return;
 	}
-	if (result->lost && result->facts.unread && r->reply.bytes == 0 &&
+	if (result->facts.unread && r->reply.bytes == 0 &&
 	    !result->facts.stopped && r->resent++ < INVOCATION_RESENT_MOST) {
 		r->gateway->stats.resent++;
 		request_again(r);

@@ -14,6 +14,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 /* Than its control group allows. */
 enum { PROCESSES_MORE = 64 };
@@ -22,7 +23,6 @@ static void run_move(struct run *, enum run_state);
 static void run_check(const struct run *);
 static uint32_t processes(const struct settings *, const struct cell *);
 static void put_args(struct buf *, const struct strings *);
-static uint64_t seconds_up(uint64_t ms);
 static int run_send(struct run *, struct launcher *,
     const struct message_start *, const int *fds, size_t fd_count);
 static void run_began(struct run *, struct launcher *);
@@ -158,7 +158,7 @@ run_describe(struct message_start *start, const struct function *f,
 	buf_clear(&args);
 	put_args(&args, &s->args);
 	*start = (struct message_start){
-		.cpu_s = seconds_up(s->limits[LIMIT_cpu]),
+		.cpu_s = run_seconds(s->limits[LIMIT_cpu]),
 		.memory_bytes = s->limits[LIMIT_memory],
 		.files = (uint32_t)s->limits[LIMIT_files],
 		.processes = processes(s, c),
@@ -194,9 +194,8 @@ put_args(struct buf *out, const struct strings *args)
 	}
 }
 
-/* Limits of the kernel are in whole seconds. */
-static uint64_t
-seconds_up(uint64_t ms)
+uint64_t
+run_seconds(uint64_t ms)
 {
 	return (ms + 999) / 1000;
 }
@@ -255,6 +254,7 @@ run_began(struct run *run, struct launcher *l)
 	run->sent_ms = loop_now_ms(g->loop);
 	run->killed_before = usage_killed_before(&l->cell->usage, run->sent_ms);
 	list_add_last(&g->runs, &run->all);
+	g->run_count++;
 	launcher_busy(l, run);
 	run_move(run, RUN_SENT);
 }
@@ -375,16 +375,19 @@ run_lost(struct run *run, bool unread)
 static void
 run_over(struct run *run)
 {
-	struct loop *loop = run->gateway->loop;
+	struct gateway *g = run->gateway;
+	struct loop *loop = g->loop;
 
 	run->launcher = NULL;
 	list_remove(&run->all);
+	g->run_count--;
 	run_move(run, RUN_OVER);
 	loop_timer_clear(loop, &run->timer);
 	errors_check(run);
 	loop_unwatch(loop, &run->err);
 	fd_close(&run->err_fd);
 	run->owner->over(run->arg);
+	workers_room(g);
 }
 
 /* Only asked when something was killed, and not by us. */

@@ -120,6 +120,7 @@ enum run_answer run_start(struct run *, struct cell *, struct message_start *,
     int in_fd, int out_fd, const char **why);
 int run_watch_errors(struct run *);  /* 0 or -1 */
 void run_errors_again(struct run *); /* there is a log now */
+uint64_t run_seconds(uint64_t ms);   /* limits of the kernel have whole ones */
 bool run_going(const struct run *);  /* a process of it may be left */
 /* Ends it for this reason; the first reason counts. */
 void run_stop(struct run *, enum end);

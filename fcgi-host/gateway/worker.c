@@ -1,0 +1,894 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.c - the workers of functions: started when pool says so and a launcher
+ * is there, idle last in first out, ended in peace. Whatever a worker does, who
+ * waits for it has somebody who tells him: it answers, its launcher says that it
+ * is over, or a timer comes. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/proc.h"
+
+#include "gateway/fastcgi.h"
+#include "gateway/gateway.h"
+#include "gateway/worker.h"
+
+static void worker_move(struct worker *, enum worker_state);
+static void worker_check(const struct worker *);
+static void workers_ask(struct workers *);
+static struct pool_facts workers_facts(const struct workers *);
+static void workers_asked_again(void *arg);
+static void workers_wake(struct workers *);
+static struct request *workers_first(const struct workers *);
+static void workers_due(struct workers *);
+static bool workers_cold(const struct workers *);
+static struct worker *workers_starting(const struct workers *);
+static bool worker_new(struct workers *);
+static void worker_start(struct worker *);
+static enum run_answer worker_run(struct worker *, const char **why);
+static void worker_started(struct worker *);
+static void worker_failed(struct worker *, enum end, struct span reason);
+static void worker_idle(struct worker *);
+static void worker_take_back(struct worker *);
+static void worker_patience(struct worker *);
+static void worker_late(void *arg);
+static void worker_gone(struct worker *);
+static void worker_freed(void *arg);
+static void worker_report(const struct worker *);
+static void out_ready(void *arg, unsigned events);
+static void out_pass(struct worker *, struct span said);
+static void worker_launcher(void *arg);
+static void worker_cell_gone(void *arg);
+static void worker_refused(void *arg, enum end, struct span reason);
+static void worker_exited(void *arg);
+static void worker_over(void *arg);
+static struct run_about worker_about(const void *arg);
+
+static const struct run_owner owner = {
+	.launcher = worker_launcher,
+	.cell_gone = worker_cell_gone,
+	.refused = worker_refused,
+	.exited = worker_exited,
+	.over = worker_over,
+	.about = worker_about,
+};
+
+/* ---- the workers of a function ---------------------------------------------- */
+
+struct workers *
+workers_of(struct function *f)
+{
+	struct tenant *t = function_tenant(f);
+	struct workers *ws;
+
+	if (f->workers)
+		return f->workers;
+	ws = calloc(1, sizeof(*ws));
+	if (!ws)
+		return NULL;
+	ws->function = f;
+	ws->gateway = t->gateway;
+	list_init(&ws->all);
+	list_init(&ws->idle);
+	list_init(&ws->wanting);
+	list_init(&ws->due);
+	pool_init(&ws->pool, &t->pool);
+	timer_init(&ws->timer, workers_asked_again, ws);
+	f->workers = ws;
+	return ws;
+}
+
+void
+workers_free(struct workers **owned)
+{
+	struct workers *ws = *owned;
+
+	*owned = NULL;
+	if (!ws)
+		return;
+	assert(list_empty(&ws->all) && list_empty(&ws->wanting));
+	loop_timer_clear(ws->gateway->loop, &ws->timer);
+	list_remove(&ws->due);
+	pool_done(&ws->pool);
+	free(ws);
+}
+
+/* With one request each the oldest: it is the most likely to be ready. */
+struct worker *
+workers_idle(const struct workers *ws)
+{
+	struct list *node = ws->function->settings->requests == 1 ?
+	    list_last(&ws->idle) :
+	    list_first(&ws->idle);
+
+	if (node)
+		return LIST_OWNER(node, struct worker, idle);
+	return workers_cold(ws) ? workers_starting(ws) : NULL;
+}
+
+/* Nothing of it is known to work. */
+static bool
+workers_cold(const struct workers *ws)
+{
+	return ws->count[WORKER_READY] + ws->count[WORKER_BUSY] == 0;
+}
+
+static struct worker *
+workers_starting(const struct workers *ws)
+{
+	LIST_EACH(node, &ws->all) {
+		struct worker *w = LIST_OWNER(node, struct worker, all);
+
+		if (w->state == WORKER_STARTING && !w->request)
+			return w;
+	}
+	return NULL;
+}
+
+void
+workers_want(struct workers *ws, struct request *r)
+{
+	request_wait(r, WAITS_PROCESS, &ws->wanting);
+	ws->waiting++;
+	workers_ask(ws);
+}
+
+/* request_unwait() takes it off the list. */
+void
+workers_unwant(struct workers *ws, struct request *r)
+{
+	assert(r->waits == WAITS_PROCESS);
+	ws->waiting--;
+}
+
+static struct request *
+workers_first(const struct workers *ws)
+{
+	struct list *node = list_first(&ws->wanting);
+
+	return node ? LIST_OWNER(node, struct request, waiting) : NULL;
+}
+
+/* Each looks again at what there is now. */
+static void
+workers_wake(struct workers *ws)
+{
+	struct list woken;
+	struct list *node;
+
+	list_init(&woken);
+	while ((node = list_first(&ws->wanting))) {
+		list_remove(node);
+		list_add_last(&woken, node);
+	}
+	while ((node = list_first(&woken))) {
+		struct request *r = LIST_OWNER(node, struct request, waiting);
+
+		request_unwait(r);
+		request_proceed(r);
+	}
+}
+
+void
+workers_changed(struct function *f)
+{
+	if (!f->workers)
+		return;
+	pool_changed(&f->workers->pool);
+	f->workers->refused_until_us = 0;
+	LIST_EACH(node, &f->workers->all)
+		worker_leave(LIST_OWNER(node, struct worker, all));
+	workers_due(f->workers);
+}
+
+void
+workers_cell_gone(struct tenant *t)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&t->functions, node))) {
+		struct function *f = MAP_OWNER(node, struct function, node);
+
+		if (f->workers && f->workers->waiting > 0)
+			workers_due(f->workers);
+	}
+}
+
+void
+workers_leave(struct cell *c)
+{
+	LIST_EACH(node, &c->workers)
+		worker_leave(LIST_OWNER(node, struct worker, in_cell));
+}
+
+void
+workers_drain(struct gateway *g)
+{
+	LIST_EACH(node, &g->workers_idle)
+		worker_leave(LIST_OWNER(node, struct worker, lapse));
+}
+
+bool
+workers_evict(struct gateway *g, const struct cell *c)
+{
+	LIST_EACH(node, &g->workers_idle) {
+		struct worker *w = LIST_OWNER(node, struct worker, lapse);
+
+		if (c && w->cell != c)
+			continue;
+		g->stats.workers_evicted++;
+		worker_leave(w);
+		return true;
+	}
+	return false;
+}
+
+void
+workers_room(struct gateway *g)
+{
+	while (!list_empty(&g->workers_short)) {
+		struct workers *ws = LIST_OWNER(list_first(&g->workers_short),
+		    struct workers, due);
+
+		list_remove(&ws->due);
+		workers_due(ws);
+	}
+}
+
+/* ---- how many ------------------------------------------------------------------ */
+
+/* At the end of the batch, once for all that happened in it. */
+static void
+workers_due(struct workers *ws)
+{
+	list_remove(&ws->due);
+	list_add_last(&ws->gateway->workers_due, &ws->due);
+}
+
+bool
+workers_settle(struct gateway *g)
+{
+	struct list *node = list_first(&g->workers_due);
+
+	if (!node)
+		return false;
+	list_remove(node);
+	workers_ask(LIST_OWNER(node, struct workers, due));
+	return true;
+}
+
+static void
+workers_asked_again(void *arg)
+{
+	workers_due(arg);
+}
+
+/* What pool says is done at once; a start that has no room waits for it, with an
+ * idle worker of somebody else asked to make some. */
+static void
+workers_ask(struct workers *ws)
+{
+	struct gateway *g = ws->gateway;
+	struct function *f = function_hold(ws->function);
+	struct pool_facts facts = workers_facts(ws);
+	struct pool_answer answer = pool_ask(&ws->pool, &facts);
+	uint64_t now_ms = loop_now_ms(g->loop);
+
+	while (answer.stop && !list_empty(&ws->idle)) {
+		worker_leave(LIST_OWNER(list_last(&ws->idle), struct worker,
+		    idle));
+		facts = workers_facts(ws);
+		answer = pool_ask(&ws->pool, &facts);
+	}
+	ws->refused_until_us = answer.refused_until_us;
+	if (ws->waiting > 0 && (!f->listed || !function_tenant(f)->cell))
+		workers_wake(ws);
+	for (unsigned i = 0; i < answer.start; i++) {
+		if (g->run_count >= g->config->slots_host) {
+			list_remove(&ws->due);
+			list_add_last(&g->workers_short, &ws->due);
+			workers_evict(g, NULL);
+			break;
+		}
+		if (!worker_new(ws))
+			break;
+	}
+	for (unsigned i = 0; i < answer.ahead; i++)
+		if (!worker_new(ws))
+			break;
+	if (answer.again_us != UINT64_MAX)
+		loop_timer_set(g->loop, &ws->timer,
+		    answer.again_us > facts.now_us ?
+			now_ms + (answer.again_us - facts.now_us) / 1000 + 1 :
+			now_ms + 1);
+	function_release(&f);
+}
+
+static struct pool_facts
+workers_facts(const struct workers *ws)
+{
+	const struct gateway *g = ws->gateway;
+	const struct function *f = ws->function;
+	const struct settings *s = f->settings;
+	const struct tenant *t = function_tenant(f);
+	const struct cell *c = t->cell;
+	uint64_t host = g->config->slots_host, tenant = t->terms->slots;
+	uint64_t host_room = host > g->run_count ? host - g->run_count : 0;
+	uint64_t tenant_room =
+	    c && tenant > c->running ? tenant - c->running : 0;
+	struct list *longest = list_last(&ws->idle);
+	uint64_t resident = ws->pool.resident *
+	    (ws->count[WORKER_STARTING] + ws->count[WORKER_READY] +
+		ws->count[WORKER_BUSY] + ws->count[WORKER_LEAVING]);
+	bool ours = f->listed && g->state == GATEWAY_SERVING && c &&
+	    c->state == CELL_SERVING;
+
+	return (struct pool_facts){
+		.now_us = clock_us(),
+		.concurrency = ours ? (unsigned)s->concurrency : 0,
+		.spare = ours ? (unsigned)s->spare : 0,
+		.spare_most = ours ? (unsigned)s->spare_max : 0,
+		.requests = s->requests,
+		.warm_us = s->limits[LIMIT_warm] * 1000,
+		.tenant_spare = (unsigned)t->terms->spare,
+		.processors = g->processors,
+		.room = (unsigned)(host_room < tenant_room ? host_room :
+							     tenant_room),
+		.memory = t->terms->memory > resident ?
+		    t->terms->memory - resident :
+		    0,
+		.starting =
+		    ws->count[WORKER_WANTED] + ws->count[WORKER_STARTING],
+		.ready = ws->count[WORKER_READY],
+		.busy = ws->count[WORKER_BUSY],
+		.last = ws->last,
+		.leaving = ws->count[WORKER_LEAVING],
+		.waiting = ws->waiting + ws->assigned,
+		.idle_since_us = longest ?
+		    LIST_OWNER(longest, struct worker, idle)->idle_us :
+		    0,
+	};
+}
+
+/* ---- its life --------------------------------------------------------------------- */
+
+static void
+worker_move(struct worker *w, enum worker_state to)
+{
+#define TO(state) [WORKER_##state] = true
+	static const bool drawn[][WORKER_GONE + 1] = {
+		[WORKER_WANTED] = { TO(STARTING), TO(GONE) },
+		[WORKER_STARTING] = { TO(READY), TO(BUSY), TO(LEAVING),
+		    TO(GONE) },
+		[WORKER_READY] = { TO(BUSY), TO(LEAVING), TO(GONE) },
+		[WORKER_BUSY] = { TO(READY), TO(LEAVING), TO(GONE) },
+		[WORKER_LEAVING] = { TO(GONE) },
+		[WORKER_GONE] = { false },
+	};
+#undef TO
+	struct workers *ws = w->workers;
+
+	assert(drawn[w->state][to]);
+	if (w->state == WORKER_READY) {
+		list_remove(&w->idle);
+		list_remove(&w->lapse);
+		w->gateway->worker_idle_count--;
+	}
+	if (w->last && w->state == WORKER_BUSY)
+		ws->last--;
+	if (w->last && to == WORKER_BUSY)
+		ws->last++;
+	if (w->request && w->state == WORKER_STARTING)
+		ws->assigned--;
+	ws->count[w->state]--;
+	ws->count[to]++;
+	w->state = to;
+	worker_check(w);
+}
+
+static void
+worker_check(const struct worker *w)
+{
+	enum worker_state s = w->state;
+
+	assert((s == WORKER_BUSY) <= (w->request != NULL));
+	assert(s != WORKER_READY || !w->request);
+	assert(s != WORKER_GONE || (!w->request && !run_going(&w->run)));
+	assert(s == WORKER_WANTED || s == WORKER_GONE ||
+	    w->run.state != RUN_NONE);
+	assert(!w->inlet.shut || s >= WORKER_LEAVING);
+	assert(list_empty(&w->idle) || s == WORKER_READY);
+}
+
+/* False: there is no memory, or no cell. */
+static bool
+worker_new(struct workers *ws)
+{
+	struct gateway *g = ws->gateway;
+	struct cell *c = function_tenant(ws->function)->cell;
+	struct worker *w;
+
+	if (!c || c->state != CELL_SERVING || !(w = calloc(1, sizeof(*w))))
+		return false;
+	w->gateway = g;
+	w->workers = ws;
+	w->function = function_hold(ws->function);
+	w->settings = settings_hold(ws->function->settings);
+	w->cell = c;
+	w->out_fd = -1;
+	run_init(&w->run, g, &owner, w);
+	inlet_init(&w->inlet);
+	list_init(&w->all);
+	list_init(&w->in_cell);
+	list_init(&w->idle);
+	list_init(&w->lapse);
+	watch_init(&w->out, out_ready, w);
+	timer_init(&w->timer, worker_late, w);
+	list_add_last(&ws->all, &w->all);
+	list_add_last(&c->workers, &w->in_cell);
+	ws->count[WORKER_WANTED]++;
+	g->worker_count++;
+	worker_start(w);
+	return true;
+}
+
+/* WANTED: now, or when there is a launcher. */
+static void
+worker_start(struct worker *w)
+{
+	enum run_answer answer = RUN_NO_LAUNCHER;
+	const char *why = NULL;
+
+	if (!list_empty(&w->cell->idle))
+		answer = worker_run(w, &why);
+	switch (answer) {
+	case RUN_STARTED:
+		worker_started(w);
+		break;
+	case RUN_NO_LAUNCHER:
+		inlet_close(&w->inlet);
+		run_wait(&w->run, w->cell);
+		break;
+	case RUN_NO_ROOM:
+		worker_failed(w, END_HEAD_SIZE, span_of(why));
+		break;
+	case RUN_NO_RESOURCES:
+		worker_failed(w, END_MACHINE, span_of(diag_errno()));
+		break;
+	}
+}
+
+static enum run_answer
+worker_run(struct worker *w, const char **why)
+{
+	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
+	const struct cell *c = w->cell;
+	const struct environment_worker facts = {
+		.directory = span_make(c->directory, c->directory_bytes),
+		.tenant = tenant_name(c->tenant),
+		.function_name = function_name(w->function),
+		.run = span_of(w->gateway->config->run),
+		.settings = w->settings,
+		.granted = &c->tenant->terms->env,
+		.host = &w->gateway->environment,
+		.cpu_s = run_seconds(w->settings->limits[LIMIT_cpu]),
+	};
+	struct message_start start;
+	enum run_answer answer;
+	int error, out_fd;
+
+	buf_clear(&environment);
+	if (environment_write_worker(&environment, &facts, why) != 0)
+		return RUN_NO_ROOM;
+	run_describe(&start, w->function, w->settings, c);
+	start.cpu_s = 0; /* counts for all requests together */
+	start.env = buf_span(&environment);
+	w->run.grace_ms = w->settings->limits[LIMIT_grace];
+	if (inlet_open(&w->inlet, GATEWAY_WORKERS_FD) != 0)
+		return RUN_NO_RESOURCES;
+	if (run_pipe(c, &w->out_fd, &out_fd) != 0)
+		return RUN_NO_RESOURCES;
+	answer = run_start(&w->run, w->cell, &start, w->inlet.fd, out_fd, why);
+	error = errno;
+	fd_close(&out_fd);
+	if (answer != RUN_STARTED)
+		fd_close(&w->out_fd);
+	errno = error;
+	return answer;
+}
+
+/* While nothing of the function works yet, who waits gets it at once, for none is
+ * known that will be sooner. */
+static void
+worker_started(struct worker *w)
+{
+	struct gateway *g = w->gateway;
+	struct workers *ws = w->workers;
+	struct request *r;
+	uint64_t ready_us = pool_ready_us(&ws->pool);
+
+	g->stats.workers++;
+	w->started_us = clock_us();
+	worker_move(w, WORKER_STARTING);
+	if (run_watch_errors(&w->run) != 0 ||
+	    loop_watch(g->loop, &w->out, w->out_fd, LOOP_READ) != 0)
+		diag_warn("cannot watch a worker's output: %s", diag_errno());
+	while (workers_cold(ws) && w->state == WORKER_STARTING && !w->request &&
+	    (r = workers_first(ws)))
+		fastcgi_give(r, w);
+	if (w->state == WORKER_STARTING && ready_us != UINT64_MAX)
+		loop_timer_set(g->loop, &w->timer,
+		    loop_now_ms(g->loop) + ready_us / 1000 + 1);
+}
+
+/* It could not be started: one that waits for it is told why. */
+static void
+worker_failed(struct worker *w, enum end end, struct span reason)
+{
+	struct request *r = workers_first(w->workers);
+
+	worker_gone(w);
+	if (r)
+		request_end(r, end, reason);
+	else
+		diag_warn("no worker for function=%s/%s: %.*s",
+		    w->cell->tenant->name, w->function->name,
+		    SPAN_ARGS(reason));
+}
+
+void
+worker_give(struct worker *w, struct request *r)
+{
+	struct workers *ws = w->workers;
+
+	assert(!w->request);
+	w->request = r;
+	w->given_us = clock_us();
+	w->last =
+	    w->settings->requests > 0 && w->served + 1 >= w->settings->requests;
+	if (w->state == WORKER_STARTING)
+		ws->assigned++;
+	else
+		worker_move(w, WORKER_BUSY);
+}
+
+void
+worker_proved(struct worker *w)
+{
+	uint64_t now_us;
+
+	if (w->proved)
+		return;
+	now_us = clock_us();
+	w->proved = true;
+	pool_proved(&w->workers->pool, now_us - w->started_us,
+	    w->request ? now_us - w->given_us : 0);
+	if (w->state != WORKER_STARTING)
+		return;
+	if (w->request)
+		worker_move(w, WORKER_BUSY);
+	else
+		worker_idle(w);
+}
+
+static void
+worker_idle(struct worker *w)
+{
+	struct gateway *g = w->gateway;
+	struct workers *ws = w->workers;
+	struct request *r;
+
+	worker_move(w, WORKER_READY);
+	w->idle_us = clock_us();
+	list_add_first(&ws->idle, &w->idle);
+	list_add_last(&g->workers_idle, &w->lapse);
+	g->worker_idle_count++;
+	while (w->state == WORKER_READY && (r = workers_first(ws)))
+		fastcgi_give(r, w);
+	if (w->state == WORKER_READY &&
+	    (!timer_armed(&ws->timer) || w->settings->spare_max > 0))
+		workers_due(ws);
+}
+
+void
+worker_done(struct worker *w)
+{
+	uint64_t now_us = clock_us();
+	uint64_t since_us =
+	    w->given_us > w->ready_us ? w->given_us : w->ready_us;
+	bool silent = w->served == 0 && !w->drains;
+
+	if (w->state == WORKER_STARTING) {
+		w->workers->assigned--;
+		w->request = NULL;
+		worker_leave(w);
+		return;
+	}
+	w->request = NULL;
+	w->served++;
+	if (!silent)
+		pool_served(&w->workers->pool, now_us - since_us);
+	if (w->state == WORKER_LEAVING) {
+		link_close(&w->link);
+		worker_patience(w);
+	} else if (w->last || w->gateway->state != GATEWAY_SERVING) {
+		w->gateway->stats.workers_recycled += w->last;
+		worker_leave(w);
+	} else {
+		worker_idle(w);
+	}
+}
+
+/* ---- its end -------------------------------------------------------------------- */
+
+void
+worker_leave(struct worker *w)
+{
+	if (w->state >= WORKER_LEAVING)
+		return;
+	if (w->state == WORKER_WANTED) {
+		run_unwait(&w->run);
+		worker_gone(w);
+		return;
+	}
+	inlet_shut(&w->inlet);
+	worker_move(w, WORKER_LEAVING);
+	worker_take_back(w);
+	if (w->request)
+		return;
+	link_close(&w->link);
+	worker_patience(w);
+}
+
+/* What it has not accepted it has not begun. */
+static void
+worker_take_back(struct worker *w)
+{
+	struct request *r = w->request;
+	const struct run_result lost = {
+		.lost = true,
+		.facts = { .lost = true },
+	};
+	int fd;
+
+	while ((fd = inlet_take_back(&w->inlet)) >= 0) {
+		fd_close(&fd);
+		if (!w->request)
+			continue;
+		w->request = NULL;
+		w->gateway->stats.taken_back++;
+		exchange_over(r, &lost, true);
+	}
+}
+
+/* It may still do something behind its last reply, for as long as that request
+ * could have taken. */
+static void
+worker_patience(struct worker *w)
+{
+	uint64_t now_ms = loop_now_ms(w->gateway->loop);
+	uint64_t time_ms = w->settings->limits[LIMIT_time];
+	uint64_t at_ms = now_ms + w->settings->limits[LIMIT_grace];
+
+	if (w->served > 0 && time_ms == 0)
+		time_ms = WORKER_PEACE_MS;
+	if (w->served > 0 && w->given_us / 1000 + time_ms > at_ms)
+		at_ms = w->given_us / 1000 + time_ms;
+	loop_timer_set(w->gateway->loop, &w->timer, at_ms);
+}
+
+static void
+worker_late(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->state == WORKER_STARTING && w->request)
+		worker_move(w, WORKER_BUSY);
+	else if (w->state == WORKER_STARTING)
+		worker_idle(w);
+	else if (w->state == WORKER_LEAVING && !w->request)
+		run_stop(&w->run, END_DONE);
+}
+
+void
+worker_stop(struct worker *w, enum end why)
+{
+	if (w->state < WORKER_LEAVING) {
+		inlet_shut(&w->inlet);
+		worker_move(w, WORKER_LEAVING);
+	}
+	w->failed |= end_row(why)->fault == FAULT_FUNCTION;
+	run_stop(&w->run, why);
+}
+
+static void
+worker_gone(struct worker *w)
+{
+	struct gateway *g = w->gateway;
+
+	worker_move(w, WORKER_GONE);
+	loop_timer_clear(g->loop, &w->timer);
+	link_close(&w->link);
+	loop_unwatch(g->loop, &w->out);
+	fd_close(&w->out_fd);
+	inlet_close(&w->inlet);
+	list_remove(&w->all);
+	list_remove(&w->in_cell);
+	g->worker_count--;
+	workers_due(w->workers);
+	loop_defer(g->loop, &w->end, worker_freed, w);
+}
+
+static void
+worker_freed(void *arg)
+{
+	struct worker *w = arg;
+
+	settings_release(&w->settings);
+	function_release(&w->function);
+	free(w);
+}
+
+/* ---- its standard output -------------------------------------------------------- */
+
+/* Its first line may say that it is ready. All else is for the log. */
+static void
+out_ready(void *arg, unsigned events)
+{
+	static const struct span line = SPAN(WORKER_READY_LINE);
+	struct worker *w = arg;
+	char said[sizeof(WORKER_READY_LINE)];
+	ssize_t n;
+
+	(void)events;
+	if (w->said == line.bytes) {
+		out_pass(w, SPAN_NONE);
+		return;
+	}
+	n = run_read(w->gateway, w->out_fd, said, line.bytes - w->said);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		loop_unwatch(w->gateway->loop, &w->out);
+		fd_close(&w->out_fd);
+		return;
+	}
+	if (memcmp(said, line.data + w->said, (size_t)n) != 0) {
+		out_pass(w, span_make(said, (size_t)n));
+		return;
+	}
+	w->said += (size_t)n;
+	if (w->said < line.bytes)
+		return;
+	w->drains = true;
+	w->ready_us = clock_us();
+	worker_proved(w);
+}
+
+/* With what was read of it already. */
+static void
+out_pass(struct worker *w, struct span said)
+{
+	struct run_about about = worker_about(w);
+	int ends[2];
+
+	loop_unwatch(w->gateway->loop, &w->out);
+	if (said.bytes > 0 && pipe2(ends, O_CLOEXEC) == 0) {
+		(void)!write(ends[1], WORKER_READY_LINE, w->said);
+		(void)!write(ends[1], said.data, said.bytes);
+		fd_close(&ends[1]);
+		access_stderr(w->gateway, &about, &ends[0], false);
+		fd_close(&ends[0]);
+	}
+	if (!access_stderr(w->gateway, &about, &w->out_fd, false))
+		w->gateway->stats.stderr_dropped++;
+	fd_close(&w->out_fd);
+}
+
+/* ---- what its run says ---------------------------------------------------------- */
+
+static void
+worker_launcher(void *arg)
+{
+	worker_start(arg);
+}
+
+static void
+worker_cell_gone(void *arg)
+{
+	worker_gone(arg);
+}
+
+static void
+worker_refused(void *arg, enum end end, struct span reason)
+{
+	worker_failed(arg, end, reason);
+}
+
+/* What it has sent can be read, as long as others of its processes are there. */
+static void
+worker_exited(void *arg)
+{
+	(void)arg;
+}
+
+/* Whether its last request was read by it is known exactly: what it had not
+ * accepted is in the inlet; on a kept connection the kernel says that something
+ * was unread, which with a program that ended by itself, in good order, means all
+ * of it (see fastcgi.c for when such a connection is used). */
+static void
+worker_over(void *arg)
+{
+	struct worker *w = arg;
+	struct request *r = w->request;
+	const struct run_result *result = &w->run.result;
+	bool started = result->lost || result->how == ENDED_EXITED;
+	bool ordered = w->state == WORKER_LEAVING && !w->failed;
+	bool unread = false;
+	int fd;
+
+	inlet_shut(&w->inlet);
+	if (w->state < WORKER_LEAVING)
+		worker_move(w, WORKER_LEAVING);
+	while ((fd = inlet_take_back(&w->inlet)) >= 0) {
+		fd_close(&fd);
+		unread = true;
+	}
+	if (r && !unread && started)
+		unread = exchange_unread(r, result);
+	pool_ended(&w->workers->pool,
+	    w->served > 0 ? POOL_LIFE_SERVED :
+		w->proved ? POOL_LIFE_PROVED :
+			    POOL_LIFE_UNPROVED,
+	    ordered || result->how == ENDED_STALE, result->max_rss_kib * 1024,
+	    clock_us());
+	w->gateway->stats.workers_ended++;
+	if (started && !ordered && w->served == 0) {
+		w->gateway->stats.workers_young++;
+		w->workers->died_status = result->facts.wait_status;
+	}
+	if (started && !ordered && !result->lost)
+		worker_report(w);
+	if (r) {
+		w->request = NULL;
+		w->gateway->stats.taken_back += unread;
+	} else if (result->how == ENDED_STALE) {
+		function_doubt_file(w->function);
+		workers_wake(w->workers);
+	}
+	worker_gone(w);
+	if (r)
+		exchange_over(r, result, unread);
+}
+
+/* What nobody asked for is said. */
+static void
+worker_report(const struct worker *w)
+{
+	const struct run_result *result = &w->run.result;
+	char words[32];
+
+	diag_warn("worker gone: function=%s/%s %s after=%llums served=%llu; "
+		  "the next request that needs one has another started",
+	    w->cell->tenant->name, w->function->name,
+	    proc_status_words(result->facts.wait_status, words),
+	    (unsigned long long)(clock_us() - w->started_us) / 1000,
+	    (unsigned long long)w->served);
+}
+
+static struct run_about
+worker_about(const void *arg)
+{
+	const struct worker *w = arg;
+
+	return (struct run_about){
+		.request = SPAN("-"),
+		.tenant = w->cell->tenant,
+		.function = function_name(w->function),
+	};
+}
