@@ -19,6 +19,7 @@
 #include "gateway/worker.h"
 
 static void fastcgi_start(struct request *);
+static void fastcgi_patience(struct request *);
 static void fastcgi_unwait(struct request *);
 static ssize_t fastcgi_read(struct request *, char *to, size_t room, char **at);
 static void fastcgi_pause(struct request *, bool);
@@ -123,8 +124,21 @@ fastcgi_start(struct request *r)
 		fastcgi_give(r, w);
 		return;
 	}
-	request_patience(r);
+	fastcgi_patience(r);
 	workers_want(ws, r);
+}
+
+/* However often it has to begin again: for no longer, all together, than anybody
+ * waits for a slot. */
+static void
+fastcgi_patience(struct request *r)
+{
+	uint64_t queue_ms = r->settings->limits[LIMIT_queue];
+
+	if (queue_ms < CELL_PATIENCE_MS)
+		queue_ms = CELL_PATIENCE_MS;
+	r->due_ms = r->granted_us / 1000 + queue_ms;
+	request_timer(r);
 }
 
 static void
@@ -166,7 +180,7 @@ fastcgi_give(struct request *r, struct worker *w)
 	x->worker = w;
 	x->given_us = clock_us();
 	worker_give(w, r);
-	r->look_ms = x->fresh && taken_ms > 0 ? now_ms + taken_ms : 0;
+	r->look_ms = taken_ms > 0 ? now_ms + taken_ms : 0;
 	invocation_sent(r, time_ms);
 	exchange_push(r);
 }
@@ -184,7 +198,7 @@ exchange_write(struct request *r, struct worker *w, uint64_t time_ms,
 	if (request_environment(r, time_ms, &environment, why) != 0)
 		return -1;
 	buf_clear(&out);
-	x->keep = w->drains || (empty && !w->last);
+	x->keep = w->drains || (empty && !w->workers->lingers);
 	if (fcgi_app_put_begin(&out, x->keep, buf_span(&environment)) != 0)
 		goto large;
 	if (r->body.complete && r->body.bytes <= FASTCGI_SMALL_BODY)
@@ -244,7 +258,7 @@ static bool
 exchange_takes_link(const struct request *r, const struct worker *w)
 {
 	return w->drains ||
-	    (r->body.kind == BODY_NONE &&
+	    (r->body.kind == BODY_NONE && !w->workers->lingers &&
 		(span_equal(r->method, SPAN("GET")) ||
 		    span_equal(r->method, SPAN("HEAD"))));
 }
@@ -264,11 +278,13 @@ fastcgi_look(struct request *r)
 		worker_stop(w, r->end);
 		return;
 	}
-	if (x->heard || !x->fresh ||
+	if (x->heard || w->drains ||
 	    ioctl(x->link->fd, SIOCOUTQ, &unread) != 0 || unread == 0)
 		return;
 	if (w->proved) {
-		/* Something of it is unread, which a large body may be. */
+		/* Taken back if it was not accepted; but something may just be
+		 * unread, of a large body or behind the parameters. */
+		w->workers->lingers |= !x->fresh;
 		worker_leave(w);
 		return;
 	}
@@ -396,6 +412,8 @@ exchange_decode(struct request *r, struct span in, char **at)
 		case FCGI_APP_END:
 			r->invocation.broken =
 			    fcgi_app_refusal(x->app.end.protocol_status);
+			r->invocation.overloaded =
+			    x->app.end.protocol_status == FCGI_OVERLOADED;
 			x->keep &= in.bytes == 0;
 			if (!x->worker) /* how it ended came sooner */
 				exchange_learn(r);
@@ -479,6 +497,9 @@ exchange_over(struct request *r, const struct run_result *of_worker,
 	struct exchange *x = &r->invocation.exchange;
 	struct run_result result = *of_worker;
 
+	/* That tries are few is for those who never serve anybody. */
+	if (unread && x->worker->served > 0 && r->resent > 0)
+		r->resent--;
 	x->worker = NULL;
 	if (x->link)
 		x->link->worker = NULL;

@@ -113,32 +113,23 @@ static int
 function_set(struct function *f, const struct config *config,
     const struct message_resolved *m, struct settings *settings)
 {
-	char *file =
-	    malloc(m->file.bytes + m->ticket.bytes + m->settings.bytes + 1);
-	size_t bytes = m->file.bytes + m->ticket.bytes + m->settings.bytes;
-	uint64_t now_ms = loop_now_ms(function_tenant(f)->gateway->loop);
-	bool changed;
+	char *file = malloc(m->file.bytes + m->ticket.bytes + 1);
+	bool changed = f->version != m->version ||
+	    f->version_of != (uint32_t)config->generation;
 
 	if (!file)
 		return -1;
-	if (m->settings.bytes > 0)
-		memcpy(file + m->file.bytes + m->ticket.bytes, m->settings.data,
-		    m->settings.bytes);
 	memcpy(mempcpy(file, m->file.data, m->file.bytes), m->ticket.data,
 	    m->ticket.bytes);
-	changed = f->file_bytes != m->file.bytes ||
-	    f->ticket_bytes != m->ticket.bytes ||
-	    f->settings_bytes != m->settings.bytes ||
-	    memcmp(f->file, file, bytes) != 0;
 	free(f->file);
 	f->file = file;
 	f->file_bytes = (uint32_t)m->file.bytes;
 	f->ticket_bytes = (uint32_t)m->ticket.bytes;
-	f->settings_bytes = (uint32_t)m->settings.bytes;
-	f->compared_ms = now_ms;
+	f->version = m->version;
+	f->compared_ms = loop_now_ms(function_tenant(f)->gateway->loop);
 	settings_release(&f->settings);
 	f->settings = settings;
-	f->generation = (uint32_t)config->generation;
+	f->generation = f->version_of = (uint32_t)config->generation;
 	f->admit.limits.slots = settings->concurrency;
 	f->admit.limits.queue = config->queue_function;
 	if (changed)
@@ -220,6 +211,8 @@ function_keep_all(struct tenant *t, const struct config *before)
 
 		if (f->generation == (uint32_t)before->generation)
 			f->generation = (uint32_t)now->generation;
+		if (f->version_of == (uint32_t)before->generation)
+			f->version_of = (uint32_t)now->generation;
 		f->admit.limits.queue = now->queue_function;
 	}
 }

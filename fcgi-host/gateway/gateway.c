@@ -35,8 +35,8 @@ gateway_init(struct gateway *g)
 {
 	struct list *lists[] = { &g->requests, &g->requests_spare,
 		&g->tenants_idle, &g->tenants_owing, &g->functions, &g->runs,
-		&g->launchers_idle, &g->handovers, &g->workers_idle,
-		&g->workers_due, &g->workers_short };
+		&g->launchers_idle, &g->handovers, &g->workers,
+		&g->workers_idle, &g->workers_due, &g->workers_short };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);

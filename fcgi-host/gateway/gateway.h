@@ -141,6 +141,7 @@ struct gateway {
 	size_t function_count;
 	struct list runs; /* with a process */
 	size_t run_count;
+	struct list workers;	  /* all but those that are GONE */
 	struct list workers_idle; /* used longest ago first */
 	size_t worker_idle_count;
 	size_t worker_count;
@@ -703,12 +704,13 @@ struct function {
 	uint32_t generation;	   /* of the configuration */
 	uint32_t file_bytes;
 	uint32_t ticket_bytes;
-	uint32_t settings_bytes;
-	uint64_t compared_ms;	 /* its file, by the cell */
+	uint64_t version;     /* of file and settings, and */
+	uint32_t version_of;  /* ... of the configuration they were read by */
+	uint64_t compared_ms; /* its file, by the cell */
 	struct workers *workers; /* ours, or NULL */
 	bool listed;
 	bool watched; /* from the start: see invocation.h */
-	char *file;   /* ours: file, ticket, settings as they came */
+	char *file;   /* ours: file, then ticket */
 	char name[];
 };
 

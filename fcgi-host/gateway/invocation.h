@@ -118,6 +118,7 @@ struct invocation {
 	const struct protocol *protocol; /* from its first start on */
 	bool open;			 /* its output: there may be more */
 	const char *broken; /* why no more of it will come, in words */
+	bool overloaded;    /* ... because it takes no more */
 	uint64_t sent_ms;
 	struct run_result result; /* of who ran it, from EXITED on */
 	struct cgi cgi;

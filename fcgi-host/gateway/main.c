@@ -9,6 +9,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static void nothing(void *arg, int signo);
 
@@ -36,6 +37,7 @@ main(void)
 	loop_on_signal(g->loop, SIGHUP, nothing, NULL);
 	master_open(g); /* CONFIG comes, and we serve */
 	loop_run(g->loop);
+	workers_close(g);
 	access_close(g, GATEWAY_FLUSH_MS); /* what was the last request? */
 	return 0;
 }

@@ -421,7 +421,9 @@ reply_conclude(struct request *r)
 	p->ending = false;
 	reply_hold(r);
 	if (v->broken && (!known || outcome_of_reply(facts) == END_DONE)) {
-		request_end(r, END_BROKEN, span_of(v->broken));
+		r->retry_after_s = REPLY_AGAIN_S;
+		request_end(r, v->overloaded ? END_OVERLOADED : END_BROKEN,
+		    span_of(v->broken));
 		return;
 	}
 	if (p->redirect) {

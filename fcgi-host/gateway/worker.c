@@ -181,6 +181,7 @@ workers_changed(struct function *f)
 		return;
 	pool_changed(&f->workers->pool);
 	f->workers->refused_until_us = 0;
+	f->workers->lingers = false;
 	LIST_EACH(node, &f->workers->all)
 		worker_leave(LIST_OWNER(node, struct worker, all));
 	workers_due(f->workers);
@@ -211,6 +212,15 @@ workers_drain(struct gateway *g)
 {
 	LIST_EACH(node, &g->workers_idle)
 		worker_leave(LIST_OWNER(node, struct worker, lapse));
+}
+
+/* Their sockets have names. */
+void
+workers_close(struct gateway *g)
+{
+	LIST_EACH(node, &g->workers)
+		inlet_close(&LIST_OWNER(node, struct worker, in_gateway)
+				 ->inlet);
 }
 
 bool
@@ -425,12 +435,14 @@ worker_new(struct workers *ws)
 	inlet_init(&w->inlet);
 	list_init(&w->all);
 	list_init(&w->in_cell);
+	list_init(&w->in_gateway);
 	list_init(&w->idle);
 	list_init(&w->lapse);
 	watch_init(&w->out, out_ready, w);
 	timer_init(&w->timer, worker_late, w);
 	list_add_last(&ws->all, &w->all);
 	list_add_last(&c->workers, &w->in_cell);
+	list_add_last(&g->workers, &w->in_gateway);
 	ws->count[WORKER_WANTED]++;
 	g->worker_count++;
 	worker_start(w);
@@ -719,6 +731,7 @@ worker_gone(struct worker *w)
 	inlet_close(&w->inlet);
 	list_remove(&w->all);
 	list_remove(&w->in_cell);
+	list_remove(&w->in_gateway);
 	g->worker_count--;
 	workers_due(w->workers);
 	loop_defer(g->loop, &w->end, worker_freed, w);

@@ -54,6 +54,7 @@ struct worker {
 	struct cell *cell;	   /* outlives us */
 	struct list all;	   /* in workers->all */
 	struct list in_cell;	   /* in cell->workers */
+	struct list in_gateway;	   /* in gateway->workers */
 	struct list idle;	   /* in workers->idle, while READY */
 	struct list lapse;	   /* in gateway->workers_idle, likewise */
 	struct run run;
@@ -89,8 +90,9 @@ struct workers {		   /* of a function */
 	unsigned assigned;		 /* requests of STARTING ones */
 	struct pool pool;
 	uint64_t refused_until_us; /* the damper; 0: no */
-	int died_status;	   /* of who died young last */
-	struct timer timer;	   /* pool wants to be asked */
+	bool lingers; /* they do something behind END_REQUEST: none is kept */
+	int died_status;    /* of who died young last */
+	struct timer timer; /* pool wants to be asked */
 };
 
 /* Of a function, which has them from its first request on: NULL without memory. */
@@ -106,6 +108,7 @@ void workers_changed(struct function *); /* its file or settings */
 void workers_cell_gone(struct tenant *); /* who waits, waits for another */
 void workers_leave(struct cell *);	 /* all of a cell */
 void workers_drain(struct gateway *);	 /* all that are idle */
+void workers_close(struct gateway *);	 /* before the gateway ends */
 /* Stops the idle one that was used longest ago, of that cell unless it is NULL.
  * False: there is none. */
 bool workers_evict(struct gateway *, const struct cell *);
