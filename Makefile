@@ -85,6 +85,8 @@ rogues := $(patsubst functions/rogue/source/%.c,$(BUILD)/rogue/%,\
 	$(wildcard functions/rogue/source/*.c))
 sandboxed := $(BUILD)/sandbox/attempt $(patsubst tests/sandbox/%.c,\
 	$(BUILD)/sandbox/%,$(wildcard tests/sandbox/*.c))
+others := $(patsubst tests/e2e/programs/%.c,$(BUILD)/programs/%,\
+	$(wildcard tests/e2e/programs/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
 	paced raw_sqlite steps store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c tests/*/*/*.c \
@@ -187,6 +189,11 @@ $(BUILD)/sandbox/attempt: $(attempt) tests/sandbox/attempt/attempt.h \
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $(attempt)
 
+# Programs that know nothing of the host at all.
+$(BUILD)/programs/%: tests/e2e/programs/%.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O1 $(WARNINGS) -o $@ $< -lfcgi
+
 $(BUILD)/bench/%: tests/bench/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 $(WARNINGS) -o $@ $< -Wl,--as-needed -lfcgi \
@@ -261,10 +268,10 @@ replay: $(replays)	## run the fuzzers' corpus once
 		$(BUILD)/replay/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
-e2e: packages-run packages-test all $(rogues) $(sandboxed)	## end to end, with a real nginx
+e2e: packages-run packages-test all $(rogues) $(sandboxed) $(others)	## end to end, with a real nginx
 	$(PYTEST)
 
-torture: packages-run packages-test all $(rogues) $(sandboxed)	## tests with full counts
+torture: packages-run packages-test all $(rogues) $(sandboxed) $(others)	## tests with full counts
 	TORTURE=1 STEPS=100000 $(MAKE) unit
 	TORTURE=1 $(PYTEST)
 

@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from host import IS_ROOT, ROOT, Host, count
+from host import IS_ROOT, ROOT, Host, count, eventually
 
 BACKEND = "/usr/lib/git-core/git-http-backend"
 
@@ -72,8 +73,8 @@ def host():
         made.quiet()
 
 
-def page(host, query=""):
-    got = host.get("/fn/git/gitweb" + query)
+def page(host, query="", name="gitweb"):
+    got = host.get(f"/fn/git/{name}{query}")
     assert got.status == 200, got
     assert "text/html" in got.header("Content-Type") \
         or "application/xhtml+xml" in got.header("Content-Type")
@@ -157,3 +158,30 @@ def test_clone_and_push(host, backend):
     assert (copy / "large").read_bytes() == (work / "large").read_bytes()
     assert git("rev-parse", "HEAD", cwd=copy) == \
         git("rev-parse", "HEAD", cwd=work)
+
+
+def command_line(pid):
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def test_gitweb_stays(host):
+    """It can speak FastCGI, and ends by itself after a hundred requests. Perl is
+    there, gitweb is compiled: it only answers."""
+    place = host.functions / "git"
+    (place / "warm").symlink_to("/usr/lib/cgi-bin/gitweb.cgi")
+    settings = (place / "gitweb.conf").read_text()
+    host.write(place / "warm.conf", settings + 'protocol = "fastcgi";\n'
+               'args = [ "--fastcgi" ];\nconcurrency = 1;\n', 0o644)
+    query, seen = "?p=project.git;a=tree", set()
+    cold, _ = page(host, query)
+    for _ in range(120):
+        assert page(host, query, "warm")[0] == cold
+        seen |= {pid for pid in host.running()
+                 if "--fastcgi" in command_line(pid)}
+    assert len(seen) == 2
+    (place / "warm").unlink()
+    eventually(lambda: host.get("/fn/git/warm").status == 404, "it to be gone")
+    host.quiet()
