@@ -3,6 +3,10 @@
 # The way in: a page with what there is to try.
 here=${SCRIPT_NAME%/*}
 stream=/stream/${here#/fn/}
+php=
+[ ! -x /usr/bin/php-cgi ] || php="
+<li><a href='$here/daylight'>daylight</a>: the year's days and nights at a place,
+  from a process that stays (PHP)"
 # The client says what it called us; only what a name can be goes into the page.
 case $HTTP_HOST in
 '' | *[!][A-Za-z0-9.:-]*) HTTP_HOST=127.0.0.1:$SERVER_PORT ;;
@@ -30,7 +34,7 @@ there and it has a link of its own, at once.</p>
 <li><a href="$here/chart?apples=5&amp;pears=8&amp;plums=3">chart</a>: numbers
   as a picture, from a directory of its own (Python)
 <li><a href="$here/qr?text=${REQUEST_SCHEME:-http}://$HTTP_HOST/">qr</a>: a QR code from a
-  command-line tool (shell)
+  command-line tool (shell)$php
 <li><a href="$here/whoami">whoami</a>: where and as whom functions run (shell)
 <li><a href="$stream/events?page">events</a>: server-sent events (shell)
 <li><a href="$here/guestbook">guestbook</a>: what visitors wrote, kept in state (C)

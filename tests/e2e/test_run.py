@@ -99,7 +99,7 @@ def test_ready_and_every_function_has_a_line(make_run):
     assert f"ready: {run.url('/fn/demo/hello')}" in text.splitlines()
     urls = re.findall(r"http://[^\s]+", text)
     for name in ("hello", "environment", "echo", "calendar", "chart", "qr",
-                 "whoami", "events", "slow", "welcome"):
+                 "whoami", "events", "slow", "welcome", "daylight"):
         assert any(url.endswith(f"/fn/demo/{name}") for url in urls), name
     assert any(url.endswith("/fn/git/gitweb") for url in urls)
     assert "rogue" not in text
@@ -341,6 +341,19 @@ def test_demo_chart(demo):
                          timeout=30).status_code == 405
 
 
+def test_demo_daylight(demo):
+    pids = set()
+    for _ in range(3):
+        got = demo.get("/fn/demo/daylight?lat=78.2&lon=15.6")
+        assert got.status_code == 200 and got.text.count("<polygon") == 4
+        assert got.headers["X-Request-Id"] in got.text
+        pids.add(re.search(r"process (\d+)", got.text)[1])
+    assert len(pids) == 1
+    got = demo.get("/fn/demo/daylight?lat=north")
+    assert (got.status_code, got.text) == \
+        (400, "lat is a number of degrees, from -90 to 90\n")
+
+
 def test_demo_qr(demo):
     got = demo.get("/fn/demo/qr", params={"text": "ä & \\ %41 %n"})
     assert got.headers["Content-Type"] == "image/svg+xml"
@@ -354,7 +367,8 @@ def test_demo_whoami_and_welcome(demo):
     text = demo.get("/fn/demo/whoami").text
     assert "uid=" in text and "time left" in text
     text = demo.get("/").text
-    links = re.findall(r'href="([^"]+)"', text)
+    links = re.findall(r"""href=["']([^"']+)["']""", text)
+    assert any(link.endswith("/daylight") for link in links)
     assert len(links) >= 9
     assert any(f"text={demo.url('/')}" in link for link in links)
     forged = demo.get("/fn/demo/welcome", headers={"Host": 'a"<b>'})
