@@ -88,7 +88,7 @@ sandboxed := $(BUILD)/sandbox/attempt $(patsubst tests/sandbox/%.c,\
 others := $(patsubst tests/e2e/programs/%.c,$(BUILD)/programs/%,\
 	$(wildcard tests/e2e/programs/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
-	paced raw_sqlite steps store)
+	hello-fn paced raw_sqlite steps store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c tests/*/*/*.c \
 	functions/*/*.c functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h tests/*/*/*.h \
@@ -206,6 +206,10 @@ $(BUILD)/bench/store: tests/bench/store.c $(filter-out %/main.o,\
 $(BUILD)/bench/hello-static: tests/bench/hello.c | packages-bench
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
+$(BUILD)/bench/hello-fn: tests/bench/hello_fn.c build/musl/libfn.a | packages-bench
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu17 -O2 -s -static -Ifcgi-host/sdk $(WARNINGS) -o $@ $^ \
+	    -Wl,--gc-sections
 $(BUILD)/bench/hello-dynamic: tests/bench/hello.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -s $(WARNINGS) -o $@ $<
@@ -292,6 +296,7 @@ fuzz-all: $(replays)
 
 bench: packages-run packages-bench all $(benches)	## measure against peers
 	/usr/bin/python3 -B tests/bench/bench.py --build $(BUILD) $(ARGS)
+	/usr/bin/python3 -B tests/bench/bench_warm.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_state.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_tenants.py --build $(BUILD) $(ARGS)
 

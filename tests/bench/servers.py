@@ -140,9 +140,9 @@ def start_direct(stage, name="direct", kept=True):
     return peer
 
 
-def start_php_cgi(stage, script):
-    peer = Peer(stage, "php-cgi", False, script)
-    stage.start("php-cgi", "env", f"PHP_FCGI_CHILDREN={CHILDREN}",
+def start_php_cgi(stage, script, name="php-cgi", kept=False):
+    peer = Peer(stage, name, kept, script)
+    stage.start(name, "env", f"PHP_FCGI_CHILDREN={CHILDREN}",
                 "PHP_FCGI_MAX_REQUESTS=0", shutil.which("php-cgi"), "-b",
                 peer.socket)
     wait_until(peer.socket.exists, "php-cgi")
