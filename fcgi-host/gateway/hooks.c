@@ -7,6 +7,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static void hook_status(void *, struct control_facts *);
 static int hook_master_status(void *, uint64_t ask);
@@ -22,6 +23,8 @@ static int hook_plan(void *, uint64_t ask, struct span tenant);
 static int hook_faults_begin(void *, struct span tenant, struct buf *line,
     struct buf *names);
 static int hook_faults(void *, struct span tenant, struct buf *);
+static void hook_workers(void *, struct span tenant, struct span function,
+    struct control_workers *);
 static int hook_invoke(void *, int *fd, struct span tenant,
     struct span function);
 static int hook_tail(void *, int fd, const struct message_tail *);
@@ -47,6 +50,7 @@ hooks_open(struct gateway *g)
 		.plan_ask = hook_plan,
 		.faults_begin = hook_faults_begin,
 		.faults = hook_faults,
+		.workers = hook_workers,
 		.invoke = hook_invoke,
 		.tail = hook_tail,
 		.state = hook_state,
@@ -335,6 +339,20 @@ hook_faults(void *arg, struct span tenant, struct buf *out)
 	const struct faults_tenant *t = faults_tenant(&g->faults, tenant);
 
 	return !t ? 0 : faults_put_json(out, t) == 0 ? 1 : -1;
+}
+
+static void
+hook_workers(void *arg, struct span tenant, struct span function,
+    struct control_workers *out)
+{
+	const struct tenant *t = tenant_find(arg, tenant);
+	struct map_node *node = t ? map_find(&t->functions, function) : NULL;
+	const struct workers *ws =
+	    node ? MAP_OWNER(node, struct function, node)->workers : NULL;
+
+	for (int state = 0; ws && state < WORKER_GONE; state++)
+		out->all += ws->count[state];
+	out->ready = ws ? ws->count[WORKER_READY] : 0;
 }
 
 static int

@@ -5,12 +5,15 @@
 #include "base/clock.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 enum { STATS_FAULTS_MOST = 10, STATS_WORDS_MOST = 1024 };
 
 static void report_requests(const struct gateway *, struct control_facts *);
 static void report_ends(const struct gateway *, struct control_facts *);
 static void report_capacity(const struct gateway *, struct control_facts *);
+static void report_workers(const struct gateway *, struct control_facts *);
+static uint64_t workers_in(const struct gateway *, enum worker_state);
 static void report_tenants(const struct gateway *, struct control_facts *);
 static void report_tenant(const struct tenant *, struct control_facts *);
 static void report_faults(const struct gateway *, struct control_facts *);
@@ -33,6 +36,7 @@ stats_report(const struct gateway *g, struct control_facts *facts)
 	report_requests(g, facts);
 	report_ends(g, facts);
 	report_capacity(g, facts);
+	report_workers(g, facts);
 	report_tenants(g, facts);
 	suspend_report(g, facts);
 	report_faults(g, facts);
@@ -112,6 +116,48 @@ report_capacity(const struct gateway *g, struct control_facts *facts)
 		    rows[i].value);
 }
 
+static void
+report_workers(const struct gateway *g, struct control_facts *facts)
+{
+	const struct stats *s = &g->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "starting",
+		    workers_in(g, WORKER_WANTED) +
+			workers_in(g, WORKER_STARTING) },
+		{ "ready", workers_in(g, WORKER_READY) },
+		{ "busy", workers_in(g, WORKER_BUSY) },
+		{ "leaving", workers_in(g, WORKER_LEAVING) },
+		{ "started", s->workers },
+		{ "ended", s->workers_ended },
+		{ "recycled", s->workers_recycled },
+		{ "died_young", s->workers_young },
+		{ "stopped_for_others", s->workers_evicted },
+		{ "requests_taken_back", s->taken_back },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		control_fact_count(facts, "workers", rows[i].name,
+		    rows[i].value);
+}
+
+/* Of functions that are known; those of others are leaving. */
+static uint64_t
+workers_in(const struct gateway *g, enum worker_state state)
+{
+	uint64_t count = 0;
+
+	LIST_EACH(node, &g->functions) {
+		const struct function *f =
+		    LIST_OWNER(node, struct function, used);
+
+		count += f->workers ? f->workers->count[state] : 0;
+	}
+	return count;
+}
+
 /* Those that are doing something. */
 static void
 report_tenants(const struct gateway *g, struct control_facts *facts)
@@ -143,6 +189,8 @@ report_tenant(const struct tenant *t, struct control_facts *facts)
 	    admit_used_us(&t->admit, clock_us()) / 1000);
 	control_fact_count(facts, section, "functions_known",
 	    t->functions.count);
+	control_fact_count(facts, section, "spare",
+	    t->pool.least + t->pool.more);
 	control_fact_count(facts, section, "launchers",
 	    t->cell ? t->cell->launcher_count : 0);
 }
