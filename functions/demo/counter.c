@@ -3,24 +3,21 @@
  * however many ask at once.
  *   curl 127.0.0.1:8080/fn/demo/counter */
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <fn.h>
 
 int
-main(void)
+fn_handle(struct fn_request *request, struct fn_reply *reply)
 {
 	int64_t visits;
 
+	(void)request;
 	if (fn_state_incr("counter/visits", 1, NULL, &visits) != FN_OK) {
-		fprintf(stderr, "%s\n", fn_problem());
-		printf("Status: 503\nContent-Type: text/plain\n\n"
-		       "cannot count right now\n");
-		return EXIT_FAILURE;
+		fn_log("%s", fn_problem());
+		fn_reply_problem(reply, 503, "cannot count right now");
+		return 0;
 	}
-	printf("Content-Type: text/plain\nCache-Control: no-store\n\n"
-	       "visit number %" PRId64 "\n",
-	    visits);
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	fn_reply_header(reply, "Cache-Control", "no-store");
+	fn_reply_printf(reply, "visit number %" PRId64 "\n", visits);
+	return 0;
 }

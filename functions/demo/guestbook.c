@@ -9,7 +9,6 @@
  * Everything anybody wrote is escaped where it is shown; there is no script, and
  * the page forbids any.
  *   http://127.0.0.1:8080/fn/demo/guestbook */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,98 +39,100 @@ struct form {
 	char once[RANDOM_TEXT];	 /* of this form */
 };
 
-static int page(const struct form *, const char *complaint);
-static int style(void);
-static int entry_take(void);
-static int entry_write(const struct form *);
-static int back(void);
-static int refuse(const char *status, const char *words);
-static const char *form_read(struct form *);
-static const char *field_decode(const char *from, char *to, size_t room);
-static int hex(char);
+static void page(struct fn_request *, struct fn_reply *, const struct form *,
+    const char *complaint);
+static void style(struct fn_reply *);
+static void list_write(struct fn_request *, struct fn_reply *);
+static void item_write(struct fn_reply *, const struct fn_item *);
+static void entry_take(struct fn_request *, struct fn_reply *);
+static void entry_write(struct fn_request *, struct fn_reply *,
+    const struct form *);
+static void refuse(struct fn_reply *, unsigned status, const char *words);
+static const char *form_read(struct fn_request *, struct form *);
 static const char *form_check(const struct form *);
-static bool same_origin(void);
+static bool same_origin(const struct fn_request *);
 static bool text_good(const char *);
 static bool random_good(const char *);
 static void random_make(char text[RANDOM_TEXT]);
-static bool cookie_get(char value[RANDOM_TEXT]);
 static void trim(char *);
-static void list_write(void);
-static void item_write(const struct fn_item *);
-static void older_write(const char *cursor);
-static void escape(const char *);
-static const char *variable(const char *name);
 
 int
-main(void)
+fn_handle(struct fn_request *request, struct fn_reply *reply)
 {
-	const char *method = variable("REQUEST_METHOD");
-
-	if (strcmp(variable("PATH_INFO"), "/style.css") == 0)
-		return style();
-	if (strcmp(method, "POST") == 0)
-		return entry_take();
-	return page(NULL, NULL);
+	if (strcmp(fn_request_path(request), "/style.css") == 0)
+		style(reply);
+	else if (strcmp(fn_request_method(request), "POST") == 0)
+		entry_take(request, reply);
+	else
+		page(request, reply, NULL, NULL);
+	return 0;
 }
 
 /* ---- the page ---------------------------------------------------------------- */
 
 /* With what was written so far, when there is something to complain about. */
-static int
-page(const struct form *form, const char *complaint)
+static void
+page(struct fn_request *request, struct fn_reply *reply,
+    const struct form *form, const char *complaint)
 {
+	const char *self = fn_request_script(request);
+	const char *https = fn_request_variable(request, "HTTPS");
+	const char *cookie = fn_request_cookie(request, "guestbook");
 	char proof[RANDOM_TEXT], once[RANDOM_TEXT];
-	const char *self = variable("SCRIPT_NAME");
 
 	random_make(once);
-	if (!cookie_get(proof))
-		random_make(proof);
-	printf("Status: %s\n"
-	       "Content-Type: text/html; charset=utf-8\n"
-	       "Cache-Control: no-store\n"
-	       "Content-Security-Policy: default-src 'none'; style-src 'self'; "
-	       "form-action 'self'; base-uri 'none'; frame-ancestors 'none'\n"
-	       "Referrer-Policy: same-origin\n"
-	       "Set-Cookie: guestbook=%s; Path=%s; HttpOnly; SameSite=Strict%s"
-	       "\n\n",
-	    complaint ? "400" : "200", proof, self,
-	    strcmp(variable("HTTPS"), "on") == 0 ? "; Secure" : "");
-	printf("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-	       "<meta name=\"viewport\" content=\"width=device-width\">\n"
-	       "<meta name=\"color-scheme\" content=\"light dark\">\n"
-	       "<title>Guest book</title>\n"
-	       "<link rel=\"stylesheet\" href=\"%s/style.css\">\n"
-	       "<header><h1>Guest book</h1>\n"
-	       "<p>You were here. Say so.</p></header>\n<main>\n",
+	random_make(proof);
+	if (cookie && random_good(cookie))
+		memcpy(proof, cookie, RANDOM_TEXT);
+	fn_reply_status(reply, complaint ? 400 : 200);
+	fn_reply_type(reply, "text/html; charset=utf-8");
+	fn_reply_header(reply, "Cache-Control", "no-store");
+	fn_reply_header(reply, "Content-Security-Policy",
+	    "default-src 'none'; style-src 'self'; form-action 'self'; "
+	    "base-uri 'none'; frame-ancestors 'none'");
+	fn_reply_header(reply, "Referrer-Policy", "same-origin");
+	fn_reply_header(reply, "Set-Cookie",
+	    "guestbook=%s; Path=%s; HttpOnly; SameSite=Strict%s", proof, self,
+	    https && strcmp(https, "on") == 0 ? "; Secure" : "");
+	fn_reply_printf(reply,
+	    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+	    "<meta name=\"viewport\" content=\"width=device-width\">\n"
+	    "<meta name=\"color-scheme\" content=\"light dark\">\n"
+	    "<title>Guest book</title>\n"
+	    "<link rel=\"stylesheet\" href=\"%s/style.css\">\n"
+	    "<header><h1>Guest book</h1>\n"
+	    "<p>You were here. Say so.</p></header>\n<main>\n",
 	    self);
-	if (complaint) {
-		printf("<p class=\"complaint\" role=\"alert\">");
-		escape(complaint);
-		printf("</p>\n");
-	}
-	printf("<form method=\"post\" action=\"%s\">\n"
-	       "<label>Name <input name=\"name\" required maxlength=\"40\" "
-	       "autocomplete=\"name\" value=\"",
+	if (complaint)
+		fn_reply_printf(reply,
+		    "<p class=\"complaint\" role=\"alert\">%s</p>\n",
+		    complaint);
+	fn_reply_printf(reply,
+	    "<form method=\"post\" action=\"%s\">\n"
+	    "<label>Name <input name=\"name\" required maxlength=\"40\" "
+	    "autocomplete=\"name\" value=\"",
 	    self);
-	escape(form ? form->name : "");
-	printf("\"></label>\n<label>Message <textarea name=\"text\" required "
-	       "maxlength=\"500\" rows=\"3\">\n");
-	escape(form ? form->text : "");
-	printf("</textarea></label>\n"
-	       "<input type=\"hidden\" name=\"proof\" value=\"%s\">\n"
-	       "<input type=\"hidden\" name=\"once\" value=\"%s\">\n"
-	       "<button>Sign</button>\n</form>\n",
+	fn_reply_html(reply, form ? form->name : "");
+	fn_reply_puts(reply,
+	    "\"></label>\n<label>Message <textarea name=\"text\" required "
+	    "maxlength=\"500\" rows=\"3\">\n");
+	fn_reply_html(reply, form ? form->text : "");
+	fn_reply_printf(reply,
+	    "</textarea></label>\n"
+	    "<input type=\"hidden\" name=\"proof\" value=\"%s\">\n"
+	    "<input type=\"hidden\" name=\"once\" value=\"%s\">\n"
+	    "<button>Sign</button>\n</form>\n",
 	    proof, once);
-	list_write();
-	printf("</main>\n");
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	list_write(request, reply);
+	fn_reply_puts(reply, "</main>\n");
 }
 
-static int
-style(void)
+static void
+style(struct fn_reply *reply)
 {
-	printf(
-	    "Content-Type: text/css\nCache-Control: max-age=3600\n\n"
+	fn_reply_type(reply, "text/css");
+	fn_reply_header(reply, "Cache-Control", "max-age=3600");
+	fn_reply_puts(reply,
 	    ":root { color-scheme: light dark; --paper: #f6f4ef; --card: #fff;"
 	    " --ink: #22252b; --soft: #6b6f78; --line: #e3dfd5;"
 	    " --main: #2f5d50; --on: #fff; --bad: #9c2f2f }\n"
@@ -150,7 +151,7 @@ style(void)
 	    "form { margin-bottom: 2rem }\n"
 	    "label { display: block; margin-bottom: .8rem; font-size: .9rem;"
 	    " color: var(--soft) }\n"
-	    "input, textarea, button { font: inherit; width: 100%%;"
+	    "input, textarea, button { font: inherit; width: 100%;"
 	    " margin-top: .25rem; padding: .55rem .7rem; border-radius: .5rem;"
 	    " border: 1px solid var(--line); background: var(--paper);"
 	    " color: var(--ink) }\n"
@@ -163,7 +164,7 @@ style(void)
 	    "article { display: grid; grid-template-columns: 2.6rem 1fr;"
 	    " column-gap: .9rem }\n"
 	    "article > span { grid-row: 1 / 3; width: 2.6rem; height: 2.6rem;"
-	    " border-radius: 50%%; background: var(--main); color: var(--on);"
+	    " border-radius: 50%; background: var(--main); color: var(--on);"
 	    " font-weight: 600; line-height: 2.6rem; text-align: center }\n"
 	    "article h2 { display: flex; flex-wrap: wrap; column-gap: .6rem;"
 	    " align-items: baseline; margin: 0; font-size: 1rem;"
@@ -175,42 +176,44 @@ style(void)
 	    ".complaint { color: var(--bad) }\n"
 	    ".none, nav { color: var(--soft); text-align: center }\n"
 	    "a { color: var(--main) }\n");
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static void
-list_write(void)
+list_write(struct fn_request *request, struct fn_reply *reply)
 {
-	const char *query = variable("QUERY_STRING");
-	char before[512] = "";
+	const char *before = fn_request_query(request, "before");
 	struct fn_list list = { .prefix = ENTRIES,
 		.limit = ON_A_PAGE,
 		.reverse = true,
-		.values = true };
+		.values = true,
+		.cursor = before && before[0] ? before : NULL };
 	struct fn_page entries;
 
-	if (strncmp(query, "before=", 7) == 0 &&
-	    field_decode(query + 7, before, sizeof(before)) && before[0])
-		list.cursor = before;
 	if (fn_state_list(&list, &entries) != FN_OK) {
-		fprintf(stderr, "%s\n", fn_problem());
-		printf("<p class=\"complaint\">The book cannot be read right "
-		       "now.</p>\n");
+		fn_log("%s", fn_problem());
+		fn_reply_puts(reply,
+		    "<p class=\"complaint\">The book cannot be read right "
+		    "now.</p>\n");
 		return;
 	}
 	if (entries.item_count == 0)
-		printf("<p class=\"none\">Nobody has signed yet.</p>\n");
+		fn_reply_puts(reply,
+		    "<p class=\"none\">Nobody has signed yet.</p>\n");
 	for (size_t i = 0; i < entries.item_count; i++)
-		item_write(&entries.items[i]);
-	if (entries.cursor)
-		older_write(entries.cursor);
+		item_write(reply, &entries.items[i]);
+	if (entries.cursor) {
+		fn_reply_printf(reply,
+		    "<nav><a href=\"%s?before=", fn_request_script(request));
+		fn_reply_url(reply, entries.cursor);
+		fn_reply_puts(reply, "\">Older</a></nav>\n");
+	}
 	fn_page_free(&entries);
 }
 
 /* The key ends with milliseconds since 1970 in 15 digits and what keeps two of
  * one moment apart; the value is the name, a line end, and the text. */
 static void
-item_write(const struct fn_item *item)
+item_write(struct fn_reply *reply, const struct fn_item *item)
 {
 	time_t at =
 	    (time_t)(strtoll(item->key + strlen(ENTRIES), NULL, 10) / 1000);
@@ -229,78 +232,46 @@ item_write(const struct fn_item *item)
 	gmtime_r(&at, &tm);
 	strftime(words, sizeof(words), "%e %B %Y, %H:%M UTC", &tm);
 	strftime(iso, sizeof(iso), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("<article><span aria-hidden=\"true\">");
-	escape(first);
-	printf("</span><h2>");
-	escape(name);
-	printf(" <time datetime=\"%s\">%s</time></h2>\n<p>", iso, words);
-	escape(text + 1);
-	printf("</p></article>\n");
-}
-
-static void
-older_write(const char *cursor)
-{
-	printf("<nav><a href=\"%s?before=", variable("SCRIPT_NAME"));
-	for (; *cursor; cursor++)
-		if (strchr("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			   "abcdefghijklmnopqrstuvwxyz-_.~",
-			*cursor))
-			putchar(*cursor);
-		else
-			printf("%%%02X", (unsigned char)*cursor);
-	printf("\">Older</a></nav>\n");
-}
-
-static void
-escape(const char *text)
-{
-	for (; *text; text++)
-		switch (*text) {
-		case '&':
-			fputs("&amp;", stdout);
-			break;
-		case '<':
-			fputs("&lt;", stdout);
-			break;
-		case '>':
-			fputs("&gt;", stdout);
-			break;
-		case '"':
-			fputs("&quot;", stdout);
-			break;
-		case '\'':
-			fputs("&#39;", stdout);
-			break;
-		default:
-			putchar(*text);
-		}
+	fn_reply_puts(reply, "<article><span aria-hidden=\"true\">");
+	fn_reply_html(reply, first);
+	fn_reply_puts(reply, "</span><h2>");
+	fn_reply_html(reply, name);
+	fn_reply_printf(reply, " <time datetime=\"%s\">%s</time></h2>\n<p>",
+	    iso, words);
+	fn_reply_html(reply, text + 1);
+	fn_reply_puts(reply, "</p></article>\n");
 }
 
 /* ---- an entry ------------------------------------------------------------------ */
 
-static int
-entry_take(void)
+static void
+entry_take(struct fn_request *request, struct fn_reply *reply)
 {
+	const char *cookie = fn_request_cookie(request, "guestbook");
 	struct form form = { 0 };
-	const char *complaint = form_read(&form);
-	char proof[RANDOM_TEXT];
+	const char *complaint = form_read(request, &form);
 
-	if (complaint)
-		return page(&form, complaint);
-	if (!same_origin() || !cookie_get(proof) ||
-	    strcmp(proof, form.proof) != 0 || !random_good(form.once))
-		return refuse("403",
-		    "This form is not from this page, or your "
-		    "browser keeps no cookies.");
+	if (complaint) {
+		page(request, reply, &form, complaint);
+		return;
+	}
+	if (!same_origin(request) || !cookie || !random_good(cookie) ||
+	    strcmp(cookie, form.proof) != 0 || !random_good(form.once)) {
+		refuse(reply, 403,
+		    "This form is not from this page, or your browser keeps "
+		    "no cookies.");
+		return;
+	}
 	complaint = form_check(&form);
 	if (complaint)
-		return page(&form, complaint);
-	return entry_write(&form);
+		page(request, reply, &form, complaint);
+	else
+		entry_write(request, reply, &form);
 }
 
-static int
-entry_write(const struct form *form)
+static void
+entry_write(struct fn_request *request, struct fn_reply *reply,
+    const struct form *form)
 {
 	char key[128], used[128], client[128], value[NAME_MOST + TEXT_MOST + 2];
 	const int64_t most = WRITES;
@@ -310,7 +281,8 @@ entry_write(const struct form *form)
 	snprintf(key, sizeof(key), ENTRIES "%015lld-%.8s",
 	    (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000, form->once);
 	snprintf(used, sizeof(used), USED "%s", form->once);
-	snprintf(client, sizeof(client), CLIENTS "%s", variable("REMOTE_ADDR"));
+	snprintf(client, sizeof(client), CLIENTS "%s",
+	    fn_request_address(request));
 	snprintf(value, sizeof(value), "%s\n%s", form->name, form->text);
 
 	const struct fn_check unused = { used, 0 };
@@ -331,106 +303,58 @@ entry_write(const struct form *form)
 	switch (fn_state_atomic(&unused, 1, ops, 3, NULL)) {
 	case FN_OK:
 	case FN_CONFLICT: /* the second of two clicks */
-		return back();
+		/* Loading the page again does not send the form again. */
+		fn_reply_redirect(reply, 303, fn_request_script(request));
+		fn_reply_header(reply, "Cache-Control", "no-store");
+		break;
 	case FN_RANGE:
-		return refuse("429",
-		    "That is enough for now. Come back in ten "
-		    "minutes.");
+		refuse(reply, 429,
+		    "That is enough for now. Come back in ten minutes.");
+		break;
 	default:
-		fprintf(stderr, "%s\n", fn_problem());
-		return refuse("503", "The book cannot be written right now.");
+		fn_log("%s", fn_problem());
+		refuse(reply, 503, "The book cannot be written right now.");
 	}
 }
 
-/* Loading the page again does not send the form again. */
-static int
-back(void)
+static void
+refuse(struct fn_reply *reply, unsigned status, const char *words)
 {
-	printf("Status: 303\nLocation: %s\nCache-Control: no-store\n\n",
-	    variable("SCRIPT_NAME"));
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static int
-refuse(const char *status, const char *words)
-{
-	printf("Status: %s\nContent-Type: text/plain; charset=utf-8\n"
-	       "Cache-Control: no-store\n\n%s\n",
-	    status, words);
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	fn_reply_status(reply, status);
+	fn_reply_header(reply, "Cache-Control", "no-store");
+	fn_reply_printf(reply, "%s\n", words);
 }
 
 /* ---- a form ---------------------------------------------------------------------- */
 
 /* What is wrong with it, or NULL. */
 static const char *
-form_read(struct form *form)
+form_read(struct fn_request *request, struct form *form)
 {
 	const struct {
 		const char *name;
 		char *to;
 		size_t room;
 	} fields[] = {
-		{ "name=", form->name, sizeof(form->name) },
-		{ "text=", form->text, sizeof(form->text) },
-		{ "proof=", form->proof, sizeof(form->proof) },
-		{ "once=", form->once, sizeof(form->once) },
+		{ "name", form->name, sizeof(form->name) },
+		{ "text", form->text, sizeof(form->text) },
+		{ "proof", form->proof, sizeof(form->proof) },
+		{ "once", form->once, sizeof(form->once) },
 	};
-	static char body[BODY_MOST + 2];
-	size_t bytes = fread(body, 1, BODY_MOST + 1, stdin);
-	const char *complaint = NULL;
+	const char *complaint = NULL, *value;
 
-	if (bytes > BODY_MOST)
-		return "That is too long.";
-	for (const char *at = body; at; at = strchr(at, '&')) {
-		at += *at == '&';
-		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-			if (strncmp(at, fields[i].name,
-				strlen(fields[i].name)) == 0 &&
-			    !field_decode(at + strlen(fields[i].name),
-				fields[i].to, fields[i].room))
-				complaint = "That is too long.";
+	if (fn_request_read_form(request, BODY_MOST) != FN_OK)
+		return "That is too long, or no form.";
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		value = fn_request_form(request, fields[i].name);
+		if (value && strlen(value) < fields[i].room)
+			memcpy(fields[i].to, value, strlen(value) + 1);
+		else if (value)
+			complaint = "That is too long.";
 	}
 	trim(form->name);
 	trim(form->text);
 	return complaint;
-}
-
-/* Up to '&' or the end. NULL: no room; then it is empty. */
-static const char *
-field_decode(const char *from, char *to, size_t room)
-{
-	char *const begin = to;
-	int high, low;
-
-	for (; *from && *from != '&'; to++) {
-		if ((size_t)(to - begin) + 1 >= room) {
-			*begin = '\0';
-			return NULL;
-		}
-		high = *from == '%' ? hex(from[1]) : -1;
-		low = high >= 0 ? hex(from[2]) : -1;
-		if (low >= 0) {
-			*to = (char)(high * 16 + low);
-			*to = *to ? *to : ' ';
-			from += 3;
-		} else {
-			*to = *from == '+' ? ' ' : *from;
-			from++;
-		}
-	}
-	*to = '\0';
-	return from;
-}
-
-static int
-hex(char digit)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	const char *at = digit ? strchr(digits, digit) : NULL;
-	int value = at ? (int)(at - digits) : -1;
-
-	return value < 16 ? value : value - 6;
 }
 
 static const char *
@@ -448,16 +372,16 @@ form_check(const struct form *form)
 
 /* Browsers say from where a form comes. */
 static bool
-same_origin(void)
+same_origin(const struct fn_request *request)
 {
-	const char *site = variable("HTTP_SEC_FETCH_SITE");
-	const char *origin = variable("HTTP_ORIGIN");
-	const char *host = strstr(origin, "://");
+	const char *site = fn_request_header(request, "Sec-Fetch-Site");
+	const char *origin = fn_request_header(request, "Origin");
+	const char *host = fn_request_header(request, "Host");
+	const char *place = origin ? strstr(origin, "://") : NULL;
 
-	if (site[0] && strcmp(site, "same-origin") != 0)
+	if (site && strcmp(site, "same-origin") != 0)
 		return false;
-	return !origin[0] ||
-	    (host && strcmp(host + 3, variable("HTTP_HOST")) == 0);
+	return !origin || (place && host && strcmp(place + 3, host) == 0);
 }
 
 /* UTF-8 without control bytes but line ends and tabs. */
@@ -517,29 +441,4 @@ random_good(const char *text)
 {
 	return strlen(text) == RANDOM_TEXT - 1 &&
 	    strspn(text, "0123456789abcdef") == RANDOM_TEXT - 1;
-}
-
-/* "a=b; guestbook=0123..." */
-static bool
-cookie_get(char value[RANDOM_TEXT])
-{
-	const char *at = variable("HTTP_COOKIE");
-
-	while (at) {
-		at += strspn(at, "; ");
-		if (strncmp(at, "guestbook=", 10) == 0) {
-			snprintf(value, RANDOM_TEXT, "%s", at + 10);
-			return random_good(value);
-		}
-		at = strchr(at, ';');
-	}
-	return false;
-}
-
-static const char *
-variable(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value ? value : "";
 }

@@ -4,7 +4,6 @@
  * token) as a check, so a holder whose time ran out cannot write any more.
  *   curl '127.0.0.1:8080/fn/demo/lock?work=1500' */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,47 +20,46 @@ enum {
 	WAITS_MOST = 4,
 };
 
-static enum fn_result lock_take(uint64_t *token);
-static enum fn_result work(uint64_t token, int64_t *times);
-static unsigned work_ms(void);
-static int answer(const char *status, const char *words);
+static enum fn_result lock_take(const char *who, uint64_t *token);
+static enum fn_result work(unsigned ms, uint64_t token, int64_t *times);
+static unsigned work_ms(struct fn_request *);
+static int answer(struct fn_reply *, unsigned status, const char *words);
 
 int
-main(void)
+fn_handle(struct fn_request *request, struct fn_reply *reply)
 {
 	uint64_t token = 0;
 	int64_t times = 0;
-	enum fn_result result = lock_take(&token);
+	enum fn_result result = lock_take(fn_request_id(request), &token);
 
 	if (result == FN_CONFLICT)
-		return answer("423", "somebody else is at it; try again later");
+		return answer(reply, 423,
+		    "somebody else is at it; try again later");
 	if (result != FN_OK)
-		return answer("503", "cannot lock right now");
-	result = work(token, &times);
-	if (result != FN_CONFLICT) /* then it is not ours any more */
-		fn_state_delete(LOCK, token);
+		return answer(reply, 503, "cannot lock right now");
+	result = work(work_ms(request), token, &times);
 	if (result == FN_CONFLICT)
-		return answer("409",
-		    "it took too long: the lock was gone, and "
-		    "nothing was written");
+		return answer(reply, 409,
+		    "it took too long: the lock was gone, and nothing was "
+		    "written");
+	fn_state_delete(LOCK, token); /* it is still ours */
 	if (result != FN_OK)
-		return answer("503", "cannot write right now");
-	printf("Content-Type: text/plain\nCache-Control: no-store\n\n"
-	       "done with token %" PRIu64 ", %" PRId64 " times in all\n",
-	    token, times);
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+		return answer(reply, 503, "cannot write right now");
+	fn_reply_header(reply, "Cache-Control", "no-store");
+	fn_reply_printf(reply,
+	    "done with token %" PRIu64 ", %" PRId64 " times in all\n", token,
+	    times);
+	return 0;
 }
 
 /* FN_CONFLICT: somebody else has it still. */
 static enum fn_result
-lock_take(uint64_t *token)
+lock_take(const char *who, uint64_t *token)
 {
 	const struct fn_put how = { .if_absent = true, .ttl_s = HOLD_S };
-	const char *who = getenv("FN_REQUEST_ID");
 	struct fn_value holder;
 	enum fn_result result = FN_CONFLICT;
 
-	who = who ? who : "somebody";
 	for (int i = 0; i < WAITS_MOST && result == FN_CONFLICT; i++) {
 		result = fn_state_put(LOCK, who, strlen(who), &how, token);
 		if (result != FN_CONFLICT)
@@ -79,11 +77,10 @@ lock_take(uint64_t *token)
 
 /* What is guarded: written only while the lock still has our version. */
 static enum fn_result
-work(uint64_t token, int64_t *times)
+work(unsigned ms, uint64_t token, int64_t *times)
 {
 	const struct fn_check ours = { LOCK, token };
 	struct fn_op count = { .kind = FN_SUM, .key = DONE, .by = 1 };
-	const unsigned ms = work_ms();
 	const struct timespec pause = { ms / 1000,
 		(long)(ms % 1000) * 1000000 };
 	enum fn_result result;
@@ -95,21 +92,19 @@ work(uint64_t token, int64_t *times)
 }
 
 static unsigned
-work_ms(void)
+work_ms(struct fn_request *request)
 {
-	const char *query = getenv("QUERY_STRING");
-	unsigned ms = 0;
+	const char *work = fn_request_query(request, "work");
+	unsigned long ms = work ? strtoul(work, NULL, 10) : 0;
 
-	if (query && strncmp(query, "work=", 5) == 0)
-		ms = (unsigned)strtoul(query + 5, NULL, 10);
-	return ms < WORK_MOST_MS ? ms : WORK_MOST_MS;
+	return ms < WORK_MOST_MS ? (unsigned)ms : WORK_MOST_MS;
 }
 
 static int
-answer(const char *status, const char *words)
+answer(struct fn_reply *reply, unsigned status, const char *words)
 {
-	fprintf(stderr, "%s\n", fn_problem());
-	printf("Status: %s\nContent-Type: text/plain\nRetry-After: 1\n\n%s\n",
-	    status, words);
-	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	fn_log("%s: %s", words, fn_problem());
+	fn_reply_problem(reply, status, "%s", words);
+	fn_reply_header(reply, "Retry-After", "1");
+	return 0;
 }

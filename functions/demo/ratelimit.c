@@ -5,7 +5,6 @@
  *   for i in 1 2 3 4 5 6; do curl -i 127.0.0.1:8080/fn/demo/ratelimit; done */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <fn.h>
@@ -15,32 +14,31 @@ enum { REQUESTS = 5, WINDOW_S = 10 };
 static int64_t seconds_left(const char *key);
 
 int
-main(void)
+fn_handle(struct fn_request *request, struct fn_reply *reply)
 {
-	const char *client = getenv("REMOTE_ADDR");
 	const int64_t most = REQUESTS;
 	const struct fn_incr how = { .max = &most, .ttl_s = WINDOW_S };
 	char key[128];
 	int64_t used;
 
-	snprintf(key, sizeof(key), "ratelimit/%s", client ? client : "nobody");
+	snprintf(key, sizeof(key), "ratelimit/%s", fn_request_address(request));
 	switch (fn_state_incr(key, 1, &how, &used)) {
 	case FN_OK:
-		printf("Content-Type: text/plain\nCache-Control: no-store\n\n"
-		       "request %" PRId64 " of %d in %d seconds\n",
-		    used, REQUESTS, WINDOW_S);
-		return EXIT_SUCCESS;
+		fn_reply_header(reply, "Cache-Control", "no-store");
+		fn_reply_printf(reply,
+		    "request %" PRId64 " of %d in %d seconds\n", used, REQUESTS,
+		    WINDOW_S);
+		return 0;
 	case FN_RANGE:
-		printf("Status: 429\nContent-Type: text/plain\n"
-		       "Retry-After: %" PRId64 "\n\n"
-		       "too many requests; come again later\n",
+		fn_reply_problem(reply, 429,
+		    "too many requests; come again later");
+		fn_reply_header(reply, "Retry-After", "%" PRId64,
 		    seconds_left(key));
-		return EXIT_SUCCESS;
+		return 0;
 	default:
-		fprintf(stderr, "%s\n", fn_problem());
-		printf("Status: 503\nContent-Type: text/plain\n\n"
-		       "cannot count right now\n");
-		return EXIT_FAILURE;
+		fn_log("%s", fn_problem());
+		fn_reply_problem(reply, 503, "cannot count right now");
+		return 0;
 	}
 }
 

@@ -20,10 +20,12 @@ EXAMPLES = ("counter", "guestbook", "guestbook.conf", "lock", "ratelimit",
             "visits.sh")
 
 
-@pytest.fixture(scope="module")
-def host():
+@pytest.fixture(scope="module", params=["auto", "cgi"])
+def host(request):
+    """Those in C are handlers: a process for each request, or for many."""
     made = Host()
-    made.tenant("demo")
+    made.write(made.tenant("demo") / "tenant.conf",
+               f'protocol = "{request.param}";\n', 0o644)
     for name in EXAMPLES:
         made.function("demo", name, DEMO / name,
                       mode=0o644 if name.endswith(".conf") else 0o755)
