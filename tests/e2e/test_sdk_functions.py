@@ -15,7 +15,7 @@ import time
 import pytest
 
 import fastcgi
-from host import NGINX, ROOT, Host, alive, eventually, free_port
+from host import NGINX, ROOT, Broken, Host, eventually, free_port
 
 SDK = ROOT / "fcgi-host" / "sdk"
 LIBRARY = ROOT / "build" / "release"
@@ -795,3 +795,56 @@ def both(host, base):
     host.wait_log("rogue", "by mistake")
     assert host.get(base + "/crash").status == 502
     assert host.get(base + "/moved").status == 303
+
+
+def test_as_worker_under_the_host(program):
+    """Without a line of settings."""
+    with Host() as host:
+        host.function("rogue", "sdk", program)
+        base = "/fn/rogue/sdk"
+        got = host.get(base)
+        assert got.text == f"GET {base}  127.0.0.1 made=1 stdin=0 token=0 " \
+            "left=some"
+        assert host.get(base + "/requests").text == "2"
+        assert len({host.get(base + "/pid").text for _ in range(5)}) == 1
+        both(host, base)
+        pids = {host.get(base + "/pid").text for _ in range(5)}
+        assert len(pids) == 1
+
+
+def test_worker_at_its_limits_under_the_host(one):
+    with Host() as host:
+        host.function("rogue", "sdk", one,
+                      'limits = { time = "500ms"; };\n')
+        base = "/fn/rogue/sdk"
+        first = host.get(base + "/pid").text
+        host.get(base + "/sleep").problem(504, "time")
+        second = host.get(base + "/pid").text
+        assert first != second
+        host.get(base + "/burn").problem(504, "time")
+        assert host.get(base + "/pid").text not in (first, second)
+        with pytest.raises(Broken):
+            host.get(base + "/fail-late")
+        assert host.get(base).status == 200
+
+
+def test_processor_time_under_the_host(one):
+    with Host() as host:
+        host.function("rogue", "sdk", one, 'limits = { cpu = "1s"; };\n')
+        base = "/fn/rogue/sdk"
+        first = host.get(base + "/pid").text
+        host.get(base + "/burn").problem(504, "cpu")
+        assert host.get(base + "/pid").text != first
+
+
+def test_body_that_is_not_read_under_the_host(one):
+    """Of any size: the next request has the same process, and is itself."""
+    with Host('maximum = { body = "64MiB"; };') as host:
+        host.function("rogue", "sdk", one, 'limits = { body = "64MiB"; };\n')
+        base = "/fn/rogue/sdk"
+        first = host.get(base + "/pid").text
+        for size in (1, 1000, 100000, 20000000):
+            assert host.post(base + "/moved", b"\1" * size).status == 303
+            assert host.post(base + "/much?bytes=1000000",
+                             b"\1" * size).body == b"x" * 1000000
+        assert host.get(base + "/pid").text == first
