@@ -68,6 +68,7 @@ struct host {
 	const char *reason;
 	const char *name;	   /* NULL: what was asked */
 	struct settings *settings; /* NULL: the defaults */
+	uint64_t version;	   /* of file and settings */
 	bool silent;		   /* cells do not answer RESOLVE */
 	bool keep_ends;		   /* our copy of the cell's channel as the
 			 * gateway has it */
@@ -361,6 +362,7 @@ host_resolved(struct host *h, size_t cell, const struct message_resolve *ask)
 		.name = h->name ? span_of(h->name) : ask->name,
 		.file = ask->name,
 		.ticket = SPAN("ticket"),
+		.version = h->version,
 		.reason = span_of(h->reason) };
 	struct buf bytes;
 
