@@ -112,7 +112,8 @@ cgi_run(struct request *r, const char **why)
 	enum run_answer answer;
 	int error, out_fd;
 
-	if (request_environment(r, time_ms, &environment, why) != 0)
+	buf_clear(&environment);
+	if (request_environment(r, time_ms, false, &environment, why) != 0)
 		return RUN_NO_ROOM;
 	run_describe(&start, r->function, r->settings, cell);
 	start.time_us = time_ms * 1000;

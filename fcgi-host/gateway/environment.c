@@ -34,11 +34,16 @@ static const struct span client_denied[] = {
 
 struct writer {
 	struct buf *out;
+	bool pairs;
 	const char *why;
 	bool failed;
 };
 
+static int write_all(struct writer *, const struct environment_facts *,
+    const char **why);
 static void put(struct writer *, struct span name, struct span value);
+static char *put_room(struct writer *, struct span name, size_t value_bytes);
+static char *append(char *to, struct span);
 static void put_joined(struct writer *, struct span name, struct span a,
     struct span b, struct span c);
 static void put_number(struct writer *, struct span name, uint64_t);
@@ -90,15 +95,31 @@ environment_write(struct buf *out, const struct environment_facts *facts,
 {
 	struct writer w = { .out = out };
 
-	host_variables(&w, facts);
-	path_variables(&w, facts);
-	body_variables(&w, facts);
-	server_variables(&w, facts);
-	client_variables(&w, facts);
-	setting_variables(&w, &facts->settings->env, facts->granted,
-	    facts->host, facts->directory);
-	*why = w.why;
-	return w.failed ? -1 : 0;
+	return write_all(&w, facts, why);
+}
+
+int
+environment_write_pairs(struct buf *out, const struct environment_facts *facts,
+    const char **why)
+{
+	struct writer w = { .out = out, .pairs = true };
+
+	return write_all(&w, facts, why);
+}
+
+static int
+write_all(struct writer *w, const struct environment_facts *facts,
+    const char **why)
+{
+	host_variables(w, facts);
+	path_variables(w, facts);
+	body_variables(w, facts);
+	server_variables(w, facts);
+	client_variables(w, facts);
+	setting_variables(w, &facts->settings->env, facts->granted, facts->host,
+	    facts->directory);
+	*why = w->why;
+	return w->failed ? -1 : 0;
 }
 
 int
@@ -268,20 +289,23 @@ put_header(struct writer *w, const struct request_params *params, size_t first)
 	struct span name = params->pairs[first].name;
 	struct span comma =
 	    span_equal(name, SPAN("HTTP_COOKIE")) ? SPAN("; ") : SPAN(", ");
-	size_t before = buf_bytes(w->out);
+	size_t bytes = params->pairs[first].value.bytes;
+	char *at;
 
-	w->failed |= buf_put(w->out, name) || buf_put_byte(w->out, '=') ||
-	    buf_put(w->out, params->pairs[first].value);
 	for (size_t i = first + 1; i < params->count; i++)
 		if (span_equal(params->pairs[i].name, name))
-			w->failed |= buf_put(w->out, comma) ||
-			    buf_put(w->out, params->pairs[i].value);
-	w->failed |= buf_put_byte(w->out, '\0') != 0;
-	if (buf_bytes(w->out) - before > ENVIRONMENT_VALUE_MOST) {
+			bytes += comma.bytes + params->pairs[i].value.bytes;
+	if (name.bytes + bytes + 2 > ENVIRONMENT_VALUE_MOST && !w->failed) {
 		w->failed = true;
 		w->why = "a request header field is longer than 64 KiB";
-	} else if (w->failed && !w->why)
-		w->why = "all of it is longer than 128 KiB";
+	}
+	at = put_room(w, name, bytes);
+	if (!at)
+		return;
+	at = append(at, params->pairs[first].value);
+	for (size_t i = first + 1; i < params->count; i++)
+		if (span_equal(params->pairs[i].name, name))
+			at = append(append(at, comma), params->pairs[i].value);
 }
 
 /* A function's own variables, then what the administrator gives the tenant,
@@ -329,37 +353,55 @@ lists_name(const struct strings *list, struct span name)
 static void
 put(struct writer *w, struct span name, struct span value)
 {
-	put_joined(w, name, value, SPAN(""), SPAN(""));
+	char *at = put_room(w, name, value.bytes);
+
+	if (at)
+		append(at, value);
 }
 
 static void
 put_joined(struct writer *w, struct span name, struct span a, struct span b,
     struct span c)
 {
-	size_t bytes = name.bytes + a.bytes + b.bytes + c.bytes + 2;
-	char *at;
+	char *at = put_room(w, name, a.bytes + b.bytes + c.bytes);
+
+	if (at)
+		append(append(append(at, a), b), c);
+}
+
+/* Where the value goes, all of it. NULL: there is no room, which is noted. */
+static char *
+put_room(struct writer *w, struct span name, size_t value_bytes)
+{
+	size_t bytes = name.bytes + value_bytes + 2;
+	char *at = NULL;
 
 	if (w->failed)
-		return;
-	at =
-	    bytes <= ENVIRONMENT_VALUE_MOST ? buf_reserve(w->out, bytes) : NULL;
+		return NULL;
+	if (bytes > ENVIRONMENT_VALUE_MOST) {
+		w->failed = true;
+		w->why = "a variable is longer than 64 KiB";
+		return NULL;
+	}
+	if (w->pairs) {
+		at = params_put_room(w->out, name, value_bytes);
+	} else if ((at = buf_reserve(w->out, bytes))) {
+		buf_wrote(w->out, bytes);
+		at[bytes - 1] = '\0';
+		at = append(at, name);
+		*at++ = '=';
+	}
 	if (!at) {
 		w->failed = true;
-		w->why = bytes > ENVIRONMENT_VALUE_MOST ?
-		    "a variable is longer than 64 KiB" :
-		    "all of it is longer than 128 KiB";
-		return;
+		w->why = "all of it is longer than 128 KiB";
 	}
-	at = mempcpy(at, name.data, name.bytes);
-	*at++ = '=';
-	if (a.bytes > 0)
-		at = mempcpy(at, a.data, a.bytes);
-	if (b.bytes > 0)
-		at = mempcpy(at, b.data, b.bytes);
-	if (c.bytes > 0)
-		at = mempcpy(at, c.data, c.bytes);
-	*at = '\0';
-	buf_wrote(w->out, bytes);
+	return at;
+}
+
+static char *
+append(char *to, struct span s)
+{
+	return s.bytes > 0 ? mempcpy(to, s.data, s.bytes) : to;
 }
 
 static void

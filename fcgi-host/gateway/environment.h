@@ -64,9 +64,11 @@ struct environment_worker {
 	uint64_t cpu_s; /* that each may use, 0: no limit */
 };
 
-/* Writes NAME=value NUL ... 0, or -1 when it would be larger than the ceiling
+/* Writes NAME=value NUL ..., or FastCGI's name-value pairs. 0, or -1 when it would be larger than the ceiling
  * of the buf or a value than ENVIRONMENT_VALUE_MOST (*why says which). */
 int environment_write(struct buf *, const struct environment_facts *,
+    const char **why);
+int environment_write_pairs(struct buf *, const struct environment_facts *,
     const char **why);
 /* Likewise. FN_WORKER says that it is one, to the SDK. */
 int environment_write_worker(struct buf *, const struct environment_worker *,

@@ -185,34 +185,29 @@ fastcgi_give(struct request *r, struct worker *w)
 	exchange_push(r);
 }
 
-/* Into `out`: all of it, or all but a body that is large or still comes. */
+/* Into `out`: all of it, or all but a body that is large or still comes. The
+ * connection is kept for the next where nothing of this one can be left in it. */
 static int
 exchange_write(struct request *r, struct worker *w, uint64_t time_ms,
     const char **why)
 {
-	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
 	struct exchange *x = &r->invocation.exchange;
-	bool empty = r->body.kind == BODY_NONE;
+	size_t at;
 
 	fcgi_app_init(&x->app);
-	if (request_environment(r, time_ms, &environment, why) != 0)
-		return -1;
 	buf_clear(&out);
-	x->keep = w->drains || (empty && !w->workers->lingers);
-	if (fcgi_app_put_begin(&out, x->keep, buf_span(&environment)) != 0)
-		goto large;
+	*why = "all of it is longer than 128 KiB";
+	if (fcgi_app_open_params(&out, &at) != 0 ||
+	    request_environment(r, time_ms, true, &out, why) != 0)
+		return -1;
+	x->keep = w->drains ||
+	    (r->body.kind == BODY_NONE && !w->workers->lingers &&
+		buf_bytes(&out) + 2 * FCGI_OVERHEAD + 8 <= FASTCGI_KEEP_MOST);
+	if (fcgi_app_close_params(&out, at, x->keep) != 0)
+		return -1;
 	if (r->body.complete && r->body.bytes <= FASTCGI_SMALL_BODY)
 		exchange_gather(r);
-	if (!x->keep || w->drains || buf_bytes(&out) <= FASTCGI_KEEP_MOST)
-		return 0;
-	x->keep = false;
-	buf_clear(&out);
-	if (fcgi_app_put_begin(&out, false, buf_span(&environment)) == 0 &&
-	    fcgi_put_stream_end(&out, FCGI_STDIN, FCGI_APP_ID) == 0)
-		return 0;
-large:
-	*why = "all of it is longer than 128 KiB";
-	return -1;
+	return 0;
 }
 
 /* 0, or -1 with errno: the worker cannot be reached. What fails on a connection

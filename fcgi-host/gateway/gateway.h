@@ -455,8 +455,8 @@ void request_wait(struct request *, enum request_waits, struct list *);
 void request_patience(struct request *);
 /* All that it is given in words, with a deadline after that time; 0, or -1: it
  * is too large, or *why. */
-int request_environment(struct request *, uint64_t time_ms, struct buf *,
-    const char **why);
+int request_environment(struct request *, uint64_t time_ms, bool pairs,
+    struct buf *, const char **why);
 
 /* The reason, once. what may be SPAN_NONE, limit NULL. request_end() also
  * answers with it when no header went out, breaks the connection otherwise, and

@@ -327,8 +327,8 @@ request_start(struct request *r)
 }
 
 int
-request_environment(struct request *r, uint64_t time_ms, struct buf *out,
-    const char **why)
+request_environment(struct request *r, uint64_t time_ms, bool pairs,
+    struct buf *out, const char **why)
 {
 	static struct buf token = { .ceiling = JWT_MOST };
 	const struct cell *cell = r->tenant->cell;
@@ -358,14 +358,14 @@ request_environment(struct request *r, uint64_t time_ms, struct buf *out,
 		.redirect_status = r->redirect_status,
 	};
 
-	buf_clear(out);
 	buf_clear(&token);
 	if (state_token(r, now_ms, facts.deadline_unix_ms, &token) != 0) {
 		*why = "no token for its state can be made";
 		return -1;
 	}
 	facts.token = buf_span(&token);
-	return environment_write(out, &facts, why);
+	return pairs ? environment_write_pairs(out, &facts, why) :
+		       environment_write(out, &facts, why);
 }
 
 /* ---- its run --------------------------------------------------------------------- */

@@ -3,12 +3,17 @@
  * are those of the record types it may send; frames are fcgi.c's. */
 #include "wire/fcgi_app.h"
 
+/* What stands before the pairs. */
+enum { HEADS = sizeof(FCGI_BeginRequestRecord) + FCGI_HEADER_LEN };
+
 static enum fcgi_app_event app_record(struct fcgi_app *);
 static enum fcgi_app_event app_own_record(struct fcgi_app *);
 static enum fcgi_app_event app_strange(struct fcgi_app *);
 static enum fcgi_app_event app_content(struct fcgi_app *, struct span);
 static enum fcgi_app_event app_record_end(struct fcgi_app *);
 static enum fcgi_app_event app_violation(struct fcgi_app *, const char *);
+static int close_long(struct buf *, size_t at, bool keep_conn);
+static void begin_write(uint8_t *to, bool keep_conn);
 static int put_pairs(struct buf *, struct span environment);
 
 void
@@ -169,27 +174,78 @@ app_violation(struct fcgi_app *a, const char *phrase)
 int
 fcgi_app_put_begin(struct buf *out, bool keep_conn, struct span environment)
 {
-	size_t records, bytes;
-	struct buf pairs;
+	size_t before = out->end - out->start, at;
+
+	if (fcgi_app_open_params(out, &at) == 0 &&
+	    put_pairs(out, environment) == 0 &&
+	    fcgi_app_close_params(out, at, keep_conn) == 0)
+		return 0;
+	/* all of it or nothing */
+	out->end = out->start + before;
+	return -1;
+}
+
+int
+fcgi_app_open_params(struct buf *out, size_t *at)
+{
+	*at = buf_bytes(out);
+	if (buf_reserve(out, HEADS) == NULL)
+		return -1;
+	buf_wrote(out, HEADS);
+	return 0;
+}
+
+int
+fcgi_app_close_params(struct buf *out, size_t at, bool keep_conn)
+{
+	static const char zeros[8];
+	struct span pairs = span_skip(buf_span(out), at + HEADS);
+	size_t padding = (8 - pairs.bytes % 8) % 8;
+	uint8_t *head;
+
+	if (pairs.bytes == 0 || pairs.bytes > FCGI_RECORD_CONTENT_MOST)
+		return close_long(out, at, keep_conn);
+	if (buf_put(out, span_make(zeros, padding)) != 0 ||
+	    fcgi_put_stream_end(out, FCGI_PARAMS, FCGI_APP_ID) != 0)
+		return -1;
+	head = (uint8_t *)out->data + out->start + at;
+	begin_write(head, keep_conn);
+	fcgi_head_write(head + sizeof(FCGI_BeginRequestRecord), FCGI_PARAMS,
+	    FCGI_APP_ID, (uint16_t)pairs.bytes, (uint8_t)padding);
+	return 0;
+}
+
+/* More than a record, or none, which is rare. */
+static int
+close_long(struct buf *out, size_t at, bool keep_conn)
+{
+	struct span pairs = span_skip(buf_span(out), at + HEADS);
+	struct buf copy;
 	int result = -1;
 
-	buf_init(&pairs, out->ceiling);
-	/* lengths take no less than '=' and NUL did */
-	if (buf_reserve(&pairs, environment.bytes) == NULL ||
-	    put_pairs(&pairs, environment) != 0)
-		goto out;
-	records = buf_bytes(&pairs) / FCGI_RECORD_CONTENT_MOST + 1;
-	bytes = sizeof(FCGI_BeginRequestRecord) + FCGI_HEADER_LEN +
-	    records * FCGI_OVERHEAD + buf_bytes(&pairs);
-	/* all of it or nothing */
-	if (buf_reserve(out, bytes) == NULL)
-		goto out;
-	result = fcgi_put_begin(out, FCGI_APP_ID, FCGI_RESPONDER, keep_conn) |
-	    fcgi_put_stream(out, FCGI_PARAMS, FCGI_APP_ID, buf_span(&pairs)) |
-	    fcgi_put_stream_end(out, FCGI_PARAMS, FCGI_APP_ID);
-out:
-	buf_free(&pairs);
+	buf_init(&copy, pairs.bytes + 1);
+	if (buf_put(&copy, pairs) == 0) {
+		out->end = out->start + at;
+		result = fcgi_put_begin(out, FCGI_APP_ID, FCGI_RESPONDER,
+			     keep_conn) |
+		    fcgi_put_stream(out, FCGI_PARAMS, FCGI_APP_ID,
+			buf_span(&copy)) |
+		    fcgi_put_stream_end(out, FCGI_PARAMS, FCGI_APP_ID);
+	}
+	buf_free(&copy);
 	return result;
+}
+
+static void
+begin_write(uint8_t *to, bool keep_conn)
+{
+	const FCGI_BeginRequestBody body = {
+		.roleB0 = FCGI_RESPONDER,
+		.flags = keep_conn ? FCGI_KEEP_CONN : 0,
+	};
+
+	fcgi_head_write(to, FCGI_BEGIN_REQUEST, FCGI_APP_ID, sizeof(body), 0);
+	memcpy(to + FCGI_HEADER_LEN, &body, sizeof(body));
 }
 
 static int

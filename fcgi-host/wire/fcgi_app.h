@@ -54,5 +54,11 @@ const char *fcgi_app_refusal(uint8_t protocol_status);
  * nothing written. What has no '=' has an empty value. STDIN is for the caller:
  * fcgi_put_stream(), fcgi_put_stream_end(). */
 int fcgi_app_put_begin(struct buf *, bool keep_conn, struct span environment);
+/* The same in two steps, between which the caller puts the pairs (params_put()),
+ * which are then not copied any more. open: room for all that comes before them;
+ * gives where it is. close: 0, or -1 at the ceiling or without memory; the buf is
+ * then to be cleared. */
+int fcgi_app_open_params(struct buf *, size_t *at);
+int fcgi_app_close_params(struct buf *, size_t at, bool keep_conn);
 
 #endif

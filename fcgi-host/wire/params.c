@@ -74,24 +74,34 @@ params_next(struct span *rest, struct param *pair)
 int
 params_put(struct buf *b, struct span name, struct span value)
 {
+	char *at = params_put_room(b, name, value.bytes);
+
+	if (at == NULL)
+		return -1;
+	if (value.bytes > 0)
+		memcpy(at, value.data, value.bytes);
+	return 0;
+}
+
+char *
+params_put_room(struct buf *b, struct span name, size_t value_bytes)
+{
 	size_t bytes;
 	char *at;
 
-	if (name.bytes > LONG_MOST || value.bytes > LONG_MOST)
-		return -1;
-	bytes = length_bytes(name.bytes) + length_bytes(value.bytes) +
-	    name.bytes + value.bytes;
+	if (name.bytes > LONG_MOST || value_bytes > LONG_MOST)
+		return NULL;
+	bytes = length_bytes(name.bytes) + length_bytes(value_bytes) +
+	    name.bytes + value_bytes;
 	at = buf_reserve(b, bytes);
 	if (at == NULL)
-		return -1;
+		return NULL;
 	at = put_length(at, name.bytes);
-	at = put_length(at, value.bytes);
+	at = put_length(at, value_bytes);
 	if (name.bytes > 0)
 		memcpy(at, name.data, name.bytes);
-	if (value.bytes > 0)
-		memcpy(at + name.bytes, value.data, value.bytes);
 	buf_wrote(b, bytes);
-	return 0;
+	return at + name.bytes;
 }
 
 static bool

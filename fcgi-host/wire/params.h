@@ -40,5 +40,8 @@ enum params_result params_cut(struct span *rest, struct param *pair);
 
 /* 0, or -1 at the buf's ceiling with nothing written. */
 int params_put(struct buf *, struct span name, struct span value);
+/* The same with a value that the caller writes: to there, all of its bytes, before
+ * anything else is put. NULL: as -1. */
+char *params_put_room(struct buf *, struct span name, size_t value_bytes);
 
 #endif
