@@ -27,6 +27,7 @@ static void cell_close_launchers(struct cell *, bool idle_only);
 static void cell_end(void *arg);
 static bool resolved_fits(const struct message_resolved *, struct span asked);
 static void cell_misbehaves(struct cell *, const char *what);
+static struct resolve *resolve_of(struct cell *, struct span name);
 static void resolve_free(struct cell *, struct resolve *);
 static void take_all(struct list *to, struct list *from);
 
@@ -98,22 +99,37 @@ cell_check(const struct cell *c)
 int
 cell_resolve(struct cell *c, struct request *r)
 {
-	struct span name = r->route.function;
+	struct resolve *q = resolve_of(c, r->route.function);
+
+	if (!q)
+		return -1;
+	request_wait(r, WAITS_RESOLVED, &q->requests);
+	return 0;
+}
+
+int
+cell_resolve_again(struct cell *c, struct span name)
+{
+	return resolve_of(c, name) ? 0 : -1;
+}
+
+/* The question that is asked already, or a new one. */
+static struct resolve *
+resolve_of(struct cell *c, struct span name)
+{
 	struct message_resolve ask = { .name = name };
 	struct resolve *q;
 
 	LIST_EACH(node, &c->resolves) {
 		q = LIST_OWNER(node, struct resolve, node);
-		if (!span_equal(name, span_make(q->name, q->name_bytes)))
-			continue;
-		request_wait(r, WAITS_RESOLVED, &q->requests);
-		return 0;
+		if (span_equal(name, span_make(q->name, q->name_bytes)))
+			return q;
 	}
 	if (c->resolve_count >= CELL_RESOLVES_MOST)
-		return -1;
+		return NULL;
 	q = malloc(sizeof(*q) + name.bytes);
 	if (!q)
-		return -1;
+		return NULL;
 	q->ask = ask.ask = c->gateway->next_ask++;
 	q->name_bytes = name.bytes;
 	memcpy(q->name, name.data, name.bytes);
@@ -123,12 +139,11 @@ cell_resolve(struct cell *c, struct request *r)
 	if (peer_send(c->peer, MESSAGE_RESOLVE, &ask, NULL, 0) != 0 &&
 	    errno != EPIPE && errno != ECONNRESET) {
 		free(q);
-		return -1;
+		return NULL;
 	}
 	list_add_last(&c->resolves, &q->node);
 	c->resolve_count++;
-	request_wait(r, WAITS_RESOLVED, &q->requests);
-	return 0;
+	return q;
 }
 
 static void

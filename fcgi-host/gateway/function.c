@@ -134,6 +134,7 @@ function_set(struct function *f, const struct config *config,
 	f->admit.limits.queue = config->queue_function;
 	if (changed)
 		workers_changed(f);
+	workers_compared(f);
 	return 0;
 }
 

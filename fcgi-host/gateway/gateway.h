@@ -611,6 +611,8 @@ struct resolve {	  /* one question, many who wait */
 struct cell *cell_new(struct tenant *, const struct message_tenant_cell *,
     int *fds, size_t fd_count);
 int cell_resolve(struct cell *, struct request *); /* 0 or -1 */
+/* For nobody who waits: function_learn() will be told. Likewise. */
+int cell_resolve_again(struct cell *, struct span name);
 /* Another configuration, by which it would be made as it is. */
 void cell_configure(struct cell *);
 void cell_leave(struct cell *); /* NULL is harmless */

@@ -12,7 +12,8 @@ enum {
 	SAMPLES_SMOOTHED = 4,
 	STARTS_PER_CPU = 2,	   /* more at once make each slower */
 	START_UNKNOWN_US = 500000, /* until one was measured */
-	WANTED_LEAST = 10,	   /* thousandths; fewer are nobody */
+	ROOM_AGAIN_US = 1000000,
+	WANTED_LEAST = 10, /* thousandths; fewer are nobody */
 };
 
 static uint64_t start_us(const struct pool *);
@@ -303,7 +304,7 @@ to_ahead(struct pool *p, const struct pool_facts *f, unsigned wanted,
     unsigned start, uint64_t *again_us)
 {
 	uint64_t there = rest_of(f->ready + f->starting, f->waiting);
-	uint64_t more = rest_of(wanted, there), due_us;
+	uint64_t more = rest_of(wanted, there), due_us, room;
 
 	if (more == 0) {
 		p->short_at_us = 0;
@@ -317,10 +318,14 @@ to_ahead(struct pool *p, const struct pool_facts *f, unsigned wanted,
 		more = rest_of(more, rest_of(f->busy, f->last));
 		*again_us = least_of(*again_us, due_us);
 	}
-	more = least_of(more, rest_of(f->room, start));
+	room = rest_of(f->room, start);
 	if (p->resident > 0)
-		more = least_of(more, f->memory / p->resident);
-	return (unsigned)more;
+		room = least_of(room, f->memory / p->resident);
+	if (room >= more)
+		return (unsigned)more;
+	/* nobody tells us when there is more */
+	*again_us = least_of(*again_us, f->now_us + ROOM_AGAIN_US);
+	return (unsigned)room;
 }
 
 /* Those that were wanted in the last warm_us may be again, so what comes and goes

@@ -25,6 +25,7 @@ static struct pool_facts workers_facts(const struct workers *);
 static void workers_asked_again(void *arg);
 static void workers_wake(struct workers *);
 static struct request *workers_first(const struct workers *);
+static void workers_stale(struct workers *);
 static void workers_due(struct workers *);
 static bool workers_cold(const struct workers *);
 static struct worker *workers_starting(const struct workers *);
@@ -188,6 +189,33 @@ workers_changed(struct function *f)
 }
 
 void
+workers_compared(struct function *f)
+{
+	if (!f->workers || !f->workers->stale)
+		return;
+	f->workers->stale = false;
+	workers_due(f->workers);
+}
+
+/* A spare found another file than was resolved. No request asks what it is now,
+ * so we do; if that is not true for long either, the next request will. */
+static void
+workers_stale(struct workers *ws)
+{
+	struct function *f = ws->function;
+	struct cell *c = function_tenant(f)->cell;
+	uint64_t now_ms = loop_now_ms(ws->gateway->loop);
+
+	function_doubt_file(f);
+	ws->stale = true;
+	if (!f->listed || !c || c->state != CELL_SERVING ||
+	    (ws->stale_ms > 0 && now_ms - ws->stale_ms < WORKER_COMPARED_MS))
+		return;
+	ws->stale_ms = now_ms;
+	(void)cell_resolve_again(c, function_name(f));
+}
+
+void
 workers_cell_gone(struct tenant *t)
 {
 	struct map_node *node = NULL;
@@ -238,15 +266,15 @@ workers_evict(struct gateway *g, const struct cell *c)
 	return false;
 }
 
+/* Those that have requests are asked before who would only keep some ahead. */
 void
 workers_room(struct gateway *g)
 {
-	while (!list_empty(&g->workers_short)) {
-		struct workers *ws = LIST_OWNER(list_first(&g->workers_short),
-		    struct workers, due);
+	struct list *node;
 
-		list_remove(&ws->due);
-		workers_due(ws);
+	while ((node = list_last(&g->workers_short))) {
+		list_remove(node);
+		list_add_first(&g->workers_due, node);
 	}
 }
 
@@ -328,7 +356,10 @@ workers_facts(const struct workers *ws)
 	const struct tenant *t = function_tenant(f);
 	const struct cell *c = t->cell;
 	uint64_t host = g->config->slots_host, tenant = t->terms->slots;
-	uint64_t host_room = host > g->run_count ? host - g->run_count : 0;
+	uint64_t host_room =
+	    host > g->run_count && list_empty(&g->workers_short) ?
+	    host - g->run_count :
+	    0;
 	uint64_t tenant_room =
 	    c && tenant > c->running ? tenant - c->running : 0;
 	struct list *longest = list_last(&ws->idle);
@@ -341,8 +372,8 @@ workers_facts(const struct workers *ws)
 	return (struct pool_facts){
 		.now_us = clock_us(),
 		.concurrency = ours ? (unsigned)s->concurrency : 0,
-		.spare = ours ? (unsigned)s->spare : 0,
-		.spare_most = ours ? (unsigned)s->spare_max : 0,
+		.spare = ours && !ws->stale ? (unsigned)s->spare : 0,
+		.spare_most = ours && !ws->stale ? (unsigned)s->spare_max : 0,
 		.requests = s->requests,
 		.warm_us = s->limits[LIMIT_warm] * 1000,
 		.tenant_spare = (unsigned)t->terms->spare,
@@ -538,19 +569,23 @@ worker_started(struct worker *w)
 		    loop_now_ms(g->loop) + ready_us / 1000 + 1);
 }
 
-/* It could not be started: one that waits for it is told why. */
+/* It could not be started: one that waits for it is told why. For nobody it is
+ * not tried again at once. */
 static void
 worker_failed(struct worker *w, enum end end, struct span reason)
 {
 	struct request *r = workers_first(w->workers);
 
 	worker_gone(w);
-	if (r)
+	if (r) {
 		request_end(r, end, reason);
-	else
+	} else {
+		pool_ended(&w->workers->pool, POOL_LIFE_UNPROVED, false, 0,
+		    clock_us());
 		diag_warn("no worker for function=%s/%s: %.*s",
 		    w->cell->tenant->name, w->function->name,
 		    SPAN_ARGS(reason));
+	}
 }
 
 void
@@ -871,7 +906,7 @@ worker_over(void *arg)
 		w->request = NULL;
 		w->gateway->stats.taken_back += unread;
 	} else if (result->how == ENDED_STALE) {
-		function_doubt_file(w->function);
+		workers_stale(w->workers);
 		workers_wake(w->workers);
 	}
 	worker_gone(w);

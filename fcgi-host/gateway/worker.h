@@ -92,6 +92,8 @@ struct workers {		   /* of a function */
 	uint64_t refused_until_us; /* the damper; 0: no */
 	bool lingers; /* they do something behind END_REQUEST: none is kept */
 	int died_status;    /* of who died young last */
+	bool stale;	    /* no spares until it is resolved anew */
+	uint64_t stale_ms;  /* when we had that asked last */
 	struct timer timer; /* pool wants to be asked */
 };
 
@@ -104,11 +106,12 @@ struct worker *workers_idle(const struct workers *);
 /* Waits for one (WAITS_PROCESS), and has one started if that helps. */
 void workers_want(struct workers *, struct request *);
 void workers_unwant(struct workers *, struct request *); /* no more */
-void workers_changed(struct function *); /* its file or settings */
-void workers_cell_gone(struct tenant *); /* who waits, waits for another */
-void workers_leave(struct cell *);	 /* all of a cell */
-void workers_drain(struct gateway *);	 /* all that are idle */
-void workers_close(struct gateway *);	 /* before the gateway ends */
+void workers_changed(struct function *);  /* its file or settings */
+void workers_compared(struct function *); /* it is resolved anew */
+void workers_cell_gone(struct tenant *);  /* who waits, waits for another */
+void workers_leave(struct cell *);	  /* all of a cell */
+void workers_drain(struct gateway *);	  /* all that are idle */
+void workers_close(struct gateway *);	  /* before the gateway ends */
 /* Stops the idle one that was used longest ago, of that cell unless it is NULL.
  * False: there is none. */
 bool workers_evict(struct gateway *, const struct cell *);

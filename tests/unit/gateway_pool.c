@@ -775,6 +775,7 @@ test_bounds(void **state)
 	(void)state;
 	f.room = 2;
 	assert_int_equal(pool_ask(&p, &f).ahead, 2);
+	assert_int_equal(pool_ask(&p, &f).again_us, f.now_us + SECOND);
 	f.waiting = 1; /* who waits goes first, and needs no room */
 	assert_int_equal(pool_ask(&p, &f).start, 1);
 	assert_int_equal(pool_ask(&p, &f).ahead, 1);
