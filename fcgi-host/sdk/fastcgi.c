@@ -181,8 +181,12 @@ receive(struct fastcgi *f, bool wait)
 	 * the socket. */
 	f->turn->waiting =
 	    f->state == FASTCGI_BETWEEN && fcgi_reader_between(&f->reader);
-	if (f->turn->waiting && f->turn->stopping)
-		flags = MSG_DONTWAIT; /* what has come is answered still */
+	/* What has come is answered still; whoever sends from here on is told
+	 * that nobody reads it. */
+	if (f->turn->waiting && f->turn->stopping) {
+		shutdown(f->fd, SHUT_RD);
+		flags = MSG_DONTWAIT;
+	}
 	do
 		n = recv(f->fd, f->in, sizeof(f->in), flags);
 	while (n < 0 && errno == EINTR);

@@ -14,6 +14,7 @@ static const char *variable_or_empty(const struct fn_request *,
     const char *name);
 static bool is_form(struct span type);
 static void body_read(struct fn_request *, size_t most);
+static size_t body_step(const struct fn_request *);
 
 void
 request_init(struct fn_request *r, struct carrier *carrier,
@@ -257,11 +258,7 @@ body_read(struct fn_request *r, size_t most)
 	buf_init(&r->body,
 	    most < SIZE_MAX - BODY_STEP ? most + BODY_STEP : SIZE_MAX - 1);
 	while (n > 0 && r->body_result == FN_OK) {
-		size_t step = r->length - r->taken > 0 &&
-			r->length - r->taken < BODY_STEP ?
-		    (size_t)(r->length - r->taken) :
-		    r->length > 0 ? 1 :
-				    BODY_STEP;
+		size_t step = body_step(r);
 		char *to = buf_reserve(&r->body, step);
 
 		n = to ? fn_request_read(r, to, step) : -1;
@@ -272,6 +269,17 @@ body_read(struct fn_request *r, size_t most)
 		else if (buf_bytes(&r->body) > most)
 			r->body_result = FN_TOO_LARGE;
 	}
+}
+
+/* What is said to come, and then one more, to see the end. */
+static size_t
+body_step(const struct fn_request *r)
+{
+	int64_t left = r->length - r->taken;
+
+	if (r->length == 0 || left > BODY_STEP)
+		return BODY_STEP;
+	return left > 0 ? (size_t)left : 1;
 }
 
 /* ---- the rest ---------------------------------------------------------------------- */

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -15,7 +16,8 @@ import time
 import pytest
 
 import fastcgi
-from host import NGINX, ROOT, Broken, Host, eventually, free_port
+from host import (NGINX, ROOT, Broken, Host, count, eventually, free_port,
+                  seeded)
 
 SDK = ROOT / "fcgi-host" / "sdk"
 LIBRARY = ROOT / "build" / "release"
@@ -577,6 +579,54 @@ def unread(sock):
     count = array.array("i", [0])
     fcntl.ioctl(sock, termios.TIOCOUTQ, count)
     return count[0]
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_sigterm_loses_no_request(one, tmp_path, keep):
+    """It is answered whole, or was not read at all, so that the host can give it
+    to another worker; whenever the signal comes."""
+    random, answered, untouched = seeded(), 0, 0
+    for _ in range(count(40, 1000)):
+        with worker(one, tmp_path) as app:
+            os.read(app.process.stdout.fileno(), 100)
+            until = time.monotonic() + random.random() * 0.004
+            killed, connection = False, None
+            while True:
+                if not killed and time.monotonic() > until:
+                    killed = True
+                    app.process.terminate()
+                try:
+                    connection = connection or app.connect()
+                    connection.send(request("", flags=keep))
+                except (BrokenPipeError, ConnectionRefusedError):
+                    break
+                if not answered_whole(app, connection):
+                    break
+                answered += 1
+                if not keep:
+                    connection.close()
+                    connection = None
+            assert killed
+            untouched += 1
+            if connection:
+                connection.close()
+            assert app.end()[0] == 0
+    print(answered, "answered", untouched, "not read")
+
+
+def answered_whole(app, connection):
+    """False: the worker ended and never had it, by what the kernel says."""
+    while not select.select([connection.socket], [], [], 0.005)[0]:
+        if app.process.poll() is not None and \
+                not select.select([connection.socket], [], [], 0)[0]:
+            app.listener.settimeout(5)      # what it never accepted is here
+            other, _ = app.listener.accept()
+            assert other.recv(8) == request("")[:8]
+            other.close()
+            return False
+    got = connection.reply()
+    assert got.complete and got.status == 200, got
+    return True
 
 
 def soon(ms):

@@ -461,6 +461,34 @@ test_body(void **state)
 	fn_test_free(&reply);
 }
 
+static int
+reads_all(struct fn_request *q, struct fn_reply *r)
+{
+	const char *data;
+	size_t bytes;
+
+	assert_int_equal(fn_request_body(q, LARGE, &data, &bytes), FN_OK);
+	return fn_reply_write(r, data, bytes) != FN_OK;
+}
+
+static void
+test_large_body(void **state)
+{
+	static const char *const no_length[] = { "CONTENT_LENGTH=", NULL };
+	struct fn_test_request request = { .body = large, .bytes = LARGE };
+	struct fn_test_reply reply;
+
+	(void)state;
+	fill(large, LARGE);
+	for (int i = 0; i < 2; i++) {
+		fn_test_call(reads_all, &request, &reply);
+		assert_span(span_make(reply.body, reply.bytes),
+		    span_make(large, LARGE));
+		fn_test_free(&reply);
+		request.variables = no_length;
+	}
+}
+
 /* ---- the rest ----------------------------------------------------------------------- */
 
 static int
@@ -514,6 +542,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_large_body),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_wrong_requests),
