@@ -76,8 +76,12 @@ const char *fn_request_variable(const struct fn_request *, const char *name);
 
 struct fn_pair {
 	const char *name;
-	const char *value; /* a NUL stands behind it; one in it is one of %00 */
+	const char *value; /* a NUL stands behind it; there may be one in it */
 	size_t bytes;	   /* of the value */
+	/* Of a part of multipart/form-data that said so, else NULL: the name of the
+	 * file as the client gave it, which is no path, and its media type. */
+	const char *file;
+	const char *type;
 };
 
 /* The first value of that name in the query, decoded, "" for a name without
@@ -86,9 +90,11 @@ const char *fn_request_query(struct fn_request *, const char *name);
 /* All of them in order, at most 4096; returns how many. */
 size_t fn_request_query_pairs(struct fn_request *, const struct fn_pair **);
 
-/* Reads a form (application/x-www-form-urlencoded) of at most `most` bytes as it
- * is sent. FN_NOT_FOUND: the body is no form. FN_TOO_LARGE: it is longer, or has
- * above 4096 values. FN_FAILED: it was cut off, or no memory. Twice is no harm. */
+/* Reads a form of at most `most` bytes as it is sent, files and all:
+ * application/x-www-form-urlencoded or multipart/form-data. FN_NOT_FOUND: the body
+ * is no form. FN_TOO_LARGE: it is longer, or has above 4096 values. FN_BAD: its
+ * parts are not whole. FN_FAILED: it was cut off, or no memory. Twice is no harm;
+ * fn_request_body() is for other bodies. */
 enum fn_result fn_request_read_form(struct fn_request *, size_t most);
 /* As of the query, after that returned FN_OK; before it, and else, none. */
 const char *fn_request_form(const struct fn_request *, const char *name);

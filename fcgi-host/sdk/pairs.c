@@ -11,7 +11,6 @@
 enum { PAIRS_FIRST = 16 };
 
 static int pairs_read(struct pairs *, struct span, char separator);
-static struct fn_pair *pair_add(struct pairs *);
 static size_t decode(char *to, struct span);
 
 int
@@ -45,6 +44,26 @@ pairs_find(const struct pairs *p, const char *name)
 	return NULL;
 }
 
+enum fn_result
+pairs_add(struct pairs *p, const struct fn_pair *pair)
+{
+	size_t n = p->count;
+	struct fn_pair *list;
+
+	if (n == PAIRS_MOST)
+		return FN_TOO_LARGE;
+	/* Full at PAIRS_FIRST, a power of two, and at each doubling of it. */
+	if (n == 0 || (n >= PAIRS_FIRST && (n & (n - 1)) == 0)) {
+		list = reallocarray(p->list, n == 0 ? PAIRS_FIRST : 2 * n,
+		    sizeof(*list));
+		if (!list)
+			return FN_FAILED;
+		p->list = list;
+	}
+	p->list[p->count++] = *pair;
+	return FN_OK;
+}
+
 void
 pairs_free(struct pairs *p)
 {
@@ -59,7 +78,7 @@ static int
 pairs_read(struct pairs *p, struct span text, char separator)
 {
 	struct span rest, name, value;
-	struct fn_pair *pair;
+	struct fn_pair pair = { .name = NULL };
 
 	p->read = true;
 	p->text = malloc(text.bytes + 1);
@@ -75,34 +94,18 @@ pairs_read(struct pairs *p, struct span text, char separator)
 			value = span_trim(value);
 		if (value.bytes == 0)
 			continue;
-		pair = p->count < PAIRS_MOST ? pair_add(p) : NULL;
-		if (!pair)
-			return -1;
 		name = span_cut(&value, '=');
 		if (!value.data)
 			value = span_make(name.data + name.bytes, 0);
 		p->text[name.data + name.bytes - p->text] = '\0';
 		p->text[value.data + value.bytes - p->text] = '\0';
-		*pair = (struct fn_pair){ name.data, value.data, value.bytes };
+		pair.name = name.data;
+		pair.value = value.data;
+		pair.bytes = value.bytes;
+		if (pairs_add(p, &pair) != FN_OK)
+			return -1;
 	}
 	return 0;
-}
-
-static struct fn_pair *
-pair_add(struct pairs *p)
-{
-	size_t n = p->count;
-	struct fn_pair *list;
-
-	/* Full at PAIRS_FIRST, a power of two, and at each doubling of it. */
-	if (n == 0 || (n >= PAIRS_FIRST && (n & (n - 1)) == 0)) {
-		list = reallocarray(p->list, n == 0 ? PAIRS_FIRST : 2 * n,
-		    sizeof(*list));
-		if (!list)
-			return NULL;
-		p->list = list;
-	}
-	return &p->list[p->count++];
 }
 
 /* `to` may be where it stands. */

@@ -24,6 +24,8 @@ struct pairs {		      /* zeroed: none, not read yet */
  * more than PAIRS_MOST (then there are the first of them). */
 int pairs_read_form(struct pairs *, struct span);
 int pairs_read_cookies(struct pairs *, struct span);
+/* FN_OK; FN_TOO_LARGE, FN_FAILED: it is not added. */
+enum fn_result pairs_add(struct pairs *, const struct fn_pair *);
 const char *pairs_find(const struct pairs *, const char *name); /* or NULL */
 void pairs_free(struct pairs *);				/* as zeroed */
 

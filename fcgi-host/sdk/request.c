@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #include "sdk/handler.h"
+#include "sdk/multipart.h"
 
 enum { BODY_STEP = 64 * 1024 }; /* read at once */
 
@@ -180,20 +181,26 @@ fn_request_query_pairs(struct fn_request *r, const struct fn_pair **pairs)
 enum fn_result
 fn_request_read_form(struct fn_request *r, size_t most)
 {
+	struct span type = span_of(fn_request_type(r));
 	const char *data;
 	size_t bytes;
 
 	if (r->form.read)
 		return r->form_result;
-	if (!is_form(span_of(fn_request_type(r))))
+	if (!is_form(type) && !multipart_is(type))
 		return FN_NOT_FOUND;
 	r->form_result = fn_request_body(r, most, &data, &bytes);
 	r->form.read = true;
-	if (r->form_result != FN_OK ||
-	    pairs_read_form(&r->form, span_make(data, bytes)) == 0)
+	if (r->form_result != FN_OK)
 		return r->form_result;
-	r->form_result = r->form.count == PAIRS_MOST ? FN_TOO_LARGE : FN_FAILED;
-	r->form.count = 0;
+	if (multipart_is(type))
+		r->form_result =
+		    multipart_read(&r->form, r->body.data, bytes, type);
+	else if (pairs_read_form(&r->form, span_make(data, bytes)) != 0)
+		r->form_result =
+		    r->form.count == PAIRS_MOST ? FN_TOO_LARGE : FN_FAILED;
+	if (r->form_result != FN_OK)
+		r->form.count = 0;
 	return r->form_result;
 }
 

@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import pytest
+import requests
 
 import fastcgi
 from host import (NGINX, ROOT, Broken, Host, count, eventually, free_port,
@@ -64,6 +65,26 @@ form(struct fn_request *q, struct fn_reply *r)
 	fn_reply_printf(r, "%d %s %s", result,
 	    fn_request_query(q, "a") ? fn_request_query(q, "a") : "none",
 	    fn_request_form(q, "a") ? fn_request_form(q, "a") : "none");
+	return 0;
+}
+
+static int
+files(struct fn_request *q, struct fn_reply *r)
+{
+	const struct fn_pair *pairs;
+	enum fn_result result = fn_request_read_form(q, 1000000);
+	size_t count = fn_request_form_pairs(q, &pairs);
+
+	fn_reply_printf(r, "%d\n", result);
+	for (size_t i = 0; i < count; i++) {
+		unsigned sum = 0;
+
+		for (size_t b = 0; b < pairs[i].bytes; b++)
+			sum = sum * 31 + (unsigned char)pairs[i].value[b];
+		fn_reply_printf(r, "%s %s %s %zu %u\n", pairs[i].name,
+		    pairs[i].file ? pairs[i].file : "-",
+		    pairs[i].type ? pairs[i].type : "-", pairs[i].bytes, sum);
+	}
 	return 0;
 }
 
@@ -119,6 +140,8 @@ fn_handle(struct fn_request *q, struct fn_reply *r)
 		return echo(q, r);
 	if (strcmp(path, "/form") == 0)
 		return form(q, r);
+	if (strcmp(path, "/files") == 0)
+		return files(q, r);
 	if (strcmp(path, "/kept") == 0)
 		return kept(r);
 	if (strcmp(path, "/much") == 0)
@@ -818,6 +841,13 @@ def test_as_cgi_under_the_host(program):
         both(host, base)
 
 
+def summed(data):
+    number = 0
+    for byte in data:
+        number = (number * 31 + byte) % 2 ** 32
+    return number
+
+
 def both(host, base):
     """What is the same in whatever way it is run."""
     assert [host.get(base + "/kept").text for _ in range(3)] == ["1", "2", "3"]
@@ -827,6 +857,12 @@ def both(host, base):
     got = host.post(base + "/form?a=q", b"a=1%2B", headers={
         "Content-Type": "application/x-www-form-urlencoded"})
     assert got.text == "0 q 1+"
+    picture = bytes(range(256)) * 1000 + b"\r\n--"
+    got = requests.post(
+        f"http://127.0.0.1:{host.port}{base}/files", timeout=30,
+        data={"a": "b c"}, files={"f": ("x y.png", picture, "image/png")})
+    assert got.text == f"0\na - - 3 {summed(b'b c')}\n" \
+        f"f x y.png image/png {len(picture)} {summed(picture)}\n"
     got = host.get(base + "/moved")
     assert (got.status, got.header("Location")) == (303, "/elsewhere")
     got = host.get(base + "/fail")
