@@ -134,6 +134,12 @@ environment_write_worker(struct buf *out,
 	if (facts->cpu_s > 0)
 		put_number(&w, SPAN("FN_CPU_S"), facts->cpu_s);
 	place_variables(&w, facts->run);
+	/* php-cgi would end by itself after 500, before its successor is there;
+	 * after how many a process ends is a setting of ours. */
+	if (!lists_name(&facts->settings->env, SPAN("PHP_FCGI_MAX_REQUESTS")) &&
+	    !lists_name(facts->granted, SPAN("PHP_FCGI_MAX_REQUESTS")) &&
+	    !lists_name(facts->host, SPAN("PHP_FCGI_MAX_REQUESTS")))
+		put_number(&w, SPAN("PHP_FCGI_MAX_REQUESTS"), 0);
 	setting_variables(&w, &facts->settings->env, facts->granted,
 	    facts->host, facts->directory);
 	*why = w.why;

@@ -285,11 +285,20 @@ def test_php_tells_its_errors_to_the_log(host):
 
 
 def test_php_ends_by_itself_and_nobody_notices(host, function):
-    """It counts its requests too (500 unless it is told another number)."""
+    """It can count its requests, too; unless it is told a number, ours counts."""
     target = function("php", 'env = { PHP_FCGI_MAX_REQUESTS = "3"; };\n'
                              'concurrency = 1;\n')
     pids = collections.Counter(pid(host.get(target)) for _ in range(30))
     assert set(pids.values()) == {3}
+
+
+def test_php_does_not_end_by_itself(host, function):
+    """... after its own 500, while ours say more."""
+    target = function("php", "requests = 0; concurrency = 1;\n")
+    connection = host.http()
+    assert len({pid(host.get(target, connection=connection))
+                for _ in range(510)}) == 1
+    connection.close()
 
 
 def test_php_makes_no_children(host, function):

@@ -240,6 +240,7 @@ serves_many(void **state)
 	assert_string_equal(start_env(&s, "FN_WORKER"), "1");
 	assert_string_equal(start_env(&s, "FN_NAME"), "hello");
 	assert_non_null(start_env(&s, "PATH"));
+	assert_string_equal(start_env(&s, "PHP_FCGI_MAX_REQUESTS"), "0");
 	assert_null(start_env(&s, "QUERY_STRING"));
 	assert_null(start_env(&s, "FN_REQUEST_ID"));
 	worker_accept(&s, &one);
