@@ -75,7 +75,7 @@ def start_all(stage):
     """{name: url}, in the order of the table."""
     ours = functions(stage)
     script = stage.write("hello.php", HELLO_PHP)
-    servers.start_host(stage, CONFIGURATION)
+    servers.start_host(stage, CONFIGURATION, in_memory=True)
     peers = {DIRECT: servers.start_direct(stage),
              EACH: servers.start_direct(stage, "direct-each", kept=False),
              PHP_CGI: servers.start_php_cgi(stage, script),

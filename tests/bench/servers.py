@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Stage:
     def __init__(self, directory, build):
         self.directory, self.build = Path(directory), Path(build).resolve()
         self.processes = {}
+        self.memory = None
         self.port = free_port()
         for kind in ("static", "dynamic"):
             for place in ("cgi", "functions/bench"):
@@ -72,6 +74,8 @@ class Stage:
             except ProcessLookupError:
                 pass
             process.wait()
+        if self.memory:
+            shutil.rmtree(self.memory)
 
     def write(self, name, text):
         path = self.directory / name
@@ -82,9 +86,17 @@ class Stage:
         return f"http://127.0.0.1:{port or self.port}{path}"
 
 
-def start_host(stage, configuration=""):
+def start_host(stage, configuration="", in_memory=False):
+    """in_memory: sockets, spool and logs are in memory, as /run is; state, too."""
     run = stage.directory / "run"
-    run.mkdir(mode=0o755)
+    if in_memory:
+        stage.memory = Path(tempfile.mkdtemp(prefix="fcgi-bench.",
+                                             dir="/dev/shm"))
+        stage.memory.chmod(0o755)
+        run.symlink_to(stage.memory)
+        run = stage.memory
+    else:
+        run.mkdir(mode=0o755)
     conf = stage.write("host.conf", configuration)
     stage.start("host", stage.build / "fcgi-host", "--config", conf, "--run",
                 run, "--functions", stage.directory / "functions")
