@@ -131,7 +131,8 @@ enum fn_result fn_request_body(struct fn_request *, size_t most,
 enum fn_result fn_reply_status(struct fn_reply *, unsigned); /* 200 to 599 */
 /* "text/html; charset=utf-8"; unless you say so: "text/plain; charset=utf-8" */
 enum fn_result fn_reply_type(struct fn_reply *, const char *type);
-/* Instead of what was set by that name. A value has at most 8000 bytes. */
+/* Instead of what was set by that name. A value has at most 8000 bytes; there are
+ * at most 200, of 24 KiB in all. */
 enum fn_result fn_reply_header(struct fn_reply *, const char *name,
     const char *format, ...) FN_PRINTF(3, 4);
 /* One more of that name (Set-Cookie, Link). */

@@ -60,6 +60,7 @@ uint64_t request_deadline_ms(const struct fn_request *);
 enum {
 	REPLY_BODY_MOST = 60 * 1024, /* with its header in one FastCGI record */
 	REPLY_HEAD_MOST = 24 * 1024, /* the host takes 32 KiB */
+	REPLY_FIELDS_MOST = 200,     /* ... and 256 */
 };
 
 struct fn_reply {

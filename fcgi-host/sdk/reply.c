@@ -18,6 +18,8 @@ static enum fn_result refuse(struct fn_reply *, struct span name,
     const char *why);
 static enum fn_result header_set(struct fn_reply *, const char *name,
     bool replace, const char *format, va_list) FN_PRINTF(4, 0);
+static bool is_single(struct span name);
+static size_t header_count(const struct fn_reply *);
 static struct span header_line(const struct fn_reply *, struct span name);
 static void header_remove(struct fn_reply *, struct span name);
 static bool wants_no_body(const struct fn_reply *);
@@ -201,11 +203,32 @@ header_set(struct fn_reply *r, const char *name, bool replace,
 	if (span_equal_nocase(span_of(name), SPAN("Content-Length")) &&
 	    span_number(text, INT64_MAX, &number) != 0)
 		return refuse(r, span_of(name), "the value is no number");
-	if (replace)
+	if (replace || is_single(span_of(name)))
 		header_remove(r, span_of(name));
-	if (buf_printf(&r->head, "%s: %.*s\r\n", name, SPAN_ARGS(text)) != 0)
+	if (header_count(r) == REPLY_FIELDS_MOST ||
+	    buf_printf(&r->head, "%s: %.*s\r\n", name, SPAN_ARGS(text)) != 0)
 		return refuse(r, span_of(name), "the header is too long");
 	return FN_OK;
+}
+
+/* Two of them would be no reply (RFC 3875 section 6.3). */
+static bool
+is_single(struct span name)
+{
+	return span_equal_nocase(name, SPAN("Content-Type")) ||
+	    span_equal_nocase(name, SPAN("Content-Length")) ||
+	    span_equal_nocase(name, SPAN("Location"));
+}
+
+static size_t
+header_count(const struct fn_reply *r)
+{
+	struct span rest = buf_span(&r->head);
+	size_t count = 0;
+
+	for (; rest.bytes > 0; count++)
+		span_cut(&rest, '\n');
+	return count;
 }
 
 /* With its line end; SPAN_NONE: not set. */

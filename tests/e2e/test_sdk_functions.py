@@ -17,8 +17,8 @@ import pytest
 import requests
 
 import fastcgi
-from host import (NGINX, ROOT, Broken, Host, count, eventually, free_port,
-                  seeded)
+from host import (NGINX, ROOT, Broken, Host, count, descriptors, eventually,
+                  free_port, memory_kib, seeded)
 
 SDK = ROOT / "fcgi-host" / "sdk"
 LIBRARY = ROOT / "build" / "release"
@@ -594,6 +594,28 @@ def test_worker_ends_behind_its_request(one, tmp_path):
         assert app.end()[0] == 0
 
 
+def test_worker_grows_by_no_request(one, tmp_path):
+    """Nor does it keep a descriptor of one."""
+    body = b"a=" + b"%41" * 20
+    with worker(one, tmp_path) as app:
+        def some(number):
+            with app.connect() as kept:
+                for _ in range(number):
+                    for path, more in (("/form?b=c", FORM), ("/fail", {}),
+                                       ("/much?bytes=100000", {}),
+                                       ("/forged?x=%0a", {}), ("/kept", {})):
+                        assert ask(kept, path, body, flags=1,
+                                   FN_DEADLINE_MS=soon(60000),
+                                   **more).complete
+            assert app.ask("").status == 200
+        some(50)
+        before = memory_kib(app.process.pid), descriptors(app.process.pid)
+        some(count(300, 5000))
+        after = memory_kib(app.process.pid), descriptors(app.process.pid)
+        assert after[1] == before[1]
+        assert after[0] <= before[0] + 64, (before, after)
+
+
 def unread(sock):
     """What the other end has not read (SIOCOUTQ)."""
     import array
@@ -857,6 +879,8 @@ def both(host, base):
     got = host.post(base + "/form?a=q", b"a=1%2B", headers={
         "Content-Type": "application/x-www-form-urlencoded"})
     assert got.text == "0 q 1+"
+    got = host.get(base + "/much?bytes=1000", method="HEAD")
+    assert (got.header("Content-Length"), got.body) == ("1000", b"")
     picture = bytes(range(256)) * 1000 + b"\r\n--"
     got = requests.post(
         f"http://127.0.0.1:{host.port}{base}/files", timeout=30,

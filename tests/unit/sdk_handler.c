@@ -159,6 +159,28 @@ much_header(struct fn_request *q, struct fn_reply *r)
 }
 
 static int
+many_fields(struct fn_request *q, struct fn_reply *r)
+{
+	int i = 0;
+
+	(void)q;
+	while (fn_reply_header_add(r, "X", "%d", i) == FN_OK)
+		i++;
+	assert_int_equal(i, 200);
+	return 0;
+}
+
+static int
+single(struct fn_request *q, struct fn_reply *r)
+{
+	(void)q;
+	fn_reply_type(r, "a/b");
+	fn_reply_header_add(r, "content-type", "c/d");
+	fn_reply_puts(r, "x");
+	return 0;
+}
+
+static int
 redirects(struct fn_request *q, struct fn_reply *r)
 {
 	(void)q;
@@ -242,6 +264,11 @@ static const struct row {
 	    1 },
 	{ "above 24 KiB of header", much_header, FAILED_HEAD, SPAN(FAILED),
 	    NULL, false, 1 },
+	{ "above 200 headers", many_fields, FAILED_HEAD, SPAN(FAILED), NULL,
+	    false, 1 },
+	{ "one type, even when one is added", single,
+	    "Status: 200 OK\r\nContent-Length: 1\r\ncontent-type: c/d\r\n",
+	    SPAN("x"), NULL, false, 1 },
 	{ "a redirect", redirects,
 	    "Status: 303 See Other\r\nContent-Length: 0\r\n"
 	    "Location: /a?b=c#d\r\n",
