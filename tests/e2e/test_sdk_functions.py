@@ -958,3 +958,28 @@ def test_body_that_is_not_read_under_the_host(one):
             assert host.post(base + "/much?bytes=1000000",
                              b"\1" * size).body == b"x" * 1000000
         assert host.get(base + "/pid").text == first
+
+
+def test_readme(tmp_path):
+    """The section on a function in C, as it stands there."""
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("\n## A function in C\n"):]
+    section = section[:section.index("\n## ", 4)]
+    shown = [line[4:] for line in section.splitlines()
+             if line.startswith("    ") or not line]
+    shown = "\n".join(shown).strip("\n")
+    command, _, wanted = shown.rpartition("\n")
+    script = re.sub(r"^[$>] ", "", command, flags=re.M)
+    assert script.count("curl") == 1 and wanted == "hello, Ada"
+    with Host() as host:
+        host.tenant("demo")
+        for old, new in (("functions/demo", host.functions / "demo"),
+                         ("127.0.0.1:8080", f"127.0.0.1:{host.port}"),
+                         ("-Ifcgi-host", f"-I{ROOT}/fcgi-host"),
+                         ("-Lbuild", f"-L{ROOT}/build")):
+            assert old in script
+            script = script.replace(old, str(new))
+        done = subprocess.run(["sh", "-ec", "umask 022\n" + script],
+                              cwd=tmp_path, capture_output=True, timeout=60)
+        assert (done.stdout, done.stderr.count(b"error")) == \
+            (wanted.encode() + b"\n", 0), done
