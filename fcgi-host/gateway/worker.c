@@ -21,6 +21,8 @@
 static void worker_move(struct worker *, enum worker_state);
 static void worker_check(const struct worker *);
 static void workers_ask(struct workers *);
+static uint64_t wanting(const struct cell *);
+static bool workers_may(const struct workers *);
 static struct pool_facts workers_facts(const struct workers *);
 static void workers_asked_again(void *arg);
 static void workers_wake(struct workers *);
@@ -326,7 +328,8 @@ workers_ask(struct workers *ws)
 	ws->refused_until_us = answer.refused_until_us;
 	if (ws->waiting > 0 && (!f->listed || !function_tenant(f)->cell))
 		workers_wake(ws);
-	for (unsigned i = 0; i < answer.start; i++) {
+	/* one that fails may have asked for others by now */
+	for (unsigned i = 0; i < answer.start && workers_may(ws); i++) {
 		if (g->run_count >= g->config->slots_host) {
 			list_remove(&ws->due);
 			list_add_last(&g->workers_short, &ws->due);
@@ -336,7 +339,7 @@ workers_ask(struct workers *ws)
 		if (!worker_new(ws))
 			break;
 	}
-	for (unsigned i = 0; i < answer.ahead; i++)
+	for (unsigned i = 0; i < answer.ahead && workers_may(ws); i++)
 		if (!worker_new(ws))
 			break;
 	if (answer.again_us != UINT64_MAX)
@@ -345,6 +348,27 @@ workers_ask(struct workers *ws)
 			now_ms + (answer.again_us - facts.now_us) / 1000 + 1 :
 			now_ms + 1);
 	function_release(&f);
+}
+
+/* Runs that will have a launcher. */
+static uint64_t
+wanting(const struct cell *c)
+{
+	uint64_t count = 0;
+
+	LIST_EACH(node, &c->wanting)
+		count++;
+	return count;
+}
+
+static bool
+workers_may(const struct workers *ws)
+{
+	uint64_t all = 0;
+
+	for (int state = WORKER_WANTED; state < WORKER_GONE; state++)
+		all += ws->count[state];
+	return all < ws->function->settings->concurrency;
 }
 
 static struct pool_facts
@@ -360,8 +384,8 @@ workers_facts(const struct workers *ws)
 	    host > g->run_count && list_empty(&g->workers_short) ?
 	    host - g->run_count :
 	    0;
-	uint64_t tenant_room =
-	    c && tenant > c->running ? tenant - c->running : 0;
+	uint64_t used = c ? c->running + wanting(c) : 0;
+	uint64_t tenant_room = c && tenant > used ? tenant - used : 0;
 	struct list *longest = list_last(&ws->idle);
 	uint64_t resident = ws->pool.resident *
 	    (ws->count[WORKER_STARTING] + ws->count[WORKER_READY] +
@@ -640,6 +664,11 @@ worker_idle(struct worker *w)
 	if (w->state == WORKER_READY &&
 	    (!timer_armed(&ws->timer) || w->settings->spare_max > 0))
 		workers_due(ws);
+	/* who found none in the way that was idle, has one now */
+	if (w->state == WORKER_READY && !list_empty(&g->workers_short))
+		workers_evict(g, NULL);
+	else if (w->state == WORKER_READY && !list_empty(&w->cell->wanting))
+		launcher_want(w->cell);
 }
 
 void
