@@ -42,6 +42,7 @@ body_init(struct body *b)
 		.expected = UINT64_MAX,
 		.most = UINT64_MAX };
 	buf_init(&b->rest, CONNECTION_READ_BYTES + BODY_STAGE_BYTES);
+	buf_init(&b->again, BODY_AGAIN_MOST);
 	watch_init(&b->watch, NULL, NULL);
 }
 
@@ -61,6 +62,7 @@ body_free(struct request *r)
 	fd_close(&b->fd);
 	fd_close(&b->read_fd);
 	buf_free(&b->rest);
+	buf_free(&b->again);
 	body_init(b);
 }
 

@@ -44,13 +44,15 @@ static void exchange_release(struct request *);
 static void exchange_push(struct request *);
 static void exchange_gather(struct request *);
 static ssize_t body_read(struct request *, char *to, size_t room);
+static void recover_records(struct request *, struct fcgi_reader *,
+    struct span);
 static void body_ready(void *arg, unsigned events);
 static void errors_put(struct request *, struct span);
 static int errors_open(struct request *);
 static void errors_room(void *arg, unsigned events);
 static struct link *link_open(struct worker *);
 static void link_ready(void *arg, unsigned events);
-static void link_freed(void *arg);
+static void link_closed(void *arg);
 
 const struct protocol protocol_fastcgi = {
 	.start = fastcgi_start,
@@ -202,6 +204,7 @@ exchange_write(struct request *r, struct worker *w, uint64_t time_ms,
 		return -1;
 	x->keep = w->drains ||
 	    (r->body.kind == BODY_NONE && !w->workers->lingers &&
+		(w->workers->keeps || !w->workers->trial) &&
 		buf_bytes(&out) + 2 * FCGI_OVERHEAD + 8 <= FASTCGI_KEEP_MOST);
 	if (fcgi_app_close_params(&out, at, x->keep) != 0)
 		return -1;
@@ -237,6 +240,9 @@ exchange_send(struct request *r, struct worker *w)
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
 			return -1;
+		if (loop_watch(w->gateway->loop, &w->link->watch, w->link->fd,
+			LOOP_READ) != 0)
+			return -1;
 	}
 	s = span_skip(s, n > 0 ? (size_t)n : 0);
 	if (s.bytes > 0 && buf_put(&x->rest, s) != 0) {
@@ -254,6 +260,7 @@ exchange_takes_link(const struct request *r, const struct worker *w)
 {
 	return w->drains ||
 	    (r->body.kind == BODY_NONE && !w->workers->lingers &&
+		w->workers->keeps &&
 		(span_equal(r->method, SPAN("GET")) ||
 		    span_equal(r->method, SPAN("HEAD"))));
 }
@@ -372,8 +379,10 @@ fastcgi_read(struct request *r, char *to, size_t room, char **at)
 		loop_unwatch(r->gateway->loop, &x->link->watch);
 		return 0;
 	}
-	if (!x->heard && x->worker)
+	if (!x->heard && x->worker) {
 		worker_proved(x->worker);
+		x->worker->workers->lingers |= x->worker->hung_up;
+	}
 	x->heard = true;
 	bytes = exchange_decode(r, span_make(to, (size_t)n), at);
 	if (bytes > 0)
@@ -658,6 +667,13 @@ body_read(struct request *r, char *to, size_t room)
 		n = pread(b->read_fd, to, room, (off_t)x->body_bytes);
 		return n < 0 ? 0 : n;
 	}
+	if (buf_bytes(&b->again) > 0) {
+		struct span s = span_take(buf_span(&b->again), room);
+
+		memcpy(to, s.data, s.bytes);
+		buf_taken(&b->again, s.bytes);
+		return (ssize_t)s.bytes;
+	}
 	n = run_read(r->gateway, b->read_fd, to, room);
 	if (n >= 0 || errno != EAGAIN)
 		return n < 0 ? 0 : n;
@@ -666,6 +682,35 @@ body_read(struct request *r, char *to, size_t room)
 		return 0;
 	loop_change(r->gateway->loop, &x->body, LOOP_READ);
 	return -1;
+}
+
+void
+exchange_recover(struct request *r, int fd)
+{
+	struct exchange *x = &r->invocation.exchange;
+	struct fcgi_reader reader;
+	ssize_t n;
+
+	if (r->body.kind != BODY_PIPE || x->body_bytes == 0)
+		return;
+	fcgi_reader_init(&reader);
+	while ((n = recv(fd, block, sizeof(block), MSG_DONTWAIT)) > 0)
+		recover_records(r, &reader, span_make(block, (size_t)n));
+	recover_records(r, &reader, buf_span(&x->rest));
+}
+
+static void
+recover_records(struct request *r, struct fcgi_reader *reader, struct span in)
+{
+	struct span content;
+	enum fcgi_event event;
+
+	while ((event = fcgi_read(reader, &in, &content)) != FCGI_NEED_MORE &&
+	    event != FCGI_BAD_VERSION)
+		if (event == FCGI_CONTENT &&
+		    reader->record.type == FCGI_STDIN &&
+		    buf_put(&r->body.again, content) != 0)
+			request_end(r, END_MACHINE, SPAN("no memory"));
 }
 
 static void
@@ -762,9 +807,7 @@ link_open(struct worker *w)
 	l->worker = w;
 	watch_init(&l->watch, link_ready, l);
 	l->fd = inlet_connect(&w->inlet);
-	if (l->fd < 0 ||
-	    loop_watch(w->gateway->loop, &l->watch, l->fd, LOOP_READ) != 0) {
-		fd_close(&l->fd);
+	if (l->fd < 0) {
 		free(l);
 		return NULL;
 	}
@@ -777,10 +820,12 @@ link_ready(void *arg, unsigned events)
 {
 	struct link *l = arg;
 
+	if (l->closed)
+		return;
 	if (l->request)
 		exchange_ready(l->request, events);
 	else
-		link_close(&l->worker->link);
+		worker_hung_up(l->worker);
 }
 
 void
@@ -791,13 +836,17 @@ link_close(struct link **owned)
 	*owned = NULL;
 	if (!l)
 		return;
-	loop_unwatch(l->gateway->loop, &l->watch);
-	fd_close(&l->fd);
-	loop_defer(l->gateway->loop, &l->end, link_freed, l);
+	l->closed = true;
+	loop_defer(l->gateway->loop, &l->end, link_closed, l);
 }
 
+/* It wakes the worker: behind what is written to those who wait for a reply. */
 static void
-link_freed(void *arg)
+link_closed(void *arg)
 {
-	free(arg);
+	struct link *l = arg;
+
+	loop_unwatch(l->gateway->loop, &l->watch);
+	fd_close(&l->fd);
+	free(l);
 }

@@ -7,7 +7,9 @@
  * that they read all they are sent and end only when told to, and with any
  * program behind a request that it has certainly read whole: without a body, sent
  * at once in so few bytes that libfcgi reads them at once. The next on that
- * connection is a GET or HEAD without a body again, or comes on a new one. */
+ * connection is a GET or HEAD without a body again, or comes on a new one. And
+ * none is kept with programs that close it all the same, or that do something
+ * behind END_REQUEST while the next request would wait for them. */
 #ifndef GATEWAY_FASTCGI_H
 #define GATEWAY_FASTCGI_H
 
@@ -33,6 +35,7 @@ struct link { /* a connection to a worker */
 	struct watch watch;
 	struct request *request; /* NULL: kept */
 	struct worker *worker;	 /* NULL: it is gone */
+	bool closed;		 /* at the end of the batch */
 	struct deferred end;
 };
 
@@ -45,6 +48,9 @@ void fastcgi_give(struct request *, struct worker *);
 /* Its worker is over or gave it back, and has forgotten it. unread: not a byte of
  * it was read. */
 void exchange_over(struct request *, const struct run_result *, bool unread);
+/* What was sent of a streamed body, to be sent again: fd is the other end of its
+ * link, which nobody had. */
+void exchange_recover(struct request *, int fd);
 /* Whether a worker that ended so had read none of it on its kept connection. */
 bool exchange_unread(const struct request *, const struct run_result *);
 

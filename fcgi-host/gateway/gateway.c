@@ -179,7 +179,8 @@ gateway_serve(struct gateway *g)
 
 /* ---- the end of each batch ------------------------------------------------------ */
 
-/* Slots first: what they start may be answered at once. A connection that is
+/* Slots first: what they start may be answered at once. Replies come before the
+ * processes that are started ahead of the next requests. A connection that is
  * settled may begin its next request, which may take a slot. */
 static void
 gateway_settle(void *arg)
@@ -189,7 +190,7 @@ gateway_settle(void *arg)
 	for (;;) {
 		if (g->admit_again)
 			gateway_give_slots(g);
-		else if (!workers_settle(g) && !serve_settle(&g->serve))
+		else if (!serve_settle(&g->serve) && !workers_settle(g))
 			break;
 	}
 	gateway_wait_young(g);

@@ -241,7 +241,10 @@ bool front_may(const struct connection *, const struct route *);
 
 enum body_kind { BODY_NONE, BODY_MEMORY, BODY_SPOOL, BODY_PIPE };
 
-enum { BODY_STAGE_BYTES = 64 * 1024 }; /* small pieces are gathered */
+enum {
+	BODY_STAGE_BYTES = 64 * 1024,  /* small pieces are gathered */
+	BODY_AGAIN_MOST = 1024 * 1024, /* more than a socket holds */
+};
 
 struct body {
 	enum body_kind kind;
@@ -256,6 +259,7 @@ struct body {
 	uint64_t spooled;   /* of gateway->body_spool, tenant->body_spool */
 	struct watch watch; /* BODY_PIPE: room again */
 	struct buf rest;    /* BODY_PIPE: found no room */
+	struct buf again;   /* BODY_PIPE: was read, but by nobody in the end */
 };
 
 /* BODY_NO_ROOM: errno says why; BODY_HOST_FULL: body.spool_total is reached,

@@ -37,6 +37,9 @@ static enum run_answer worker_run(struct worker *, const char **why);
 static void worker_started(struct worker *);
 static void worker_failed(struct worker *, enum end, struct span reason);
 static void worker_idle(struct worker *);
+static void worker_offer(struct worker *);
+static bool worker_stands_in_way(const struct worker *);
+static void worker_part(void *arg);
 static void worker_take_back(struct worker *);
 static void worker_patience(struct worker *);
 static void worker_late(void *arg);
@@ -184,7 +187,7 @@ workers_changed(struct function *f)
 		return;
 	pool_changed(&f->workers->pool);
 	f->workers->refused_until_us = 0;
-	f->workers->lingers = false;
+	f->workers->lingers = f->workers->keeps = false;
 	LIST_EACH(node, &f->workers->all)
 		worker_leave(LIST_OWNER(node, struct worker, all));
 	workers_due(f->workers);
@@ -440,6 +443,8 @@ worker_move(struct worker *w, enum worker_state to)
 
 	assert(drawn[w->state][to]);
 	if (w->state == WORKER_READY) {
+		if (ws->trial == w)
+			ws->trial = NULL;
 		list_remove(&w->idle);
 		list_remove(&w->lapse);
 		w->gateway->worker_idle_count--;
@@ -647,20 +652,66 @@ worker_proved(struct worker *w)
 		worker_idle(w);
 }
 
+/* Before any program is asked on a connection that was kept, one worker shows
+ * that it does keep it: some close it all the same, and a request on its way
+ * would be lost. */
 static void
 worker_idle(struct worker *w)
 {
 	struct gateway *g = w->gateway;
 	struct workers *ws = w->workers;
-	struct request *r;
 
 	worker_move(w, WORKER_READY);
 	w->idle_us = clock_us();
+	g->worker_idle_count++;
+	if (!w->link || w->drains || ws->keeps || ws->trial) {
+		worker_offer(w);
+		return;
+	}
+	ws->trial = w;
+	loop_timer_set(g->loop, &w->timer,
+	    loop_now_ms(g->loop) + WORKER_TRIAL_MS);
+}
+
+/* Somebody else's run waits for a launcher. */
+static bool
+worker_stands_in_way(const struct worker *w)
+{
+	LIST_EACH(node, &w->cell->wanting) {
+		const struct run *run = LIST_OWNER(node, struct run, waiting);
+		const struct worker *other = run->arg;
+
+		if (run->owner != &owner || other->workers != w->workers)
+			return true;
+	}
+	return false;
+}
+
+void
+worker_hung_up(struct worker *w)
+{
+	link_close(&w->link);
+	w->hung_up = true;
+	if (w->workers->trial != w)
+		return;
+	w->workers->trial = NULL;
+	loop_timer_clear(w->gateway->loop, &w->timer);
+	worker_offer(w);
+}
+
+static void
+worker_offer(struct worker *w)
+{
+	struct gateway *g = w->gateway;
+	struct workers *ws = w->workers;
+	struct request *r;
+
 	list_add_first(&ws->idle, &w->idle);
 	list_add_last(&g->workers_idle, &w->lapse);
-	g->worker_idle_count++;
 	while (w->state == WORKER_READY && (r = workers_first(ws)))
 		fastcgi_give(r, w);
+	if (w->state == WORKER_READY && worker_stands_in_way(w))
+		launcher_want(w->cell);
 	if (w->state == WORKER_READY &&
 	    (!timer_armed(&ws->timer) || w->settings->spare_max > 0))
 		workers_due(ws);
@@ -694,13 +745,27 @@ worker_done(struct worker *w)
 		worker_patience(w);
 	} else if (w->last || w->gateway->state != GATEWAY_SERVING) {
 		w->gateway->stats.workers_recycled += w->last;
-		worker_leave(w);
+		worker_move(w, WORKER_LEAVING);
+		loop_defer(w->gateway->loop, &w->part, worker_part, w);
 	} else {
 		worker_idle(w);
 	}
 }
 
 /* ---- its end -------------------------------------------------------------------- */
+
+/* What ends and begins because of it comes behind the reply it has written. */
+static void
+worker_part(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->state == WORKER_GONE)
+		return;
+	inlet_shut(&w->inlet);
+	link_close(&w->link);
+	worker_patience(w);
+}
 
 void
 worker_leave(struct worker *w)
@@ -733,6 +798,8 @@ worker_take_back(struct worker *w)
 	int fd;
 
 	while ((fd = inlet_take_back(&w->inlet)) >= 0) {
+		if (w->request)
+			exchange_recover(r, fd);
 		fd_close(&fd);
 		if (!w->request)
 			continue;
@@ -767,7 +834,11 @@ worker_late(void *arg)
 		worker_move(w, WORKER_BUSY);
 	else if (w->state == WORKER_STARTING)
 		worker_idle(w);
-	else if (w->state == WORKER_LEAVING && !w->request)
+	else if (w->workers->trial == w) {
+		w->workers->trial = NULL;
+		w->workers->keeps = true;
+		worker_offer(w);
+	} else if (w->state == WORKER_LEAVING && !w->request)
 		run_stop(&w->run, END_DONE);
 }
 
@@ -912,7 +983,8 @@ worker_over(void *arg)
 	inlet_shut(&w->inlet);
 	if (w->state < WORKER_LEAVING)
 		worker_move(w, WORKER_LEAVING);
-	while ((fd = inlet_take_back(&w->inlet)) >= 0) {
+	while (r && (fd = inlet_take_back(&w->inlet)) >= 0) {
+		exchange_recover(r, fd);
 		fd_close(&fd);
 		unread = true;
 	}

@@ -38,7 +38,8 @@ enum worker_state {
 
 enum {
 	WORKER_COMPARED_MS = 1000, /* its file, so often, when it is used */
-	WORKER_PEACE_MS = 10000,   /* to end in, without limits.time */
+	WORKER_TRIAL_MS = 20,
+	WORKER_PEACE_MS = 10000, /* to end in, without limits.time */
 };
 
 /* What a program of the SDK writes to descriptor 1 when it is ready: it drains
@@ -63,6 +64,7 @@ struct worker {
 	bool proved;		 /* it said it is ready, or answered */
 	bool drains;		 /* ... it said it */
 	bool last;		 /* request is its last */
+	bool hung_up;		 /* it has closed a connection to keep */
 	bool failed;		 /* ended because it did not do its work */
 	uint64_t served;
 	uint64_t started_us;
@@ -74,6 +76,7 @@ struct worker {
 	struct watch out;
 	size_t said;	    /* bytes of WORKER_READY_LINE */
 	struct timer timer; /* STARTING: old enough; LEAVING: too long */
+	struct deferred part;
 	struct deferred end;
 };
 
@@ -90,11 +93,13 @@ struct workers {		   /* of a function */
 	unsigned assigned;		 /* requests of STARTING ones */
 	struct pool pool;
 	uint64_t refused_until_us; /* the damper; 0: no */
-	bool lingers; /* they do something behind END_REQUEST: none is kept */
-	int died_status;    /* of who died young last */
-	bool stale;	    /* no spares until it is resolved anew */
-	uint64_t stale_ms;  /* when we had that asked last */
-	struct timer timer; /* pool wants to be asked */
+	struct worker *trial;	   /* shows whether it keeps its connection */
+	bool keeps;		   /* one did */
+	bool lingers;		   /* no connection is kept, see fastcgi.h */
+	int died_status;	   /* of who died young last */
+	bool stale;		   /* no spares until it is resolved anew */
+	uint64_t stale_ms;	   /* when we had that asked last */
+	struct timer timer;	   /* pool wants to be asked */
 };
 
 /* Of a function, which has them from its first request on: NULL without memory. */
@@ -121,7 +126,8 @@ bool workers_settle(struct gateway
 
 /* It has a request, which was sent to it. */
 void worker_give(struct worker *, struct request *);
-void worker_proved(struct worker *); /* something of it was heard */
+void worker_proved(struct worker *);  /* something of it was heard */
+void worker_hung_up(struct worker *); /* the connection that was kept */
 /* The request is over, or given up. */
 void worker_done(struct worker *);
 /* Gets no more requests, and ends in peace. */

@@ -389,6 +389,64 @@ stray_output(void **state)
 	start_close(&s);
 }
 
+/* A streamed body is moved before anybody has taken it, and comes whole to who
+ * takes it in the end. */
+static void
+stream_not_taken(void **state)
+{
+	static char large[150000];
+	const char *post[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/fn/acme/hello", NULL };
+	struct start s, next;
+
+	(void)state;
+	host.settings->body = BODY_STREAM;
+	memset(large, 'x', sizeof(large));
+	memcpy(large, "begin", 5);
+	web_begin(&web, 1, true, post);
+	fcgi_put_stream(&web.send, FCGI_STDIN, 1,
+	    span_make(large, sizeof(large)));
+	web_flush(&web);
+	host_start(&host, &s);
+	assert_true(has_caller(&s, PATIENCE_MS));
+	seen();
+	worker_exits(&s, 3 << 8);
+	host_start(&host, &next);
+	worker_accept(&next, &one);
+	web_body(&web, 1, SPAN("end"));
+	web_flush(&web);
+	assert_true(worker_read(&one));
+	assert_int_equal(one.body_bytes, sizeof(large) + 3);
+	assert_memory_equal(one.body, "beginxxx", 8);
+	worker_says(&one, hello, true);
+	hello_comes(&web);
+	start_close(&next);
+}
+
+/* It closes what it was asked to keep: nobody is asked on such a connection. */
+static void
+keeps_nothing(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	for (int i = 0; i < 20; i++) {
+		if (i > 0)
+			web_get(&web, "/fn/acme/hello");
+		worker_accept(&s, &one);
+		assert_true(worker_read(&one));
+		if (i > 1)
+			assert_false(one.keep);
+		worker_says(&one, hello, true);
+		fd_close(&one.fd);
+		hello_comes(&web);
+	}
+	assert_int_equal(host.heard[MESSAGE_START], 1);
+	start_close(&s);
+}
+
 static void
 slow_to_accept(void **state)
 {
@@ -1003,6 +1061,10 @@ main(void)
 		    ready_line),
 		WORKER_TEST("what else it writes to its output is for the log",
 		    stray_output),
+		WORKER_TEST("a stream that was not taken comes whole",
+		    stream_not_taken),
+		WORKER_TEST("a program that keeps no connection",
+		    keeps_nothing),
 		WORKER_TEST("a request waits for a worker that starts",
 		    slow_to_accept),
 		WORKER_TEST("a worker that takes no request is 504",
