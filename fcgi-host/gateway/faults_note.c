@@ -56,13 +56,12 @@ faults_meter(struct cell *cell)
 			.kind = rows[i].fault,
 			.tenant = tenant_name(cell->tenant),
 			.limit = rows[i].limit,
-			.value =
-			    span_of(terms_text(terms, rows[i].term, value)),
 			.times = usage_take(&cell->usage, rows[i].usage),
 		};
 
 		if (event.times == 0)
 			continue;
+		event.value = span_of(terms_text(terms, rows[i].term, value));
 		event.at_unix_ms = clock_unix_ms();
 		faults_add(&cell->gateway->faults, &event);
 	}
