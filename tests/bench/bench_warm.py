@@ -176,7 +176,7 @@ def table(results, pace):
 def modes(results, pace):
     """The table of the README."""
     full, slow = results[32], results["paced"]
-    lines = [f"| mode | in its `.conf` | median at {pace} requests/s |"
+    lines = [f"| mode | in its `.conf` | median at {pace:,} requests/s |"
              " requests/s, 32 connections | for |", "|---|---|---|---|---|"]
     for row, (mode, settings, when) in MODES.items():
         lines.append(

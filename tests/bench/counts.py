@@ -2,7 +2,6 @@
 """What a request costs the host, counted instead of timed: system calls by strace;
 user-space instructions by perf, or, where the machine has no counter of them (few
 virtual ones have), by stepping through them one by one."""
-import os
 import re
 import signal
 import subprocess

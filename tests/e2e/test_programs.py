@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import random
-import shutil
+import re
 import socket
 import subprocess
 import threading
@@ -316,6 +316,19 @@ def test_php_is_cgi_without_its_line(host):
     host.function(TENANT, "cold", PROGRAMS["php"], WARM)
     eventually(lambda: len({pid(host.get(f"/fn/{TENANT}/cold"))
                             for _ in range(3)}) == 1, "it to be warm")
+
+
+def test_php_as_the_readme_has_it(host):
+    text = (ROOT / "README.md").read_text()
+    session = text[text.index("    $ cat >functions/demo/shop.php"):]
+    lines = session[:session.index("    $ curl")].splitlines()
+    script = "\n".join(line.removeprefix("    ").removeprefix("$ ")
+                       for line in lines)
+    host.tenant("demo")
+    subprocess.run(["sh", "-ec", script], cwd=host.base, check=True)
+    wanted = re.escape(", /basket\n")
+    seen = {host.get("/fn/demo/shop/basket").text for _ in range(3)}
+    assert len(seen) == 1 and re.fullmatch(r"process \d+" + wanted, seen.pop())
 
 
 def test_what_is_not_installed_is_said(host):
