@@ -217,7 +217,9 @@ content_take(struct fastcgi *f, struct span content)
 		return; /* section 3.3: of a request that is not */
 	else if (r->type == FCGI_PARAMS && f->state == FASTCGI_PARAMS)
 		f->params_large |= buf_put(&f->params, content) != 0;
-	else if (r->type == FCGI_STDIN && !f->input_over && !f->aborted)
+	else if (r->type == FCGI_STDIN && f->state == FASTCGI_PARAMS)
+		over(f); /* no web server does, and who would keep it? */
+	else if (r->type == FCGI_STDIN && !f->input_over)
 		f->slice = content;
 }
 
@@ -483,16 +485,11 @@ parts_send(struct fastcgi *f, struct iovec *parts, int count)
 			continue;
 		if (n < 0)
 			return -1;
-		for (; n > 0; at++) {
-			size_t bytes = parts[at].iov_len < (size_t)n ?
-			    parts[at].iov_len :
-			    (size_t)n;
-
-			parts[at].iov_base = (char *)parts[at].iov_base + bytes;
-			parts[at].iov_len -= bytes;
-			n -= (ssize_t)bytes;
-			if (parts[at].iov_len > 0)
-				break;
-		}
+		for (; at < count && (size_t)n >= parts[at].iov_len; at++)
+			n -= (ssize_t)parts[at].iov_len;
+		if (n == 0)
+			continue;
+		parts[at].iov_base = (char *)parts[at].iov_base + n;
+		parts[at].iov_len -= (size_t)n;
 	}
 }

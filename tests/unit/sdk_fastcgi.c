@@ -78,6 +78,10 @@ static const struct row {
 	    "A=12(hello-)A=12()", SPAN(NO_STDOUT END REPLY NO_STDOUT END), 9 },
 	{ "a body that breaks off", SPAN(BEGIN_KEEP PARAMS STDIN),
 	    "A=12(hello-)", SPAN(""), 9 },
+	{ "a body before the parameters are over",
+	    SPAN(BEGIN_KEEP "\x01\x04\x00\x01\x00\x05\x00\x00\x01\x02"
+			    "A12" STDIN "\x01\x04\x00\x01\x00\x00\x00\x00"),
+	    "", SPAN(""), 9 },
 	{ "what it is asked", SPAN(ASKED BEGIN PARAMS NO_STDIN), "A=12()",
 	    SPAN(TOLD REPLY NO_STDOUT END), 9 },
 	{ "what nobody knows", SPAN(ALIEN BEGIN PARAMS NO_STDIN), "A=12()",
