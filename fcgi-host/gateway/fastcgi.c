@@ -32,6 +32,8 @@ static int exchange_write(struct request *, struct worker *, uint64_t time_ms,
     const char **why);
 static int exchange_send(struct request *, struct worker *);
 static bool exchange_takes_link(const struct request *, const struct worker *);
+static bool exchange_untouched(const struct request *);
+static void exchange_heard(struct request *);
 static void exchange_ready(struct request *, unsigned events);
 static void exchange_drop(struct request *);
 static size_t exchange_decode(struct request *, struct span in, char **at);
@@ -181,6 +183,7 @@ fastcgi_give(struct request *r, struct worker *w)
 	}
 	x->worker = w;
 	x->given_us = clock_us();
+	x->peace_ms = worker_peace_ms(w);
 	worker_give(w, r);
 	r->look_ms = taken_ms > 0 ? now_ms + taken_ms : 0;
 	invocation_sent(r, time_ms);
@@ -202,10 +205,11 @@ exchange_write(struct request *r, struct worker *w, uint64_t time_ms,
 	if (fcgi_app_open_params(&out, &at) != 0 ||
 	    request_environment(r, time_ms, true, &out, why) != 0)
 		return -1;
+	x->small = r->body.kind == BODY_NONE &&
+	    buf_bytes(&out) + 2 * FCGI_OVERHEAD + 8 <= FASTCGI_KEEP_MOST;
 	x->keep = w->drains ||
-	    (r->body.kind == BODY_NONE && !w->workers->lingers &&
-		(w->workers->keeps || !w->workers->trial) &&
-		buf_bytes(&out) + 2 * FCGI_OVERHEAD + 8 <= FASTCGI_KEEP_MOST);
+	    (x->small && !w->workers->lingers && !w->workers->piecemeal &&
+		(w->workers->keeps || !w->workers->trial));
 	if (fcgi_app_close_params(&out, at, x->keep) != 0)
 		return -1;
 	if (r->body.complete && r->body.bytes <= FASTCGI_SMALL_BODY)
@@ -272,7 +276,6 @@ fastcgi_look(struct request *r)
 {
 	struct exchange *x = &r->invocation.exchange;
 	struct worker *w = x->worker;
-	int unread = 0;
 
 	if (!w)
 		return;
@@ -280,14 +283,25 @@ fastcgi_look(struct request *r)
 		worker_stop(w, r->end);
 		return;
 	}
-	if (x->heard || w->drains ||
-	    ioctl(x->link->fd, SIOCOUTQ, &unread) != 0 || unread == 0)
+	if (x->heard || !exchange_untouched(r))
 		return;
+	if (x->behind) {
+		worker_stop(w, END_DONE);
+		return;
+	}
+	if (w->proved && x->fresh) {
+		worker_leave(w); /* what waits there is taken back */
+		return;
+	}
 	if (w->proved) {
-		/* Taken back if it was not accepted; but something may just be
-		 * unread, of a large body or behind the parameters. */
-		w->workers->lingers |= !x->fresh;
-		worker_leave(w);
+		/* On a kept connection only its death gives it back; and its
+		 * time has not begun. */
+		w->workers->lingers = x->behind = true;
+		r->look_ms = x->peace_ms;
+		if (r->due_ms > 0)
+			r->due_ms =
+			    x->peace_ms + r->settings->limits[LIMIT_time];
+		request_timer(r);
 		return;
 	}
 	diag_warn("worker has not taken its first request: function=%s/%s; it "
@@ -295,6 +309,36 @@ fastcgi_look(struct request *r)
 	    r->tenant->name, r->function->name);
 	request_end_limit(r, END_START_TIME, LIMIT_start,
 	    r->settings->limits[LIMIT_start]);
+}
+
+static bool
+exchange_untouched(const struct request *r)
+{
+	const struct exchange *x = &r->invocation.exchange;
+	int unread = 0;
+
+	if (x->fresh)
+		return !x->worker->inlet.shut &&
+		    inlet_waiting(&x->worker->inlet);
+	return x->small && !x->worker->workers->piecemeal &&
+	    ioctl(x->link->fd, SIOCOUTQ, &unread) == 0 && unread > 0;
+}
+
+/* The first of its reply is there: who begins one has read all of a small
+ * request, or reads piece by piece. */
+static void
+exchange_heard(struct request *r)
+{
+	struct exchange *x = &r->invocation.exchange;
+	int unread = 0;
+
+	worker_proved(x->worker);
+	x->worker->workers->lingers |= x->worker->hung_up;
+	if (!x->small || !x->keep || x->worker->drains ||
+	    ioctl(x->link->fd, SIOCOUTQ, &unread) != 0 || unread == 0)
+		return;
+	x->worker->workers->piecemeal = true;
+	x->keep = false;
 }
 
 /* Nobody was free for so long as anybody waits for a slot. */
@@ -379,10 +423,8 @@ fastcgi_read(struct request *r, char *to, size_t room, char **at)
 		loop_unwatch(r->gateway->loop, &x->link->watch);
 		return 0;
 	}
-	if (!x->heard && x->worker) {
-		worker_proved(x->worker);
-		x->worker->workers->lingers |= x->worker->hung_up;
-	}
+	if (!x->heard && x->worker)
+		exchange_heard(r);
 	x->heard = true;
 	bytes = exchange_decode(r, span_make(to, (size_t)n), at);
 	if (bytes > 0)
@@ -528,9 +570,11 @@ exchange_unread(const struct request *r, const struct run_result *result)
 	bool reset = x->reset;
 	char byte;
 
-	if (x->fresh || x->heard || !x->worker || x->worker->drains ||
-	    !result->ended || result->facts.wait_status != 0 ||
-	    result->facts.stopped)
+	if (x->fresh || x->heard || !x->worker || !x->small || !result->ended)
+		return false;
+	if (!x->behind &&
+	    (x->worker->drains || result->facts.wait_status != 0 ||
+		result->facts.stopped))
 		return false;
 	if (!reset && x->link)
 		reset =

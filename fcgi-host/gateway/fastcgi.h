@@ -5,11 +5,13 @@
  * for it: until then it can be taken back, exactly, and put to another. On a kept
  * connection nobody can know; so one is kept with programs of the SDK, which say
  * that they read all they are sent and end only when told to, and with any
- * program behind a request that it has certainly read whole: without a body, sent
- * at once in so few bytes that libfcgi reads them at once. The next on that
- * connection is a GET or HEAD without a body again, or comes on a new one. And
- * none is kept with programs that close it all the same, or that do something
- * behind END_REQUEST while the next request would wait for them. */
+ * program behind a small request, which it has certainly read whole: without a
+ * body, sent at once in so few bytes that libfcgi reads them at once. The next on
+ * that connection is a GET or HEAD without a body again, or comes on a new one. As
+ * long as something of a small one is unread there, nothing of it was begun.
+ * None is kept with programs that were seen to begin a reply before they had read
+ * a small request whole, that close it all the same, or that did something behind
+ * END_REQUEST while the next request waited for them. */
 #ifndef GATEWAY_FASTCGI_H
 #define GATEWAY_FASTCGI_H
 

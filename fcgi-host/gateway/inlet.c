@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -76,6 +77,14 @@ inlet_shut(struct inlet *i)
 	i->shut = true;
 }
 
+bool
+inlet_waiting(const struct inlet *i)
+{
+	struct pollfd ready = { .fd = i->fd, .events = POLLIN };
+
+	return i->fd >= 0 && poll(&ready, 1, 0) == 1;
+}
+
 int
 inlet_take_back(struct inlet *i)
 {
@@ -119,18 +128,6 @@ inlet_prepare(int directory_fd, char *text, size_t room)
 	return 0;
 }
 
-static int
-bind_at(int fd, const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	_Static_assert(sizeof(((struct inlet *)0)->path) <=
-		sizeof(address.sun_path),
-	    "an inlet's path is an address");
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	return bind(fd, (struct sockaddr *)&address, sizeof(address));
-}
-
 /* Everything in it is a gateway's, and the one before us is dead. */
 static int
 sweep(int directory_fd)
@@ -152,6 +149,18 @@ sweep(int directory_fd)
 			unlinkat(directory_fd, entry->d_name, 0);
 	closedir(directory);
 	return 0;
+}
+
+static int
+bind_at(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	_Static_assert(sizeof(((struct inlet *)0)->path) <=
+		sizeof(address.sun_path),
+	    "an inlet's path is an address");
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	return bind(fd, (struct sockaddr *)&address, sizeof(address));
 }
 
 static int

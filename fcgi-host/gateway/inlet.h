@@ -35,6 +35,9 @@ int inlet_connect(const struct inlet *);
 /* From now on there are no new connections, and who waits in accept() for one,
  * or will, has EINVAL once those that wait are accepted. */
 void inlet_shut(struct inlet *);
+/* Is there a connection that nobody has accepted? True also when it is shut, by
+ * whomever: taking back says it exactly. */
+bool inlet_waiting(const struct inlet *);
 /* Only when shut: the other end of a connection that nobody has accepted, and of
  * which nobody has read a byte; the caller closes it. -1 when there is none left;
  * never waits. What it does not give back, the worker has or had. */

@@ -100,11 +100,14 @@ struct exchange {
 	bool stdin_ended;
 	bool fresh; /* the link was made for it */
 	bool heard; /* a byte of the worker has come */
+	bool small; /* all of it was sent at once; see fastcgi.h */
 	bool keep;  /* the link may be kept */
 	bool paused;
-	bool left;  /* nobody waits for it any more */
-	bool reset; /* the link broke with bytes unread */
+	bool left;   /* nobody waits for it any more */
+	bool reset;  /* the link broke with bytes unread */
+	bool behind; /* its worker still does something else */
 	uint64_t given_us;
+	uint64_t peace_ms; /* so long that may take */
 	struct watch body; /* a streamed one: more has come */
 	int err_fd;	   /* ours: the pipe log reads its STDERR from */
 	struct watch err;  /* room in it again */

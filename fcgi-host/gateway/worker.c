@@ -187,7 +187,7 @@ workers_changed(struct function *f)
 		return;
 	pool_changed(&f->workers->pool);
 	f->workers->refused_until_us = 0;
-	f->workers->lingers = f->workers->keeps = false;
+	f->workers->lingers = f->workers->piecemeal = f->workers->keeps = false;
 	LIST_EACH(node, &f->workers->all)
 		worker_leave(LIST_OWNER(node, struct worker, all));
 	workers_due(f->workers);
@@ -815,14 +815,21 @@ static void
 worker_patience(struct worker *w)
 {
 	uint64_t now_ms = loop_now_ms(w->gateway->loop);
-	uint64_t time_ms = w->settings->limits[LIMIT_time];
 	uint64_t at_ms = now_ms + w->settings->limits[LIMIT_grace];
 
-	if (w->served > 0 && time_ms == 0)
-		time_ms = WORKER_PEACE_MS;
-	if (w->served > 0 && w->given_us / 1000 + time_ms > at_ms)
-		at_ms = w->given_us / 1000 + time_ms;
+	if (worker_peace_ms(w) > at_ms)
+		at_ms = worker_peace_ms(w);
 	loop_timer_set(w->gateway->loop, &w->timer, at_ms);
+}
+
+uint64_t
+worker_peace_ms(const struct worker *w)
+{
+	uint64_t time_ms = w->settings->limits[LIMIT_time];
+
+	if (w->served == 0)
+		return 0;
+	return w->given_us / 1000 + (time_ms > 0 ? time_ms : WORKER_PEACE_MS);
 }
 
 static void

@@ -96,6 +96,7 @@ struct workers {		   /* of a function */
 	struct worker *trial;	   /* shows whether it keeps its connection */
 	bool keeps;		   /* one did */
 	bool lingers;		   /* no connection is kept, see fastcgi.h */
+	bool piecemeal;		   /* likewise */
 	int died_status;	   /* of who died young last */
 	bool stale;		   /* no spares until it is resolved anew */
 	uint64_t stale_ms;	   /* when we had that asked last */
@@ -130,6 +131,8 @@ void worker_proved(struct worker *);  /* something of it was heard */
 void worker_hung_up(struct worker *); /* the connection that was kept */
 /* The request is over, or given up. */
 void worker_done(struct worker *);
+/* Until when it may still do something behind its last request. */
+uint64_t worker_peace_ms(const struct worker *);
 /* Gets no more requests, and ends in peace. */
 void worker_leave(struct worker *);
 /* ... at once, for this reason. */

@@ -256,6 +256,28 @@ a_full_queue_is_eagain_at_once(void **state)
 }
 
 static void
+what_nobody_accepted_is_waiting(void **state)
+{
+	struct place *p = *state;
+	struct inlet l;
+	int client, accepted;
+
+	assert_int_equal(make(p, &l), 0);
+	assert_false(inlet_waiting(&l));
+	client = inlet_connect(&l);
+	assert_true(inlet_waiting(&l));
+	assert_int_equal(write(client, "request", 7), 7);
+	accepted = accept(l.fd, NULL, NULL);
+	assert_false(inlet_waiting(&l));
+	close(accepted);
+	close(client);
+	shutdown(l.fd, SHUT_RDWR);
+	assert_true(inlet_waiting(&l));
+	inlet_close(&l);
+	assert_false(inlet_waiting(&l));
+}
+
+static void
 a_removed_name_is_enoent(void **state)
 {
 	struct place *p = *state;
@@ -531,6 +553,7 @@ main(void)
 		IN_A_PLACE(a_long_run_directory_is_no_matter),
 		IN_A_PLACE(a_connection_does_not_wait_and_is_not_inherited),
 		IN_A_PLACE(a_full_queue_is_eagain_at_once),
+		IN_A_PLACE(what_nobody_accepted_is_waiting),
 		IN_A_PLACE(a_removed_name_is_enoent),
 		IN_A_PLACE(an_accept_that_waits_ends_with_einval),
 		IN_A_PLACE(an_accept_that_comes_later_ends_with_einval),
