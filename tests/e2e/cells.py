@@ -17,6 +17,7 @@ from host import BUILD, IS_ROOT, ROGUE, ROOT, Host, eventually, processes
 from state import State
 
 ATTEMPT = BUILD / "sandbox" / "attempt"
+WORKER = ROOT / "tests/e2e/workers/worker.py"
 USER = 64123 if IS_ROOT else None       # has no name, home or groups
 NEWUSER = 0x10000000
 
@@ -170,6 +171,8 @@ class Targets:
         outside = self.values["outside"] = host.base / "outside"
         outside.write_text("outside")
         outside.chmod(0o666)
+        host.function("neighbour", "warm", WORKER, conf="protocol = "
+                      '"fastcgi"; limits = { warm = "5s"; };')
         host.function("rogue", "attempt", ATTEMPT)
         victim = host.function("rogue", "victim", ATTEMPT)
         if IS_ROOT:                     # its modes do not protect it
@@ -211,8 +214,11 @@ class Targets:
         self.values["state_file"] = files[0]
 
     def sleepers(self):
-        """A process of the neighbour, and one of another invocation of rogue."""
+        """A process of the neighbour, and one of another invocation of rogue; and
+        the socket of a worker."""
         host = self.host
+        assert host.get("/fn/neighbour/warm?head&out=x").text == "x"
+        self.values["worker"] = next((host.run / "workers").iterdir())
         for tenant, name in (("neighbour", "sleeper"), ("rogue", "rogue")):
             host.data("asleep", tenant).unlink(missing_ok=True)
             connection = host.http()

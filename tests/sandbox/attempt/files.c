@@ -149,6 +149,12 @@ attempt_list_spool(void)
 }
 
 int
+attempt_list_workers(void)
+{
+	return can_list(below("run", "workers"));
+}
+
+int
 attempt_read_pid_file(void)
 {
 	return can_read(below("run", "pid"));

@@ -38,6 +38,29 @@ attempt_connect_state(void)
 }
 
 int
+attempt_make_worker_socket(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s",
+	    below("run", "workers/mine"));
+	return bind(fd, (struct sockaddr *)&to, sizeof(to));
+}
+
+int
+attempt_connect_worker_of_neighbour(void)
+{
+	return can_connect(target("worker"), SOCK_STREAM);
+}
+
+int
+attempt_remove_worker_socket(void)
+{
+	return unlink(target("worker"));
+}
+
+int
 attempt_connect_unix_outside(void)
 {
 	return can_connect(target("unix"), SOCK_STREAM);
