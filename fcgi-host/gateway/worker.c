@@ -710,15 +710,13 @@ worker_offer(struct worker *w)
 	list_add_last(&g->workers_idle, &w->lapse);
 	while (w->state == WORKER_READY && (r = workers_first(ws)))
 		fastcgi_give(r, w);
-	if (w->state == WORKER_READY && worker_stands_in_way(w))
-		launcher_want(w->cell);
 	if (w->state == WORKER_READY &&
 	    (!timer_armed(&ws->timer) || w->settings->spare_max > 0))
 		workers_due(ws);
 	/* who found none in the way that was idle, has one now */
 	if (w->state == WORKER_READY && !list_empty(&g->workers_short))
 		workers_evict(g, NULL);
-	else if (w->state == WORKER_READY && !list_empty(&w->cell->wanting))
+	else if (w->state == WORKER_READY && worker_stands_in_way(w))
 		launcher_want(w->cell);
 }
 
