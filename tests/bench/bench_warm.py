@@ -21,10 +21,12 @@ EACH = "libfcgi direct, a connection each"
 PHP_CGI, PHP_FPM = "php-cgi direct", "php-fpm direct"
 PHP_KEPT = "php-cgi direct, connections kept"
 CGI, ONCE = "fcgi-host CGI", "fcgi-host one-shot"
+ONCE_LIBFCGI = "fcgi-host one-shot libfcgi"
 SDK, LIBFCGI, PHP = "fcgi-host SDK", "fcgi-host libfcgi", "fcgi-host PHP"
 CONNECTIONS = 16	# of the client that asks at a pace; more when it waits
 WARM = (f'protocol = "fastcgi"; requests = 0; '
         f'concurrency = {servers.CHILDREN};\n')
+AHEAD = "requests = 1; spare = 4; spare_max = 16;\n"
 # {row: (its name there, program, settings)}; the program of the SDK is all of
 # them, as its settings say.
 FUNCTIONS = {
@@ -33,8 +35,13 @@ FUNCTIONS = {
           f"requests = 0; concurrency = {servers.CHILDREN};\n"),
     LIBFCGI: ("libfcgi", "direct", WARM),
     PHP: ("php", None, WARM),
-    ONCE: ("once", "hello-fn", "requests = 1; spare = 4; spare_max = 16;\n"),
+    ONCE: ("once", "hello-fn", AHEAD),
+    ONCE_LIBFCGI: ("once-libfcgi", "direct",
+                   'protocol = "fastcgi";\n' + AHEAD),
 }
+# A process for each request beside one that stays, at a fifth of the rate at
+# which the program starts: {(one-shot, persistent): program}
+PACED = {(ONCE, SDK): "hello-fn", (ONCE_LIBFCGI, LIBFCGI): "direct"}
 CONFIGURATION = """
 tenant = { spare = 16; };
 """
@@ -106,27 +113,43 @@ def at_pace(stage, url, pace, seconds):
             "failed": sum(row["status"] != 200 for row in rows)}
 
 
-def one_round(stage, args, urls, pace, said):
-    """{connections or "paced": {name: measures}}"""
+def paces_of(args):
+    """{pace: rows that are asked at it}; all modes at the slowest."""
+    found = {}
+    for rows, program in PACED.items():
+        rate = raw_spawn(args.build, program, args.processes, 1)["rate"]
+        found.setdefault(max(100, int(round(rate / 5, -2))),
+                         []).extend(rows)
+    slowest = min(found)
+    found[slowest] += [name for name in MODES if name not in found[slowest]]
+    return found
+
+
+def one_round(stage, args, urls, paces, said):
+    """{connections or "... requests/s": {name: measures}}"""
     found = {}
     for connections in args.connections:
         found[connections] = {}
         for name, url in urls.items():
             said(f"{name}, {connections} connections")
             found[connections][name] = wrk(url, connections, args.seconds)
-    found["paced"] = {}
-    for name in MODES:
-        if name in urls:
-            said(f"{name}, {pace} requests/s")
-            found["paced"][name] = at_pace(stage, urls[name], pace,
-                                           args.seconds)
+    for pace, rows in paces.items():
+        found[paced_at(pace)] = at = {}
+        for name in rows:
+            if name in urls:
+                said(f"{name}, {pace} requests/s")
+                at[name] = at_pace(stage, urls[name], pace, args.seconds)
     return found
 
 
-def targets(results):
+def paced_at(pace):
+    return f"{pace:,} requests/s"
+
+
+def targets(results, paces):
     """[(sentence, wanted, found, met)] for what was measured."""
     found = []
-    full, slow = results.get(32), results["paced"]
+    full = results.get(32)
     for row, to, wanted in ((SDK, DIRECT, 0.85), (LIBFCGI, DIRECT, 0.85),
                             (LIBFCGI, EACH, 0.85), (SDK, PHP_CGI, 1.5),
                             (LIBFCGI, PHP_CGI, 1.5), (PHP, PHP_CGI, 0.9),
@@ -136,18 +159,22 @@ def targets(results):
             found.append((f"{row} at 32 connections against {to}",
                           f"at least {wanted}", f"{ratio:.2f}",
                           ratio >= wanted))
-    if ONCE in slow[0] and SDK in slow[0]:
-        ratio = statistics.median(r[ONCE]["median_ms"] / r[SDK]["median_ms"]
-                                  for r in slow)
-        found.append((f"median of {ONCE} at a pace against {SDK}",
-                      "at most 1.2", f"{ratio:.2f}", ratio <= 1.2))
+    for row, to in PACED:
+        for pace in paces:
+            rounds_at = results[paced_at(pace)]
+            if not {row, to} <= rounds_at[0].keys():
+                continue
+            ratio = statistics.median(r[row]["median_ms"] / r[to]["median_ms"]
+                                      for r in rounds_at)
+            found.append((f"median of {row} at {paced_at(pace)} against {to}",
+                          "at most 1.2", f"{ratio:.2f}", ratio <= 1.2))
     return found
 
 
-def table(results, pace):
+def table(results, paces):
     lines = []
     for connections, found in results.items():
-        if connections == "paced" or not found[0]:
+        if not isinstance(connections, int) or not found[0]:
             continue
         base = DIRECT if DIRECT in found[0] else next(iter(found[0]))
         lines += [f"{connections} connections, {len(found)} rounds", "",
@@ -161,22 +188,26 @@ def table(results, pace):
                 f" {median_of(found, name, 'p99_ms'):.2f} |"
                 f" {sum(r[name]['failed'] for r in found)} |")
         lines.append("")
-    if not results["paced"][0]:
-        return "\n".join(lines)
-    lines += [f"{pace} requests/s, at fixed times", "",
-              "| what | median ms | p99 ms | failed |", "|---|---|---|---|"]
-    for name in results["paced"][0]:
-        found = results["paced"]
-        lines.append(f"| {name} | {median_of(found, name, 'median_ms'):.2f} |"
-                     f" {median_of(found, name, 'p99_ms'):.2f} |"
-                     f" {sum(r[name]['failed'] for r in found)} |")
-    return "\n".join(lines) + "\n"
+    for pace in paces:
+        found = results[paced_at(pace)]
+        if not found[0]:
+            continue
+        lines += [f"{paced_at(pace)}, at fixed times", "",
+                  "| what | median ms | p99 ms | failed |",
+                  "|---|---|---|---|"]
+        for name in found[0]:
+            lines.append(
+                f"| {name} | {median_of(found, name, 'median_ms'):.2f} |"
+                f" {median_of(found, name, 'p99_ms'):.2f} |"
+                f" {sum(r[name]['failed'] for r in found)} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
-def modes(results, pace):
+def modes(results, paces):
     """The table of the README."""
-    full, slow = results[32], results["paced"]
-    lines = [f"| mode | in its `.conf` | median at {pace:,} requests/s |"
+    full, slow = results[32], results[paced_at(min(paces))]
+    lines = [f"| mode | in its `.conf` | median at {paced_at(min(paces))} |"
              " requests/s, 32 connections | for |", "|---|---|---|---|---|"]
     for row, (mode, settings, when) in MODES.items():
         lines.append(
@@ -215,19 +246,21 @@ def main():
                     if (name in MODES if only_modes
                         else re.search(args.only, name))}
         check(urls)
-        pace = round(raw_spawn(args.build, "hello-fn", args.processes,
-                               1)["rate"] / 5, -2) or 100
-        results = {kind: [] for kind in [*args.connections, "paced"]}
+        paces = paces_of(args)
+        if only_modes:
+            paces = {min(paces): list(MODES)}
+        results = {kind: [] for kind in [*args.connections,
+                                         *map(paced_at, paces)]}
         for found in rounds(args, lambda said: one_round(
-                stage, args, urls, int(pace), said)):
+                stage, args, urls, paces, said)):
             for kind, row in found.items():
                 results[kind].append(row)
         facts, text = ({}, "") if args.only else counted(stage)
-    text = modes(results, int(pace)) if only_modes else \
-        table(results, int(pace)) + "\n" + text
-    report(args, "bench_warm", text, targets(results),
+    text = modes(results, paces) if only_modes else \
+        table(results, paces) + "\n" + text
+    report(args, "bench_warm", text, targets(results, paces),
            {"rounds": {str(kind): found for kind, found in results.items()},
-            "pace": pace, "counts": facts})
+            "counts": facts})
     if not args.only and args.connections:
         plot.draw({number: results[number] for number in args.connections},
                   args.out / "bench_warm.svg", list(urls),
