@@ -45,7 +45,10 @@ attempt_make_worker_socket(void)
 
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s",
 	    below("run", "workers/mine"));
-	return bind(fd, (struct sockaddr *)&to, sizeof(to));
+	if (bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+		return -1;
+	unlink(to.sun_path);
+	return 0;
 }
 
 int
