@@ -34,6 +34,7 @@ static int exchange_send(struct request *, struct worker *);
 static bool exchange_takes_link(const struct request *, const struct worker *);
 static bool exchange_untouched(const struct request *);
 static void exchange_heard(struct request *);
+static bool exchange_spurned(struct request *);
 static void exchange_ready(struct request *, unsigned events);
 static void exchange_drop(struct request *);
 static size_t exchange_decode(struct request *, struct span in, char **at);
@@ -283,6 +284,10 @@ fastcgi_look(struct request *r)
 		worker_stop(w, r->end);
 		return;
 	}
+	if (x->spurned) {
+		worker_spurned(w);
+		return;
+	}
 	if (x->heard || !exchange_untouched(r))
 		return;
 	if (x->behind) {
@@ -335,6 +340,7 @@ exchange_heard(struct request *r)
 	worker_proved(x->worker);
 	x->worker->workers->lingers |= x->worker->hung_up;
 	if (!x->small || !x->keep || x->worker->drains ||
+	    x->worker->workers->keeps ||
 	    ioctl(x->link->fd, SIOCOUTQ, &unread) != 0 || unread == 0)
 		return;
 	x->worker->workers->piecemeal = true;
@@ -412,11 +418,15 @@ fastcgi_read(struct request *r, char *to, size_t room, char **at)
 
 	if (x->app.over || v->broken || !x->link)
 		return 0;
+	if (x->spurned)
+		return -1;
 	n = recv(x->link->fd, to, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return -1;
 	if (n <= 0) {
 		x->reset = n < 0;
+		if (exchange_spurned(r))
+			return -1;
 		/* How it ended says more, when nothing of a reply came. */
 		if (x->worker || r->reply.begun)
 			v->broken = broke_off;
@@ -430,6 +440,24 @@ fastcgi_read(struct request *r, char *to, size_t room, char **at)
 	if (bytes > 0)
 		return (ssize_t)bytes;
 	return x->app.over || v->broken ? 0 : -1;
+}
+
+/* The worker closed a kept connection on which it had read nothing of a small
+ * request: because it ends, which we are about to hear (worker_over() judges), or
+ * only so, and then the request can go elsewhere. */
+static bool
+exchange_spurned(struct request *r)
+{
+	struct exchange *x = &r->invocation.exchange;
+
+	if (!x->reset || x->fresh || x->heard || !x->worker || !x->small ||
+	    x->worker->workers->piecemeal || r->state == REQUEST_ENDING)
+		return false;
+	x->spurned = true;
+	loop_unwatch(r->gateway->loop, &x->link->watch);
+	r->look_ms = loop_now_ms(r->gateway->loop) + FASTCGI_ENDS_MS;
+	request_timer(r);
+	return true;
 }
 
 /* The bytes of STDOUT, moved together where they stand. */

@@ -28,6 +28,7 @@ enum {
 	FASTCGI_SMALL_BODY = 16 * 1024,	 /* sent with its parameters */
 	FASTCGI_STDIN_BYTES = 64 * 1024, /* gathered, then sent */
 	FASTCGI_STDIN_TURNS = 4,	 /* so often an event */
+	FASTCGI_ENDS_MS = 50,		 /* and its end is known within */
 	FASTCGI_TAKEN_MS = 1000,	 /* a proved worker accepts within */
 };
 

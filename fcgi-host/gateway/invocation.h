@@ -103,9 +103,10 @@ struct exchange {
 	bool small; /* all of it was sent at once; see fastcgi.h */
 	bool keep;  /* the link may be kept */
 	bool paused;
-	bool left;   /* nobody waits for it any more */
-	bool reset;  /* the link broke with bytes unread */
-	bool behind; /* its worker still does something else */
+	bool left;    /* nobody waits for it any more */
+	bool reset;   /* the link broke with bytes unread */
+	bool spurned; /* ... of which it had read none */
+	bool behind;  /* its worker still does something else */
 	uint64_t given_us;
 	uint64_t peace_ms; /* so long that may take */
 	struct watch body; /* a streamed one: more has come */

@@ -750,6 +750,25 @@ worker_done(struct worker *w)
 	}
 }
 
+void
+worker_spurned(struct worker *w)
+{
+	struct request *r = w->request;
+	const struct run_result lost = {
+		.lost = true,
+		.facts = { .lost = true },
+	};
+
+	w->request = NULL;
+	w->hung_up = true;
+	w->gateway->stats.taken_back++;
+	exchange_over(r, &lost, true);
+	if (w->state == WORKER_BUSY)
+		worker_idle(w);
+	else
+		worker_patience(w);
+}
+
 /* ---- its end -------------------------------------------------------------------- */
 
 /* What ends and begins because of it comes behind the reply it has written. */

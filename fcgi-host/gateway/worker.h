@@ -129,6 +129,8 @@ bool workers_settle(struct gateway
 void worker_give(struct worker *, struct request *);
 void worker_proved(struct worker *);  /* something of it was heard */
 void worker_hung_up(struct worker *); /* the connection that was kept */
+/* It closed a kept connection, with all of its request unread. */
+void worker_spurned(struct worker *);
 /* The request is over, or given up. */
 void worker_done(struct worker *);
 /* Until when it may still do something behind its last request. */

@@ -403,6 +403,24 @@ def test_a_program_that_lingers(workers, program, returns):
         assert ask().status == 200
 
 
+def test_a_kept_connection_is_closed_as_a_request_comes(workers):
+    """By a worker that lives: nothing was read, so another gets it, or the same
+    anew; and it is not asked like that again."""
+    workers.add("spurns")
+
+    def kept(more=""):
+        return workers.get(f"{FINE}&keep&outend&end{more}")
+    for _ in range(3):      # as many as it takes to trust it
+        assert kept().status == 200
+        since(time.monotonic(), 0.05)
+    assert kept("&spurn").status == 200
+    for turn in range(3):
+        got = workers.get(f"mark=ran{turn}&{FINE}")
+        assert got.status == 200, got
+        assert len(workers.host.marks(f"ran{turn}")) == 1
+    assert len(workers.pids()) == 1
+
+
 def since(began, seconds):
     eventually(lambda: time.monotonic() > began + seconds)
 

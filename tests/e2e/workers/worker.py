@@ -7,6 +7,7 @@ behind them. WORKER in the environment is such a list as well, done before the
 first accept(). Records are those of a well-behaved program until a step says
 otherwise. Files are in data/ of the tenant."""
 import os
+import select
 import signal
 import socket
 import struct
@@ -112,6 +113,7 @@ class Request(Process):
         self.connection = connection
         self.id, self.padding, self.size, self.dribbles = 1, 0, BLOCK, False
         self.version, self.ended, self.stdin_over = 1, False, False
+        self.stays = False
 
     def serve(self):
         params = b""
@@ -260,6 +262,16 @@ class Request(Process):
 
     # ---- the connection ----
 
+    def do_keep(self, _):
+        """It stays for the next request, and all of this one was read."""
+        self.body()
+        self.stays = True
+
+    def do_spurn(self, _):
+        """Behind the end: closes it as soon as something comes."""
+        select.select([self.connection], [], [])
+        self.stays = False
+
     def do_close(self, _):
         self.ended = True
         self.connection.close()
@@ -281,13 +293,16 @@ def main():
             connection, _ = listener.accept()
         except OSError as error:
             sys.exit(0 if error.errno == 22 else f"accept: {error}")
-        request = Request(connection)
-        try:
-            request.serve()
-        except (EOFError, OSError):
-            pass
-        process.last |= request.last
-        served += 1
+        stays = True
+        while stays and not process.last:
+            request = Request(connection)
+            try:
+                request.serve()
+            except (EOFError, OSError):
+                break
+            stays = request.stays
+            process.last |= request.last
+            served += 1
         if not process.last:
             connection.close()
 
