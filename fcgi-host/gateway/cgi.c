@@ -8,6 +8,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 static void cgi_start(struct request *);
 static void cgi_unwait(struct request *);
@@ -136,6 +137,8 @@ cgi_sent(struct request *r)
 {
 	struct gateway *g = r->gateway;
 
+	if (g->run_count > g->config->slots_host)
+		workers_evict(g, NULL); /* it has a slot, they do not */
 	r->look_ms = loop_now_ms(g->loop) + CGI_WATCH_MS;
 	invocation_sent(r, r->settings->limits[LIMIT_time]);
 	if (r->function->watched)

@@ -123,6 +123,8 @@ fastcgi_start(struct request *r)
 		request_end(r, END_MACHINE, SPAN("no memory"));
 		return;
 	}
+	if (r->body.kind == BODY_PIPE && !r->gateway->nowait)
+		fd_nonblock(r->body.read_fd, true);
 	pool_arrived(&ws->pool, clock_us());
 	w = workers_idle(ws);
 	if (w) {
