@@ -263,6 +263,8 @@ def test_killed_between_two_requests(workers):
     for _ in range(count(5, 100)):
         worker, = workers.pids()
         os.kill(worker, signal.SIGKILL)
+        # before that it may accept once more, though it never reads
+        eventually(lambda: not alive(worker), "the worker to be dead")
         workers.fine(1)
 
 
