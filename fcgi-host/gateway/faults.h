@@ -25,11 +25,11 @@ enum fault_kind {
 };
 
 enum {
-	FAULTS_ROWS_MOST = 8192, /* of all tenants, 350 bytes each */
+	FAULTS_ROWS_MOST = 8192, /* of all tenants, 410 bytes each */
 	FAULTS_TENANT_MOST = 64, /* of one */
 	FAULTS_LIMIT_MOST = 31,	 /* bytes of a limit's name */
 	FAULTS_VALUE_MOST = 63,	 /* ... and value */
-	FAULTS_WHAT_MOST = 95,
+	FAULTS_WHAT_MOST = 159,
 	FAULTS_HALF_MS = 3600 * 1000, /* what counts half for `lately` */
 };
 
