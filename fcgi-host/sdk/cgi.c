@@ -10,8 +10,6 @@
 
 #include "sdk/handler.h"
 
-extern char **environ;
-
 struct cgi {
 	struct carrier carrier;
 	int out;       /* borrowed */

@@ -22,6 +22,7 @@ fn_log(const char *format, ...)
 {
 	char line[LINE_MOST + 2];
 	int head = 0, bytes;
+	struct span text;
 	va_list args;
 
 	if (current && fn_request_id(current)[0] &&
@@ -37,12 +38,11 @@ fn_log(const char *format, ...)
 		return;
 	if (bytes > LINE_MOST - head)
 		bytes = LINE_MOST - head;
+	text = one_line(line, (size_t)head + (size_t)bytes);
 	if (current)
-		current->carrier->log(current->carrier,
-		    one_line(line, (size_t)(head + bytes)));
+		current->carrier->log(current->carrier, text);
 	else
-		fwrite(line, 1, one_line(line, (size_t)(head + bytes)).bytes,
-		    stderr);
+		fwrite(text.data, 1, text.bytes, stderr);
 }
 
 /* What a client sent may be quoted in it: it makes no second line. */

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sdk/fastcgi.h"
+#include "sdk/records.h"
 
 #define READY "fn-worker 1 ready\n"
 
@@ -147,7 +147,7 @@ static bool
 peer_allowed(int fd)
 {
 	struct span list = span_of(getenv("FCGI_WEB_SERVER_ADDRS"));
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = { 0 };
 	socklen_t bytes = sizeof(peer);
 	char text[INET_ADDRSTRLEN];
 

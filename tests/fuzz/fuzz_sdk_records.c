@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_sdk_fastcgi.c - what a web server may send to a function: whatever it is, the
+/* fuzz_sdk_records.c - what a web server may send to a function: whatever it is, the
  * function is called with whole parameters only, all it is told of a body was
  * sent, and what goes back is records, with no more ends than beginnings. The
  * first byte says how much of each body the function reads. */
@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-#include "sdk/fastcgi.h"
+#include "sdk/records.h"
 
 enum { INPUT_MOST = 16 * 1024, OUTPUT_MOST = 1 << 20 };
 

@@ -7,7 +7,7 @@
 
 #include "wire_spans.h"
 
-#include "sdk/fastcgi.h"
+#include "sdk/records.h"
 
 enum { ROOM = 256 * 1024 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fastcgi.c - one event after the other from a blocking socket, whoever waits for
+/* records.c - one event after the other from a blocking socket, whoever waits for
  * it: the parameters, a handler that reads its body, or the end of the request.
  *
  * A body is read to its end before END_REQUEST, whatever the handler read of it:
@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "sdk/fastcgi.h"
+#include "sdk/records.h"
 
 enum { PARTS_MOST = 5, PARAMS_KEPT = 64 * 1024, CLOSE_S = 2 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* fastcgi.h - the application's side of one FastCGI connection (specification
+/* records.h - the application's side of one FastCGI connection (specification
  * sections 3 to 6): requests one after the other, blocking. Only here does the
  * SDK know a record.
  *
  *     BETWEEN ▶ PARAMS ▶ REQUEST ▶ BETWEEN
  *                                 any ▶ OVER   (closed, or what came is no FastCGI)
  */
-#ifndef SDK_FASTCGI_H
-#define SDK_FASTCGI_H
+#ifndef SDK_RECORDS_H
+#define SDK_RECORDS_H
 
 #include <signal.h>
 
