@@ -36,6 +36,7 @@ static void worker_start(struct worker *);
 static enum run_answer worker_run(struct worker *, const char **why);
 static void worker_started(struct worker *);
 static void worker_failed(struct worker *, enum end, struct span reason);
+static void worker_works(struct worker *);
 static void worker_idle(struct worker *);
 static void worker_offer(struct worker *);
 static bool worker_stands_in_way(const struct worker *);
@@ -644,12 +645,20 @@ worker_proved(struct worker *w)
 	w->proved = true;
 	pool_proved(&w->workers->pool, now_us - w->started_us,
 	    w->request ? now_us - w->given_us : 0);
-	if (w->state != WORKER_STARTING)
-		return;
+	if (w->state == WORKER_STARTING)
+		worker_works(w);
+}
+
+/* One start is over; who still waits may need the next. */
+static void
+worker_works(struct worker *w)
+{
 	if (w->request)
 		worker_move(w, WORKER_BUSY);
 	else
 		worker_idle(w);
+	if (w->workers->waiting > 0)
+		workers_due(w->workers);
 }
 
 /* Before any program is asked on a connection that was kept, one worker shows
@@ -854,10 +863,8 @@ worker_late(void *arg)
 {
 	struct worker *w = arg;
 
-	if (w->state == WORKER_STARTING && w->request)
-		worker_move(w, WORKER_BUSY);
-	else if (w->state == WORKER_STARTING)
-		worker_idle(w);
+	if (w->state == WORKER_STARTING)
+		worker_works(w);
 	else if (w->workers->trial == w) {
 		w->workers->trial = NULL;
 		w->workers->keeps = true;

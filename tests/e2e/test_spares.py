@@ -185,6 +185,19 @@ def test_grows_up_to_concurrency(pool):
     assert len(p.host.marks("born")) == 4
 
 
+def test_slow_requests_behind_quick_ones_grow_as_many(pool):
+    """What was quick so far says that nobody has to wait for long."""
+    made = pool("turned", "concurrency = 4; limits = { queue = \"4s\"; };")
+    for _ in range(5):
+        assert made.get().status == 200
+    with ThreadPoolExecutor(4) as threads:
+        slow = [threads.submit(made.get, "hold=turned&" + FINE, timeout=60)
+                for _ in range(4)]
+        made.becomes(4, 0)
+        made.open("turned")
+        assert [one.result().status for one in slow] == [200] * 4
+
+
 def test_one_worker_is_enough_for_who_come_in_turn(pool):
     p = pool("turn", "", WORKER="mark=born")
     for _ in range(count(50, 1000)):
