@@ -76,6 +76,9 @@ static struct buf out = { .ceiling =
 /* A piece of a body, or what nobody wants. */
 static char block[FASTCGI_STDIN_BYTES];
 
+static const char foreign[] =
+    "it ended without accepting a request on descriptor 0; a CGI program "
+    "needs protocol = \"cgi\"";
 static const char broke_off[] = "it closed the connection before END_REQUEST";
 
 void
@@ -589,6 +592,13 @@ exchange_over(struct request *r, const struct run_result *of_worker,
 		exchange_release(r);
 	x->paused = false;
 	invocation_over(r, &result);
+}
+
+void
+exchange_foreign(struct request *r)
+{
+	r->resent = INVOCATION_RESENT_MOST;
+	r->invocation.broken = foreign;
 }
 
 /* What waits in the socket is what it said before: nothing, when it closed the

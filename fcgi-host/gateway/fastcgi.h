@@ -54,6 +54,9 @@ void exchange_over(struct request *, const struct run_result *, bool unread);
 /* What was sent of a streamed body, to be sent again: fd is the other end of its
  * link, which nobody had. */
 void exchange_recover(struct request *, int fd);
+/* Its worker ended, well pleased, and has not even accepted it: so would any other.
+ */
+void exchange_foreign(struct request *);
 /* Whether a worker that ended so had read none of it on its kept connection. */
 bool exchange_unread(const struct request *, const struct run_result *);
 

@@ -954,12 +954,17 @@ static void
 out_pass(struct worker *w, struct span said)
 {
 	struct run_about about = worker_about(w);
+	char more[4096];
 	int ends[2];
+	ssize_t n;
 
 	loop_unwatch(w->gateway->loop, &w->out);
 	if (said.bytes > 0 && pipe2(ends, O_CLOEXEC) == 0) {
 		(void)!write(ends[1], WORKER_READY_LINE, w->said);
 		(void)!write(ends[1], said.data, said.bytes);
+		n = run_read(w->gateway, w->out_fd, more, sizeof(more));
+		if (n > 0) /* so that a line stays one */
+			(void)!write(ends[1], more, (size_t)n);
 		fd_close(&ends[1]);
 		access_stderr(w->gateway, &about, &ends[0], false);
 		fd_close(&ends[0]);
@@ -1019,6 +1024,9 @@ worker_over(void *arg)
 		fd_close(&fd);
 		unread = true;
 	}
+	if (unread && started && !ordered && w->served == 0 && result->ended &&
+	    result->facts.wait_status == 0)
+		exchange_foreign(r);
 	if (r && !unread && started)
 		unread = exchange_unread(r, result);
 	pool_ended(&w->workers->pool,

@@ -813,6 +813,25 @@ dies_young(void **state)
 	assert_true(starts < 24);
 }
 
+/* A CGI program that is said to speak FastCGI: run once, and told so. */
+static void
+not_fastcgi(void **state)
+{
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	assert_true(has_caller(&s, PATIENCE_MS));
+	start_write(&s, hello);
+	worker_exits(&s, 0);
+	web_end(&web);
+	web_has(&web, "Status: 502 ");
+	web_has(&web, "protocol = \\\"cgi\\\"");
+	host_record(&host, "bad-fastcgi", 502);
+	assert_int_equal(host.heard[MESSAGE_START], 1);
+}
+
 struct row {
 	const char *sentence;
 	const char *bytes; /* behind the header and "hello\n" */
@@ -1079,6 +1098,7 @@ main(void)
 		    recycled),
 		WORKER_TEST("a changed file has new workers", replaced),
 		WORKER_TEST("a program that dies young is damped", dies_young),
+		WORKER_TEST("a program that speaks no FastCGI", not_fastcgi),
 		WORKER_TEST("a reply in pieces, with words for the log",
 		    in_pieces),
 		WORKER_TEST("the client goes, the worker may stay",
