@@ -100,7 +100,10 @@ access_record(const struct request *r)
 		.strays = result->strays,
 		.upload_us = difference(r->complete_us, r->begun_us),
 		.waited_us = difference(r->granted_us, r->complete_us),
-		.started_us = difference(result->started_us, r->granted_us),
+		.started_us =
+		    difference(result->started_us > 0 ? result->started_us :
+							clock_us(),
+			r->granted_us),
 		.ran_us = result->facts.ran_us,
 		.cpu_us = result->facts.cpu_us,
 		.max_rss_kib = result->max_rss_kib,

@@ -76,9 +76,6 @@ static struct buf out = { .ceiling =
 /* A piece of a body, or what nobody wants. */
 static char block[FASTCGI_STDIN_BYTES];
 
-static const char foreign[] =
-    "it ended without accepting a request on descriptor 0; a CGI program "
-    "needs protocol = \"cgi\"";
 static const char broke_off[] = "it closed the connection before END_REQUEST";
 
 void
@@ -594,11 +591,13 @@ exchange_over(struct request *r, const struct run_result *of_worker,
 	invocation_over(r, &result);
 }
 
+/* Once, unless it was well pleased: then it is none that speaks FastCGI. */
 void
-exchange_foreign(struct request *r)
+exchange_not_taken(struct request *r, const struct run_result *result)
 {
-	r->resent = INVOCATION_RESENT_MOST;
-	r->invocation.broken = foreign;
+	r->invocation.not_taken = true;
+	if (result->facts.wait_status == 0 || r->resent > 0)
+		r->resent = INVOCATION_RESENT_MOST;
 }
 
 /* What waits in the socket is what it said before: nothing, when it closed the

@@ -54,9 +54,9 @@ void exchange_over(struct request *, const struct run_result *, bool unread);
 /* What was sent of a streamed body, to be sent again: fd is the other end of its
  * link, which nobody had. */
 void exchange_recover(struct request *, int fd);
-/* Its worker ended, well pleased, and has not even accepted it: so would any other.
- */
-void exchange_foreign(struct request *);
+/* Its worker ended by itself and has taken none at all: whether it is worth while
+ * to try another. */
+void exchange_not_taken(struct request *, const struct run_result *);
 /* Whether a worker that ended so had read none of it on its kept connection. */
 bool exchange_unread(const struct request *, const struct run_result *);
 

@@ -70,6 +70,8 @@ fault_of_end(enum end end, struct span limit)
 		return FAULTS_START_TIME;
 	case END_DAMPED:
 		return FAULTS_DAMPED;
+	case END_NOT_TAKEN:
+		return FAULTS_NOT_TAKEN;
 	case END_OVERLOADED:
 		return FAULTS_OVERLOADED;
 	case END_BROKEN:

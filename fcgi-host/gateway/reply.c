@@ -458,10 +458,13 @@ reply_missing(struct request *r)
 {
 	const struct invocation *v = &r->invocation;
 	bool wrote = r->reply.bytes > 0;
+	enum end end;
 
-	if (v->state != INVOCATION_SENT)
-		reply_failed(r, outcome_without_reply(&v->result.facts, wrote));
-	else if (wrote)
+	if (v->state != INVOCATION_SENT) {
+		end = outcome_without_reply(&v->result.facts, wrote);
+		reply_failed(r,
+		    end == END_NO_REPLY && v->not_taken ? END_NOT_TAKEN : end);
+	} else if (wrote)
 		request_end(r, END_BAD_REPLY,
 		    SPAN("it closed its output before the header was over"));
 	else

@@ -1024,9 +1024,8 @@ worker_over(void *arg)
 		fd_close(&fd);
 		unread = true;
 	}
-	if (unread && started && !ordered && w->served == 0 && result->ended &&
-	    result->facts.wait_status == 0)
-		exchange_foreign(r);
+	if (unread && started && !ordered && w->served == 0 && result->ended)
+		exchange_not_taken(r, result);
 	if (r && !unread && started)
 		unread = exchange_unread(r, result);
 	pool_ended(&w->workers->pool,
