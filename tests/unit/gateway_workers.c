@@ -694,7 +694,9 @@ crowd(void **state)
 		while ((n = read(fds[i], text + bytes,
 			    sizeof(text) - 1 - bytes)) > 0)
 			bytes += (size_t)n;
-		assert_non_null(memmem(text, bytes, "hello\n", 6));
+		if (!memmem(text, bytes, "hello\n", 6))
+			fail_msg("an answer is \"%.*s\"", (int)bytes - 24,
+			    bytes > 24 ? text + 8 : "");
 		fd_close(&fds[i]);
 	}
 	for (size_t i = 0; i < started; i++) {
