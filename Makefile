@@ -343,7 +343,7 @@ install: all $(musl)	## install below DESTDIR/PREFIX
 ifneq ($(musl),)
 	install -D -m 644 -t $(root)/lib/musl/include $(fn_headers)
 	install -D -m 644 -t $(root)/lib/musl/lib $(musl)
-	sed 's|@PREFIX@|$(PREFIX)/lib/musl|;s|@VERSION@|$(VERSION)|' \
+	sed 's|@PREFIX@|$(PREFIX)/lib/musl|;s|@VERSION@|$(VERSION)|;s|^Name: libfn|&-musl|' \
 	    fcgi-host/sdk/libfn.pc.in >$(root)/lib/pkgconfig/libfn-musl.pc
 endif
 	install -m 644 $(wildcard nginx/*.conf nginx/*.in) \

@@ -15,7 +15,8 @@ import pytest
 
 from host import FLAVOUR, IS_ROOT, ROOT, TORTURE, alive, count, eventually, tree
 
-IDLE = 'cell = { idle = "1s"; launcher_idle = "100ms"; };'
+IDLE = """cell = { idle = "1s"; launcher_idle = "100ms"; };
+limits = { warm = "100ms"; };"""
 TENANTS = 5000          # the number that is promised,
 MOST_KIB = 20 * 1024    # ... and what all processes may have together
 
