@@ -279,7 +279,7 @@ launcher_receive(struct message_start *start, int fds[FD_PASS_MOST],
 		diag_fatal("launcher: from the gateway: %s", diag_errno());
 	}
 	if (message_start_decode(body, start) != 0 || start->has_body > 1 ||
-	    *fd_count != 2 + start->has_body)
+	    start->template > START_FORKED || *fd_count != 2 + start->has_body)
 		diag_fatal("launcher: the gateway sent a broken START");
 	return true;
 }
@@ -308,6 +308,10 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	int program_fd;
 
 	*ended = (struct message_ended){ .invocation = start->invocation };
+	if (start->template != START_EXECUTED) {
+		ended->how = ENDED_NO_TEMPLATE;
+		return false;
+	}
 	if (ticket_decode(start->ticket, &ticket) != 0)
 		diag_fatal("launcher: the gateway sent a broken ticket");
 	if (ticket_open(&ticket, DIRECTORY, &program_fd) != 0) {

@@ -98,6 +98,17 @@ enum ended {
 	ENDED_EXITED,	   /* wait_status tells how */
 	ENDED_STALE,	   /* not started: file or settings changed */
 	ENDED_NOT_STARTED, /* error and step tell why */
+	ENDED_NO_TEMPLATE, /* nor from the template: there is none, or it did
+			    * not do what it was asked to, see error */
+};
+
+/* How a START makes its process. */
+enum start_template {
+	START_EXECUTED, /* by execve */
+	START_TEMPLATE, /* by execve, and it becomes the launcher's template:
+			 * descriptor 0 is its channel to the launcher; the
+			 * two that come are stdout and stderr */
+	START_FORKED,	/* by that template; or ENDED_NO_TEMPLATE */
 };
 
 enum control_flag {

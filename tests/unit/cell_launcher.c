@@ -130,6 +130,7 @@ struct start {		     /* what a test wants to say */
 	const char *body;
 	struct span args;
 	struct span env;
+	enum start_template template;
 	uint64_t time_us;
 	uint64_t cpu_s;
 	uint64_t memory_bytes;
@@ -150,6 +151,7 @@ start_send(const struct start *s)
 	struct message_start m = {
 		.invocation = ++invocation,
 		.has_body = s->body != NULL,
+		.template = s->template,
 		.time_us = s->time_us,
 		.cpu_s = s->cpu_s,
 		.memory_bytes = s->memory_bytes,
@@ -699,6 +701,20 @@ launcher_keeps_nothing(void **state)
 }
 
 static void
+nothing_is_forked_without_a_template(void **state)
+{
+	(void)state;
+	script("echo here");
+	start_send(&(struct start){ .template = START_FORKED, .body = "x" });
+	assert_string_equal(read_all(out_fd), "");
+	assert_int_equal(ended().how, ENDED_NO_TEMPLATE);
+	start_send(&(struct start){ 0 });
+	assert_string_equal(read_all(out_fd), "here\n");
+	assert_int_equal(ended().how, ENDED_EXITED);
+	assert_int_equal(launcher_fds(), 6);
+}
+
+static void
 signals_for_the_host_do_not_end_it(void **state)
 {
 	(void)state;
@@ -824,6 +840,7 @@ main(int argc, char **argv)
 		ONE(order_before_its_start_is_kept),
 		ONE(order_during_the_start_is_not_lost),
 		ONE(launcher_keeps_nothing),
+		ONE(nothing_is_forked_without_a_template),
 		ONE(signals_for_the_host_do_not_end_it),
 		ONE(dead_cell_leaves_nothing),
 		ONE(resources_are_accounted),

@@ -172,7 +172,7 @@ static void
 test_largest(void)
 {
 	const struct message_row *row = message_row(MESSAGE_START);
-	size_t head = MESSAGE_HEAD_BYTES + 4 * 3 + 8 * 4 + 4 * 3;
+	size_t head = MESSAGE_HEAD_BYTES + 4 * 4 + 8 * 4 + 4 * 3;
 	char *bytes = calloc(1, row->most);
 	struct message_start m = {
 		.env = span_make(bytes, row->most - head),
