@@ -538,7 +538,8 @@ struct launcher {
 	uint32_t number;
 	struct cell *cell; /* outlives us */
 	struct peer *peer; /* ours */
-	struct run *run;   /* while BUSY, unless abandoned */
+	struct list runs;  /* it was sent, while BUSY: first come first */
+	size_t run_count;
 	struct list all;   /* in cell->launchers */
 	struct list idle;  /* in cell->idle, last in first out */
 	struct list lapse; /* in gateway->launchers_idle */
@@ -551,7 +552,7 @@ void launcher_give(struct launcher *);	       /* it is idle (again) */
 void launcher_want(struct cell *);	       /* for who waits in wanting */
 void launcher_came(struct cell *, const struct message_launcher *, int *fd);
 void launcher_busy(struct launcher *, struct run *);
-void launcher_abandon(struct launcher *); /* its run is given up */
+void launcher_abandon(struct launcher *); /* its runs are given up */
 void launcher_close(struct launcher **);
 void launcher_sweep(struct gateway *, uint64_t now_ms);
 

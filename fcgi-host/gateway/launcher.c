@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* launcher.c - the launchers of a cell: made when a run that is wanted
  * finds none idle, used last in first out so that few stay warm, closed when
- * idle for long. A launcher runs one invocation at a time, and whatever it says
- * is about that one. */
+ * idle for long. What a launcher says is about one of the runs it was sent, by
+ * number. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,11 @@ static void launcher_check(const struct launcher *);
 static void launcher_says(void *arg, enum message_type, struct span body,
     int *fds, size_t fd_count);
 static void launcher_gone(void *arg, const char *reason, bool unread);
-static void launcher_ended(struct launcher *, const struct message_ended *);
+static void launcher_ended(struct launcher *, struct run *,
+    const struct message_ended *);
+static struct run *launcher_run(const struct launcher *, uint64_t number);
+static void launcher_over(struct launcher *, struct run *);
+static void launcher_lose(struct launcher *, bool unread);
 static struct launcher *launcher_numbered(struct cell *, uint32_t);
 static void launcher_clear(struct cell *, size_t waiting);
 static void launcher_none(struct cell *, const char *why);
@@ -49,7 +53,8 @@ launcher_check(const struct launcher *l)
 {
 	assert((l->peer != NULL) ==
 	    (l->state == LAUNCHER_IDLE || l->state == LAUNCHER_BUSY));
-	assert(l->run == NULL || l->state == LAUNCHER_BUSY);
+	assert(list_empty(&l->runs) || l->state == LAUNCHER_BUSY);
+	assert((l->run_count == 0) == list_empty(&l->runs));
 	assert(list_empty(&l->idle) || l->state == LAUNCHER_IDLE);
 }
 
@@ -75,6 +80,7 @@ launcher_want(struct cell *c)
 		return; /* who waits has a deadline */
 	l->cell = c;
 	l->number = wanted.launcher = c->next_launcher++;
+	list_init(&l->runs);
 	list_init(&l->idle);
 	list_init(&l->lapse);
 	list_init(&l->all);
@@ -189,9 +195,19 @@ launcher_take(struct cell *c)
 void
 launcher_busy(struct launcher *l, struct run *run)
 {
-	launcher_move(l, LAUNCHER_BUSY);
-	l->run = run;
+	if (l->state == LAUNCHER_IDLE)
+		launcher_move(l, LAUNCHER_BUSY);
+	list_add_last(&l->runs, &run->in_launcher);
+	l->run_count++;
 	l->cell->running++;
+}
+
+static void
+launcher_over(struct launcher *l, struct run *run)
+{
+	list_remove(&run->in_launcher);
+	l->run_count--;
+	l->cell->running--;
 }
 
 /* What it runs cannot be ended: it gets nothing more, and is not heard. */
@@ -200,10 +216,24 @@ launcher_abandon(struct launcher *l)
 {
 	struct cell *c = l->cell;
 
-	l->run = NULL;
-	c->running--;
+	launcher_lose(l, false);
 	launcher_close(&l);
 	cell_settle(c);
+}
+
+/* Of several nobody can say which was not read. */
+static void
+launcher_lose(struct launcher *l, bool unread)
+{
+	bool several = l->run_count > 1;
+	struct list *node;
+
+	while ((node = list_first(&l->runs))) {
+		struct run *run = LIST_OWNER(node, struct run, in_launcher);
+
+		launcher_over(l, run);
+		run_lost(run, unread && !several);
+	}
 }
 
 void
@@ -250,35 +280,49 @@ launcher_says(void *arg, enum message_type type, struct span body, int *fds,
 	struct launcher *l = arg;
 	struct message_exited exited;
 	struct message_ended ended;
+	struct run *run = NULL;
 
 	(void)fds;
 	(void)fd_count;
 	if (type == MESSAGE_EXITED &&
-	    message_exited_decode(body, &exited) == 0 && l->run &&
-	    exited.invocation == l->run->number)
-		run_exited(l->run, &exited);
+	    message_exited_decode(body, &exited) == 0 &&
+	    (run = launcher_run(l, exited.invocation)))
+		run_exited(run, &exited);
 	else if (type == MESSAGE_ENDED &&
-	    message_ended_decode(body, &ended) == 0 && l->run &&
-	    ended.invocation == l->run->number)
-		launcher_ended(l, &ended);
+	    message_ended_decode(body, &ended) == 0 &&
+	    (run = launcher_run(l, ended.invocation)))
+		launcher_ended(l, run, &ended);
 	else
 		diag_warn("launcher of tenant %s said %s, which does not fit; "
 			  "ignored",
 		    l->cell->tenant->name, message_row(type)->name);
 }
 
+static struct run *
+launcher_run(const struct launcher *l, uint64_t number)
+{
+	LIST_EACH(node, &l->runs) {
+		struct run *run = LIST_OWNER(node, struct run, in_launcher);
+
+		if (run->number == number)
+			return run;
+	}
+	return NULL;
+}
+
 /* The launcher is free before its run's owner hears of it: what comes next may need
  * it. */
 static void
-launcher_ended(struct launcher *l, const struct message_ended *m)
+launcher_ended(struct launcher *l, struct run *run,
+    const struct message_ended *m)
 {
-	struct run *run = l->run;
 	struct cell *c = l->cell;
 
-	l->run = NULL;
-	c->running--;
-	launcher_move(l, LAUNCHER_IDLE);
-	launcher_give(l);
+	launcher_over(l, run);
+	if (l->run_count == 0) {
+		launcher_move(l, LAUNCHER_IDLE);
+		launcher_give(l);
+	}
 	run_ended(run, c, m);
 	cell_settle(c);
 }
@@ -288,7 +332,9 @@ launcher_gone(void *arg, const char *reason, bool unread)
 {
 	struct launcher *l = arg;
 	struct cell *c = l->cell;
-	struct run *run = l->run;
+	struct list *first = list_first(&l->runs);
+	const struct run *run =
+	    first ? LIST_OWNER(first, struct run, in_launcher) : NULL;
 	struct span request =
 	    run ? run->owner->about(run->arg).request : SPAN("-");
 	bool wanted;
@@ -298,12 +344,8 @@ launcher_gone(void *arg, const char *reason, bool unread)
 		diag_warn("launcher gone: tenant=%s launcher=%u reason=\"%s\" "
 			  "request=%.*s; the next request gets another",
 		    c->tenant->name, l->number, reason, SPAN_ARGS(request));
-	l->run = NULL;
-	if (run)
-		c->running--;
 	wanted = c->state == CELL_SERVING && !list_empty(&c->wanting);
-	if (run)
-		run_lost(run, unread);
+	launcher_lose(l, unread);
 	launcher_close(&l);
 	if (wanted && c->state == CELL_SERVING)
 		launcher_want(c);

@@ -41,6 +41,7 @@ run_init(struct run *run, struct gateway *g, const struct run_owner *owner,
 	};
 	list_init(&run->waiting);
 	list_init(&run->all);
+	list_init(&run->in_launcher);
 	watch_init(&run->err, errors_ready, run);
 	timer_init(&run->timer, run_stop_next, run);
 }
@@ -453,7 +454,6 @@ run_stop_next(void *arg)
 		    SPAN_ARGS(about.request), l->number);
 		run->stop = STOP_ABANDONED;
 		launcher_abandon(l);
-		run_lost(run, false);
 		return;
 	case STOP_ABANDONED:
 		return;

@@ -83,6 +83,7 @@ struct run {
 	uint64_t number;
 	struct list waiting;	   /* in cell->wanting, while WAITING */
 	struct list all;	   /* in gateway->runs, from SENT until OVER */
+	struct list in_launcher;   /* in launcher->runs, likewise */
 	struct launcher *launcher; /* from SENT until OVER */
 	uint64_t sent_ms;
 	uint64_t grace_ms;
