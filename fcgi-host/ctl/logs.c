@@ -40,6 +40,7 @@ static int tenant_there(const struct ctl *, const char *tenant,
 static void logs_take(void *arg, struct span);
 static void line_print(const struct logs *, struct span line);
 static void access_print(struct span line);
+static long long number(const json_t *record, const char *name);
 static void tenant_print_json(struct span line);
 
 /* clang-format off */
@@ -186,21 +187,27 @@ access_print(struct span line)
 	buf_init(&words, LINE_MOST);
 	buf_printf(&words, "%s %s %lld %s %s end=%s",
 	    answer_text(record, "time"), answer_text(record, "request"),
-	    (long long)json_integer_value(json_object_get(record, "status")),
-	    answer_text(record, "method"), answer_text(record, "target"),
-	    answer_text(record, "end"));
+	    number(record, "status"), answer_text(record, "method"),
+	    answer_text(record, "target"), answer_text(record, "end"));
 	if (json_object_get(record, "ran_ms"))
 		buf_printf(&words, " ran=%.3fms",
 		    json_number_value(json_object_get(record, "ran_ms")));
-	buf_printf(&words, " out=%lld",
-	    (long long)json_integer_value(json_object_get(record,
-		"bytes_out")));
+	if (json_object_get(record, "worker"))
+		buf_printf(&words, " worker=%lld served=%lld",
+		    number(record, "worker"), number(record, "served"));
+	buf_printf(&words, " out=%lld", number(record, "bytes_out"));
 	if (answer_text(record, "detail")[0])
 		buf_printf(&words, " - %s", answer_text(record, "detail"));
 	words_put(stdout, buf_span(&words));
 	fputc('\n', stdout);
 	buf_free(&words);
 	json_decref(record);
+}
+
+static long long
+number(const json_t *record, const char *name)
+{
+	return json_integer_value(json_object_get(record, name));
 }
 
 static void

@@ -107,6 +107,8 @@ access_record(const struct request *r)
 		.ran_us = result->facts.ran_us,
 		.cpu_us = result->facts.cpu_us,
 		.max_rss_kib = result->max_rss_kib,
+		.worker = v->exchange.number,
+		.served = v->exchange.served,
 		.bytes_in = r->body.bytes,
 		.bytes_out = r->reply.bytes,
 	};

@@ -186,6 +186,8 @@ fastcgi_give(struct request *r, struct worker *w)
 	}
 	x->worker = w;
 	x->given_us = clock_us();
+	x->number = w->run.number;
+	x->served = w->served + 1;
 	x->peace_ms = worker_peace_ms(w);
 	worker_give(w, r);
 	r->look_ms = taken_ms > 0 ? now_ms + taken_ms : 0;

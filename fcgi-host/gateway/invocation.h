@@ -108,6 +108,8 @@ struct exchange {
 	bool spurned; /* ... of which it had read none */
 	bool behind;  /* its worker still does something else */
 	uint64_t given_us;
+	uint64_t number;   /* of the run it was given to; 0: none yet */
+	uint64_t served;   /* ... as its how-manyth request */
 	uint64_t peace_ms; /* so long that may take */
 	struct watch body; /* a streamed one: more has come */
 	int err_fd;	   /* ours: the pipe log reads its STDERR from */

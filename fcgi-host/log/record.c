@@ -17,10 +17,11 @@ enum {
 };
 
 enum kind { TEXT, COUNT, COUNT32, MS, HOW };
-enum when { ALWAYS, SOME, RAN };
+enum when { ALWAYS, SOME, RAN, OWN, WORKER };
 
 /* One row a member of the JSON object, in its order: SOME when not empty, RAN
- * when a process was started. */
+ * when a process was started or given the request, OWN when that lived for it
+ * alone, WORKER when it serves many: what that uses is nobody's in particular. */
 struct member {
 	const char *key;
 	enum kind kind;
@@ -44,13 +45,15 @@ static const struct member members[] = {
 	{ ",\"limit\":", TEXT, SOME, AT(limit) },
 	{ ",\"detail\":", TEXT, SOME, AT(detail) },
 	{ ",\"", HOW, RAN, AT(wait_status) },
-	{ ",\"strays\":", COUNT32, RAN, AT(strays) },
+	{ ",\"strays\":", COUNT32, OWN, AT(strays) },
 	{ ",\"upload_ms\":", MS, ALWAYS, AT(upload_us) },
 	{ ",\"waited_ms\":", MS, ALWAYS, AT(waited_us) },
 	{ ",\"started_ms\":", MS, RAN, AT(started_us) },
 	{ ",\"ran_ms\":", MS, RAN, AT(ran_us) },
-	{ ",\"cpu_ms\":", MS, RAN, AT(cpu_us) },
-	{ ",\"max_rss_kib\":", COUNT, RAN, AT(max_rss_kib) },
+	{ ",\"cpu_ms\":", MS, OWN, AT(cpu_us) },
+	{ ",\"max_rss_kib\":", COUNT, OWN, AT(max_rss_kib) },
+	{ ",\"worker\":", COUNT, WORKER, AT(worker) },
+	{ ",\"served\":", COUNT, WORKER, AT(served) },
 	{ ",\"bytes_in\":", COUNT, ALWAYS, AT(bytes_in) },
 	{ ",\"bytes_out\":", COUNT, ALWAYS, AT(bytes_out) },
 };
@@ -65,6 +68,7 @@ static int put_ms(struct buf *, uint64_t us);
 static int put_named(struct buf *, const char *name, uint64_t);
 static int put_named_ms(struct buf *, const char *name, uint64_t us);
 static int put_ran(struct buf *, const struct message_access *);
+static int put_worker(struct buf *, const struct message_access *);
 static int put_ended(struct buf *, const struct message_access *);
 static uint64_t total_us(const struct message_access *);
 
@@ -99,6 +103,7 @@ record_put_result(struct buf *out, const struct message_access *a,
 	    put_named_ms(out, " total=", total_us(a)) ||
 	    put_named_ms(out, " waited=", a->waited_us) ||
 	    (a->ran && put_ran(out, a)) ||
+	    (a->worker > 0 && put_worker(out, a)) ||
 	    put_named(out, " in=", a->bytes_in) ||
 	    put_named(out, " out=", a->bytes_out) ||
 	    (a->ran && put_ended(out, a)))
@@ -128,9 +133,19 @@ member_wanted(const struct member *m, const struct message_access *a)
 {
 	const char *at = (const char *)a + m->at;
 
-	if (m->when == SOME)
+	switch (m->when) {
+	case ALWAYS:
+		return true;
+	case SOME:
 		return ((const struct span *)(const void *)at)->bytes > 0;
-	return m->when == ALWAYS || a->ran;
+	case RAN:
+		return a->ran;
+	case OWN:
+		return a->ran && a->worker == 0;
+	case WORKER:
+		return a->worker > 0;
+	}
+	return false;
 }
 
 static int
@@ -172,11 +187,22 @@ static int
 put_ran(struct buf *out, const struct message_access *a)
 {
 	if (put_named_ms(out, " started=", a->started_us) ||
-	    put_named_ms(out, " ran=", a->ran_us) ||
-	    put_named_ms(out, " cpu=", a->cpu_us) ||
+	    put_named_ms(out, " ran=", a->ran_us))
+		return -1;
+	if (a->worker > 0)
+		return 0;
+	if (put_named_ms(out, " cpu=", a->cpu_us) ||
 	    put_named(out, " rss=", a->max_rss_kib))
 		return -1;
 	return buf_put_string(out, "KiB");
+}
+
+static int
+put_worker(struct buf *out, const struct message_access *a)
+{
+	if (put_named(out, " worker=", a->worker) != 0)
+		return -1;
+	return put_named(out, " served=", a->served);
 }
 
 static int
@@ -184,7 +210,7 @@ put_ended(struct buf *out, const struct message_access *a)
 {
 	char words[32];
 
-	if (put_named(out, " strays=", a->strays) ||
+	if ((a->worker == 0 && put_named(out, " strays=", a->strays)) ||
 	    buf_put_string(out, " (") ||
 	    buf_put_string(out, proc_status_words((int)a->wait_status, words)))
 		return -1;

@@ -193,8 +193,12 @@ def test_fields_of_the_access_log():
     found = set()
     with Host() as host:
         host.function("rogue", "slow", conf='limits = { time = "1ms"; };')
+        host.function("rogue", "warm",
+                      ROOT / "tests" / "e2e" / "workers" / "worker.py",
+                      conf='protocol = "fastcgi";')
         for name, steps in (("rogue", "head"), ("rogue", "exit=3"),
-                            ("rogue", "signal=KILL"), ("slow", "forever")):
+                            ("rogue", "signal=KILL"), ("slow", "forever"),
+                            ("warm", "head&out=fine")):
             got = host.rogue(steps, name=name,
                              headers={"X-Request-Id": "mine"})
             found |= set(host.access(got.request_id))

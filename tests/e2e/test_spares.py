@@ -277,6 +277,31 @@ def test_status_counts(pool, warm):
     assert warm.status()["tenants"]["rogue"]["spare"] == 1
 
 
+def test_a_record_says_which_worker_and_its_how_manyth_request(pool):
+    p = pool("told", "requests = 2;")
+    asked = [p.get() for _ in range(3)]
+    first, second, third = (p.host.access(got.request_id) for got in asked)
+    assert [r["served"] for r in (first, second, third)] == [1, 2, 1]
+    assert first["worker"] == second["worker"] != third["worker"]
+    assert all("ran_ms" in r and "exit" in r for r in (first, second, third))
+    # what a worker uses is no single request's
+    assert not {"cpu_ms", "max_rss_kib", "strays"} & set(first)
+    told = b"worker=%d served=2 " % second["worker"]
+    assert told in p.host.ctl("logs", "--call", asked[1].request_id,
+                              "rogue").stdout
+    assert told in p.host.ctl("logs", "-n", "1000").stdout
+    p.host.function("rogue", "own")
+    assert "worker" not in p.host.access(
+        p.host.rogue("head", name="own").request_id)
+
+
+def test_a_worker_that_ends_with_a_request_is_the_one_in_its_record(pool):
+    p = pool("ends", "")
+    p.get()
+    record = p.host.access(p.get("exit=3").request_id)
+    assert (record["served"], record["exit"]) == (2, 3)
+
+
 def test_old_ones_finish_what_they_have(pool):
     p = pool("finishes", "")
     p.get()

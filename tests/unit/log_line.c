@@ -400,6 +400,45 @@ a_record_of_what_never_ran_has_no_exit(void **state)
 	buf_free(&out);
 }
 
+/* What a worker uses is no single request's. */
+static void
+a_record_of_a_worker_has_its_number(void **state)
+{
+	struct message_access m = record;
+	struct buf out;
+	json_t *object;
+	json_int_t worker, served;
+
+	(void)state;
+	m.worker = 17;
+	m.served = 3;
+	m.wait_status = 0;
+	buf_init(&out, 4096);
+	assert_int_equal(record_put_json(&out, &m), 0);
+	object = json_loads(buf_string(&out), JSON_REJECT_DUPLICATES, NULL);
+	assert_int_equal(json_unpack(object, "{s:I,s:I}", "worker", &worker,
+			     "served", &served),
+	    0);
+	assert_true(worker == 17 && served == 3);
+	assert_non_null(json_object_get(object, "ran_ms"));
+	assert_non_null(json_object_get(object, "exit"));
+	assert_null(json_object_get(object, "cpu_ms"));
+	assert_null(json_object_get(object, "max_rss_kib"));
+	assert_null(json_object_get(object, "strays"));
+	json_decref(object);
+	buf_clear(&out);
+	m.detail = SPAN("");
+	assert_int_equal(record_put_result(&out, &m,
+			     "2026-11-23T09:56:42.123Z"),
+	    0);
+	assert_string_equal(buf_string(&out),
+	    "2026-11-23T09:56:42.123Z 01ID hello= 504 GET "
+	    "/fn/acme/hello?\"\\xff end=time total=10001.044ms "
+	    "waited=0.020ms started=0.345ms ran=10000.678ms "
+	    "worker=17 served=3 in=5 out=6 (exit 0)\n");
+	buf_free(&out);
+}
+
 static void
 a_result_tells_it_in_words(void **state)
 {
@@ -438,6 +477,7 @@ main(void)
 		cmocka_unit_test(a_function_cannot_take_our_marks),
 		cmocka_unit_test(a_record_is_one_object_with_every_member),
 		cmocka_unit_test(a_record_of_what_never_ran_has_no_exit),
+		cmocka_unit_test(a_record_of_a_worker_has_its_number),
 		cmocka_unit_test(a_result_tells_it_in_words),
 	};
 
