@@ -189,26 +189,13 @@ option_number_words(const struct option *row, uint64_t value, char text[32])
 	return text;
 }
 
-/* As it stands in a file: a word has its quotes. */
-static const char *
-as_written(const struct option *row, uint64_t value, char text[32])
-{
-	if (row->type != OPTION_CHOICE)
-		return option_number_text(row, value, text);
-	snprintf(text, 32, "\"%s\"", row->words[value]);
-	return text;
-}
-
 const char *
 option_range(const struct option *row, char text[96])
 {
 	char least[32], most[32];
 
 	text[0] = '\0';
-	if (row->fixed)
-		snprintf(text, 96, "in this version only %s",
-		    as_written(row, row->number, least));
-	else if (row->type == OPTION_TIME || row->type == OPTION_SIZE ||
+	if (row->type == OPTION_TIME || row->type == OPTION_SIZE ||
 	    row->type == OPTION_COUNT)
 		snprintf(text, 96, "%s%s to %s",
 		    row->off && row->least > 0 ? "0 or " : "",
@@ -242,12 +229,7 @@ check_number(const struct option *row, uint64_t value, char *why)
 		    value);
 		return -1;
 	}
-	if (row->fixed && value != row->number) {
-		snprintf(why, OPTION_WHY_MOST, " = %s %s",
-		    as_written(row, value, text), row->fixed);
-		return -1;
-	}
-	if (row->fixed || choices(row) > 0)
+	if (choices(row) > 0)
 		return 0;
 	if ((value == 0 && row->off) ||
 	    (value >= row->least && value <= row->most))

@@ -57,7 +57,6 @@ struct option {
 	const struct option *standard_of; /* whose value is the default, while
 					   * this is OPTION_UNSET; or NULL */
 	const char *const *words; /* of a CHOICE, NULL behind the last */
-	const char *fixed;	  /* NULL, or why it takes its default only */
 	const char *sentence;
 };
 

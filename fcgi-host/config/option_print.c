@@ -147,7 +147,7 @@ put_type(const struct option *row, struct buf *b)
 	buf_put_string(b, type_names[row->type]);
 	if (option_range(row, range)[0])
 		buf_printf(b, ", %s", range);
-	for (size_t i = 0; row->words && row->words[i] && !row->fixed; i++)
+	for (size_t i = 0; row->words && row->words[i]; i++)
 		buf_printf(b, "%s\"%s\"", i > 0 ? ", " : ", one of ",
 		    row->words[i]);
 }

@@ -273,11 +273,6 @@ read_integer(struct option_file *f, const struct option *row,
 	long long number = config_setting_get_int64(setting);
 	char range[96];
 
-	if (number < 0 && row->fixed) {
-		option_file_complain(f, setting, "%s%s = %lld %s", f->prefix,
-		    row->path, number, row->fixed);
-		return -1;
-	}
 	if (number < 0) {
 		option_file_complain(f, setting,
 		    "%s%s = %lld is out of range: it takes %s", f->prefix,
@@ -322,11 +317,6 @@ read_word(struct option_file *f, const struct option *row,
 		used += (size_t)snprintf(known + used, sizeof(known) - used,
 		    "%s\"%s\"", count > 0 ? ", " : "", row->words[count]);
 		assert(used < sizeof(known));
-	}
-	if (row->fixed) {
-		option_file_complain(f, setting, "%s%s = \"%s\" %s", f->prefix,
-		    row->path, option_file_shown(text, cut), row->fixed);
-		return -1;
 	}
 	meant = nearest(text, row->words, count);
 	option_file_complain(f, setting,

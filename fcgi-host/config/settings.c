@@ -28,17 +28,14 @@
 
 static const struct option setting_options[SETTING_OPTIONS] = {
 #define WORDS(member, ...)
-#define ROW(fixed_, member, path_, TYPE, standard, least_, most_, sentence_) \
+#define SETTING(member, path_, TYPE, standard, least_, most_, sentence_) \
 	{ .path = path_, .type = OPTION_##TYPE,                             \
 	    .offset = offsetof(struct settings, member),                    \
 	    STANDARD_##TYPE(standard), .least = least_, .most = most_,      \
-	    .words = WORDS_OF_##TYPE(member), .fixed = fixed_,              \
+	    .words = WORDS_OF_##TYPE(member),                               \
 	    .sentence = sentence_ },
-#define SETTING(...) ROW(NULL, __VA_ARGS__)
-#define FIXED(...) ROW(SETTINGS_FIXED, __VA_ARGS__)
 #include "config/settings.def"
 #undef SETTING
-#undef ROW
 #undef WORDS
 #define LIMIT(name, TYPE, standard, most_, sentence_)                       \
 	{ .path = "limits." #name, .type = OPTION_##TYPE,                   \
@@ -121,6 +118,8 @@ settings_settle(struct settings *s, unsigned program)
 	assert(program == PROTOCOL_CGI || program == PROTOCOL_FASTCGI);
 	if (s->protocol == PROTOCOL_AUTO)
 		s->protocol = program;
+	if (program == PROTOCOL_CGI)
+		s->start = START_EXEC;
 	if (s->protocol == PROTOCOL_CGI) {
 		s->requests = 1;
 		s->spare = s->spare_max = 0;

@@ -45,9 +45,10 @@ struct settings *settings_hold(struct settings *);
 void settings_release(struct settings **);
 
 /* The same before any file was read, when protocol still is PROTOCOL_AUTO. What
- * the program then is says settings_settle(), behind the last file: PROTOCOL_CGI
- * or PROTOCOL_FASTCGI. From then on all of them are true: nobody sees AUTO,
- * requests is 1 and spare 0 with cgi, spare_max is at least spare. */
+ * the program then is says settings_settle(), behind the last file: PROTOCOL_CGI,
+ * or PROTOCOL_FASTCGI of one with the SDK in it. From then on all of them are
+ * true: nobody sees AUTO, requests is 1 and spare 0 with cgi, spare_max is at
+ * least spare, and only what has the SDK is forked. */
 struct settings *settings_draft(const struct terms *);
 void settings_settle(struct settings *, unsigned program);
 

@@ -50,6 +50,11 @@ check_together(struct option_file *f, const struct settings *s,
 	unsigned protocol =
 	    s->protocol == PROTOCOL_AUTO ? program : s->protocol;
 
+	if (program == PROTOCOL_CGI && s->start == START_FORK &&
+	    option_file_has(f, "start"))
+		option_file_say(f, "start",
+		    "start = \"fork\" needs a program that can be a template: "
+		    "one built with the SDK, see fn(3)");
 	if (protocol == PROTOCOL_CGI) {
 		if (program != PROTOCOL_AUTO || option_file_has(f, "protocol"))
 			check_cgi(f, s);

@@ -231,7 +231,7 @@ def test_things_that_are_no_files(host):
     *[(f"{name} = {value};",
        [f"broken.conf:1: {name} = {value} needs protocol", "fastcgi"])
       for name, value in (("requests", 20), ("requests", 0), ("spare", 2))],
-    ('start = "fork";', ["broken.conf:1", "is not in this version"]),
+    ('start = "fork";', ["broken.conf:1", "built with the SDK"]),
     ('protocol = "cgi"; spare = 1;', ["spare = 1 contradicts"]),
     ('protocol = "fastcgi"; spare = 9;', ["tenant.spare"]),
 ], ids=range(16))

@@ -179,9 +179,9 @@ forge_word(struct forged *f)
 }
 
 static void
-forge_fixed_word(struct forged *f)
+forge_start(struct forged *f)
 {
-	forge_number(f, ROW_start, START_FORK);
+	forge_number(f, ROW_start, START_FORK + 1);
 }
 
 static void
@@ -368,7 +368,7 @@ static const struct forgery {
 	{ "a limit without end", forge_wrapped_limit },
 	{ "more slots than a function may have", forge_slots },
 	{ "a word that there is not", forge_word },
-	{ "a word of another version", forge_fixed_word },
+	{ "a way to start there is not", forge_start },
 	{ "a protocol that was left open", forge_auto },
 	{ "a CGI process of two requests", forge_cgi_of_many },
 	{ "a CGI process before its request", forge_cgi_ahead },

@@ -20,7 +20,6 @@ read_settings(struct settings *s, const struct config *c, struct span text,
 	return result;
 }
 
-#define ONLY "is not in this version, which has only start = \"exec\"\n"
 #define UNKNOWN                                                             \
 	"needs protocol = \"fastcgi\": the program was not built with the " \
 	"SDK, so it is taken for a CGI program\n"
@@ -102,11 +101,12 @@ static const struct mistake {
 	    "]\n" },
 	{ "a method has no blank in it", SPAN("methods = [ \"GE T\" ];"),
 	    "hello.conf:1: methods has what is no request method\n" },
-	{ "what this version cannot do is refused, not done otherwise",
-	    SPAN("\nstart = \"fork\";"),
-	    "hello.conf:2: start = \"fork\" " ONLY },
-	{ "no better value is proposed for one that nothing takes",
-	    SPAN("start = \"frok\";"), "hello.conf:1: start = \"frok\" " ONLY },
+	{ "what cannot fork is not asked to", SPAN("\nstart = \"fork\";"),
+	    "hello.conf:2: start = \"fork\" needs a program that can be a "
+	    "template: one built with the SDK, see fn(3)\n" },
+	{ "a way to start that there is not", SPAN("start = \"frok\";"),
+	    "hello.conf:1: start = \"frok\" is not known: it takes one of "
+	    "\"exec\", \"fork\"; did you mean \"fork\"?\n" },
 	{ "a protocol that there is not",
 	    SPAN("protocol = \"fascgi\"; spare = -1;"),
 	    "hello.conf:1: protocol = \"fascgi\" is not known: it takes one "
@@ -320,6 +320,48 @@ run_mode(void **state)
 	assert_int_equal(again->requests, row->requests);
 	assert_int_equal(again->spare, row->spare);
 	assert_int_equal(again->spare_max, row->spare_max);
+	settings_release(&again);
+	buf_free(&bytes);
+	settings_release(&s);
+}
+
+static const struct start_row {
+	const char *sentence;
+	unsigned program;
+	struct span tenant;
+	struct span own;
+	unsigned start;
+} starts[] = {
+	{ "what has the SDK is forked where its file says so", PROTOCOL_FASTCGI,
+	    SPAN(""), SPAN("start = \"fork\"; protocol = \"cgi\";"),
+	    START_FORK },
+	{ "or its tenant's", PROTOCOL_FASTCGI, SPAN("start = \"fork\";"),
+	    SPAN(""), START_FORK },
+	{ "but not where its own says otherwise", PROTOCOL_FASTCGI,
+	    SPAN("start = \"fork\";"), SPAN("start = \"exec\";"), START_EXEC },
+	{ "what cannot be is not, whatever its tenant wants for all",
+	    PROTOCOL_CGI, SPAN("start = \"fork\";"), SPAN(""), START_EXEC },
+};
+
+static void
+run_start(void **state)
+{
+	const struct start_row *row = *state;
+	struct settings *s, *again;
+	struct buf bytes;
+
+	program = row->program;
+	s = settings_of(config, row->tenant, row->own);
+	program = PROTOCOL_CGI;
+	assert_int_equal(s->start, row->start);
+	buf_init(&bytes, SETTINGS_BYTES_MOST);
+	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),
+			     &bytes),
+	    0);
+	again =
+	    settings_decode(buf_span(&bytes), config_terms(config, SPAN_NONE));
+	assert_non_null(again);
+	assert_int_equal(again->start, row->start);
 	settings_release(&again);
 	buf_free(&bytes);
 	settings_release(&s);
@@ -591,6 +633,7 @@ main(void)
 	config = config_new();
 	failed = RUN_ROWS(mistakes, run_mistake);
 	failed += RUN_ROWS(modes, run_mode);
+	failed += RUN_ROWS(starts, run_start);
 	failed += RUN_ROWS(stories, run_story);
 	config_release(&config);
 	directory_remove();
