@@ -47,8 +47,7 @@ static void worker_late(void *arg);
 static void worker_gone(struct worker *);
 static void worker_freed(void *arg);
 static void worker_report(const struct worker *);
-static void out_ready(void *arg, unsigned events);
-static void out_pass(struct worker *, struct span said);
+static void worker_ready(void *arg);
 static void worker_launcher(void *arg);
 static void worker_cell_gone(void *arg);
 static void worker_refused(void *arg, enum end, struct span reason);
@@ -491,15 +490,14 @@ worker_new(struct workers *ws)
 	w->function = function_hold(ws->function);
 	w->settings = settings_hold(ws->function->settings);
 	w->cell = c;
-	w->out_fd = -1;
 	run_init(&w->run, g, &owner, w);
+	herald_init(&w->herald, &w->run, SPAN(WORKER_READY_LINE), worker_ready);
 	inlet_init(&w->inlet);
 	list_init(&w->all);
 	list_init(&w->in_cell);
 	list_init(&w->in_gateway);
 	list_init(&w->idle);
 	list_init(&w->lapse);
-	watch_init(&w->out, out_ready, w);
 	timer_init(&w->timer, worker_late, w);
 	list_add_last(&ws->all, &w->all);
 	list_add_last(&c->workers, &w->in_cell);
@@ -564,13 +562,13 @@ worker_run(struct worker *w, const char **why)
 	w->run.grace_ms = w->settings->limits[LIMIT_grace];
 	if (inlet_open(&w->inlet, GATEWAY_WORKERS_FD) != 0)
 		return RUN_NO_RESOURCES;
-	if (run_pipe(c, &w->out_fd, &out_fd) != 0)
+	if (run_pipe(c, &w->herald.fd, &out_fd) != 0)
 		return RUN_NO_RESOURCES;
 	answer = run_start(&w->run, w->cell, &start, w->inlet.fd, out_fd, why);
 	error = errno;
 	fd_close(&out_fd);
 	if (answer != RUN_STARTED)
-		fd_close(&w->out_fd);
+		fd_close(&w->herald.fd);
 	errno = error;
 	return answer;
 }
@@ -588,8 +586,7 @@ worker_started(struct worker *w)
 	g->stats.workers++;
 	w->started_us = clock_us();
 	worker_move(w, WORKER_STARTING);
-	if (run_watch_errors(&w->run) != 0 ||
-	    loop_watch(g->loop, &w->out, w->out_fd, LOOP_READ) != 0)
+	if (run_watch_errors(&w->run) != 0 || herald_watch(&w->herald) != 0)
 		diag_warn("cannot watch a worker's output: %s", diag_errno());
 	while (workers_cold(ws) && w->state == WORKER_STARTING && !w->request &&
 	    (r = workers_first(ws)))
@@ -632,6 +629,16 @@ worker_give(struct worker *w, struct request *r)
 		ws->assigned++;
 	else
 		worker_move(w, WORKER_BUSY);
+}
+
+static void
+worker_ready(void *arg)
+{
+	struct worker *w = arg;
+
+	w->drains = true;
+	w->ready_us = clock_us();
+	worker_proved(w);
 }
 
 void
@@ -892,8 +899,7 @@ worker_gone(struct worker *w)
 	worker_move(w, WORKER_GONE);
 	loop_timer_clear(g->loop, &w->timer);
 	link_close(&w->link);
-	loop_unwatch(g->loop, &w->out);
-	fd_close(&w->out_fd);
+	herald_close(&w->herald);
 	inlet_close(&w->inlet);
 	list_remove(&w->all);
 	list_remove(&w->in_cell);
@@ -911,67 +917,6 @@ worker_freed(void *arg)
 	settings_release(&w->settings);
 	function_release(&w->function);
 	free(w);
-}
-
-/* ---- its standard output -------------------------------------------------------- */
-
-/* Its first line may say that it is ready. All else is for the log. */
-static void
-out_ready(void *arg, unsigned events)
-{
-	static const struct span line = SPAN(WORKER_READY_LINE);
-	struct worker *w = arg;
-	char said[sizeof(WORKER_READY_LINE)];
-	ssize_t n;
-
-	(void)events;
-	if (w->said == line.bytes) {
-		out_pass(w, SPAN_NONE);
-		return;
-	}
-	n = run_read(w->gateway, w->out_fd, said, line.bytes - w->said);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0) {
-		loop_unwatch(w->gateway->loop, &w->out);
-		fd_close(&w->out_fd);
-		return;
-	}
-	if (memcmp(said, line.data + w->said, (size_t)n) != 0) {
-		out_pass(w, span_make(said, (size_t)n));
-		return;
-	}
-	w->said += (size_t)n;
-	if (w->said < line.bytes)
-		return;
-	w->drains = true;
-	w->ready_us = clock_us();
-	worker_proved(w);
-}
-
-/* With what was read of it already. */
-static void
-out_pass(struct worker *w, struct span said)
-{
-	struct run_about about = worker_about(w);
-	char more[4096];
-	int ends[2];
-	ssize_t n;
-
-	loop_unwatch(w->gateway->loop, &w->out);
-	if (said.bytes > 0 && pipe2(ends, O_CLOEXEC) == 0) {
-		(void)!write(ends[1], WORKER_READY_LINE, w->said);
-		(void)!write(ends[1], said.data, said.bytes);
-		n = run_read(w->gateway, w->out_fd, more, sizeof(more));
-		if (n > 0) /* so that a line stays one */
-			(void)!write(ends[1], more, (size_t)n);
-		fd_close(&ends[1]);
-		access_stderr(w->gateway, &about, &ends[0], false);
-		fd_close(&ends[0]);
-	}
-	if (!access_stderr(w->gateway, &about, &w->out_fd, false))
-		w->gateway->stats.stderr_dropped++;
-	fd_close(&w->out_fd);
 }
 
 /* ---- what its run says ---------------------------------------------------------- */

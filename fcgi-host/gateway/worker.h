@@ -20,6 +20,7 @@
 #ifndef GATEWAY_WORKER_H
 #define GATEWAY_WORKER_H
 
+#include "gateway/herald.h"
 #include "gateway/inlet.h"
 #include "gateway/pool.h"
 #include "gateway/run.h"
@@ -72,9 +73,7 @@ struct worker {
 	uint64_t given_us; /* its last request */
 	uint64_t idle_us;  /* since then, while READY */
 	struct link *link; /* ours, unless it is the request's, or NULL */
-	int out_fd;	   /* ours: its standard output, until log gets it */
-	struct watch out;
-	size_t said;	    /* bytes of WORKER_READY_LINE */
+	struct herald herald;
 	struct timer timer; /* STARTING: old enough; LEAVING: too long */
 	struct deferred part;
 	struct deferred end;
