@@ -35,7 +35,7 @@ enum {
 	ORPHANS_MS = 100,	 /* killing waits this long ... */
 	ORPHANS_AGAIN_MS = 1000, /* ... and is tried again after this */
 	END_MS = 3000,		 /* at the end it may take longer */
-	LISTED_PARTS = 4,	 /* texts of a row */
+	LISTED_PARTS = 5,	 /* texts of a row */
 	ROWS_MOST = 60000,	 /* bytes of LISTED rows in one message */
 	PLAN_MOST = 65000,	 /* and of PLAN */
 };
@@ -229,9 +229,11 @@ answer_list(struct cell *c, struct span body)
 static void
 listing_add(void *arg, const struct resolution *r)
 {
-	struct span parts[] = { span_of(r->function), span_of(r->file),
-		span_of(r->reason), protocol_word(r->protocol) };
 	struct listing *listing = arg;
+	struct span parts[] = { span_of(r->function), span_of(r->file),
+		span_of(r->reason), protocol_word(r->protocol),
+		resolution_off(listing->cell->resolve, r) ? SPAN("off") :
+							    SPAN_NONE };
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < LISTED_PARTS; i++)
@@ -263,6 +265,7 @@ listing_refuse(struct listing *listing)
 {
 	struct resolution *r = &listing->cell->resolution;
 
+	r->outcome = RESOLVED_REFUSED;
 	r->function[0] = '\0';
 	r->protocol = PROTOCOL_AUTO;
 	snprintf(r->file, sizeof(r->file), ".");

@@ -86,6 +86,20 @@ resolution_free(struct resolution *out)
 	buf_free(&out->settings);
 }
 
+bool
+resolution_off(const struct resolve *r, const struct resolution *out)
+{
+	struct settings *settings;
+	bool off;
+
+	if (out->outcome != RESOLVED_FOUND)
+		return false;
+	settings = settings_decode(buf_span(&out->settings), r->terms);
+	off = settings && settings->concurrency == 0;
+	settings_release(&settings);
+	return off;
+}
+
 struct resolve *
 resolve_new(const struct resolve_place *place, struct config *config)
 {

@@ -40,6 +40,9 @@ struct resolution {
 void resolution_init(struct resolution *);
 void resolution_free(struct resolution *);
 
+/* Found, but its settings have it switched off. */
+bool resolution_off(const struct resolve *, const struct resolution *);
+
 /* Borrows what the place borrows, holds the configuration. */
 struct resolve *resolve_new(const struct resolve_place *, struct config *);
 void resolve_free(struct resolve **);

@@ -145,13 +145,16 @@ list_print(const json_t *rows)
 	}
 }
 
-/* "cgi", or "fastcgi, 3 workers (1 ready)". */
+/* "cgi", or "fastcgi, 3 workers (1 ready)", and what the owner may not expect. */
 static void
 list_print_how(const json_t *row)
 {
 	json_int_t workers =
 	    json_integer_value(json_object_get(row, "workers"));
 	json_int_t ready = json_integer_value(json_object_get(row, "ready"));
+	json_int_t spare = json_integer_value(json_object_get(row, "spare"));
+	json_int_t lacks =
+	    json_integer_value(json_object_get(row, "spare_short"));
 
 	if (!answer_text(row, "protocol")[0])
 		return;
@@ -160,6 +163,15 @@ list_print_how(const json_t *row)
 	if (workers > 0)
 		printf(", %lld worker%s (%lld ready)", (long long)workers,
 		    workers == 1 ? "" : "s", (long long)ready);
+	if (json_is_true(json_object_get(row, "switched_off")))
+		printf(", switched off (concurrency = 0)");
+	if (lacks > 0) {
+		printf(", %lld of spare = %lld: ", (long long)(spare - lacks),
+		    (long long)spare);
+		words_put_line(stdout,
+		    span_of(answer_text(row, "spare_limit")));
+		printf(" is used up");
+	}
 }
 
 /* An empty answer is one, but not the one that was hoped for. */

@@ -57,8 +57,11 @@ bool control_may(enum verb_right, const struct control_caller *,
 
 /* Processes of a function that serve many requests. */
 struct control_workers {
-	uint64_t all;	/* that have not ended */
-	uint64_t ready; /* ... and wait for a request */
+	uint64_t all;	       /* that have not ended */
+	uint64_t ready;	       /* ... and wait for a request */
+	uint64_t spare;	       /* so many are to be kept ahead, */
+	uint64_t spare_short;  /* ... and that lacks, because of */
+	char spare_limit[128]; /* "tenant.spare = 8": others have the rest */
 };
 
 /* What control needs of the gateway. All are called from the loop; none may

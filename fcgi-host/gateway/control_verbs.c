@@ -29,6 +29,7 @@ struct row {
 	struct span file;
 	struct span refused; /* empty: it is served */
 	struct span protocol;
+	struct span off; /* not empty: it is switched off */
 };
 
 static void verb_status(struct caller *);
@@ -197,6 +198,7 @@ control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
 		row.file = span_cut(&rows, '\0');
 		row.refused = span_cut(&rows, '\0');
 		row.protocol = span_cut(&rows, '\0');
+		row.off = span_cut(&rows, '\0');
 		verb_put_row(caller, late ? late->tenant : caller->tenant,
 		    &row);
 	}
@@ -639,6 +641,8 @@ verb_put_how(struct caller *c, const char *tenant, const struct row *given,
 	if (given->protocol.bytes == 0)
 		return;
 	json_object_set_new(row, "protocol", json_text(given->protocol));
+	if (given->off.bytes > 0)
+		json_object_set_new(row, "switched_off", json_true());
 	if (!span_equal(given->protocol, SPAN("fastcgi")))
 		return;
 	if (hooks->workers)
@@ -648,6 +652,14 @@ verb_put_how(struct caller *c, const char *tenant, const struct row *given,
 	    json_integer((json_int_t)workers.all));
 	json_object_set_new(row, "ready",
 	    json_integer((json_int_t)workers.ready));
+	if (workers.spare_short == 0)
+		return;
+	json_object_set_new(row, "spare",
+	    json_integer((json_int_t)workers.spare));
+	json_object_set_new(row, "spare_short",
+	    json_integer((json_int_t)workers.spare_short));
+	json_object_set_new(row, "spare_limit",
+	    json_text(span_of(workers.spare_limit)));
 }
 
 static bool

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* hooks.c - what the control socket asks of the gateway. Questions to master and
  * log are passed on; questions to a cell wait until there is one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -349,10 +350,18 @@ hook_workers(void *arg, struct span tenant, struct span function,
 	struct map_node *node = t ? map_find(&t->functions, function) : NULL;
 	const struct workers *ws =
 	    node ? MAP_OWNER(node, struct function, node)->workers : NULL;
+	char text[32], of[96];
 
 	for (int state = 0; ws && state < WORKER_GONE; state++)
 		out->all += ws->count[state];
 	out->ready = ws ? ws->count[WORKER_READY] : 0;
+	out->spare = ws ? ws->function->settings->spare : 0;
+	out->spare_short = ws ? workers_spare_short(ws) : 0;
+	if (out->spare_short > 0)
+		snprintf(out->spare_limit, sizeof(out->spare_limit),
+		    "tenant.spare = %s%s",
+		    terms_text(t->terms, TERM_spare, text),
+		    terms_of(t->terms, t->terms->from[TERM_spare], of));
 }
 
 static int

@@ -25,6 +25,7 @@ static unsigned score_allows(struct pool *, const struct pool_facts *,
 static unsigned for_requests(struct pool *, const struct pool_facts *,
     uint64_t *again_us);
 static unsigned wanted_ahead(struct pool *, const struct pool_facts *);
+static uint64_t least_ahead(const struct pool_facts *);
 static uint64_t by_rate(const struct pool *, const struct pool_facts *);
 static unsigned by_tenant(struct pool *, uint64_t least, uint64_t most,
     uint64_t allowed);
@@ -201,6 +202,14 @@ pool_ask(struct pool *p, const struct pool_facts *f)
 	return answer;
 }
 
+unsigned
+pool_short(const struct pool *p, const struct pool_facts *f)
+{
+	if (!p->asked_for || p->sour || p->tenant->least < f->tenant_spare)
+		return 0;
+	return (unsigned)rest_of(least_ahead(f), p->least);
+}
+
 /* Who never died young may start as many as there is need for. */
 static unsigned
 score_allows(struct pool *p, const struct pool_facts *f,
@@ -252,12 +261,17 @@ static unsigned
 wanted_ahead(struct pool *p, const struct pool_facts *f)
 {
 	uint64_t most = least_of(f->spare_most, f->concurrency);
-	uint64_t least = least_of(f->spare, most), wanted;
 
 	if (!p->asked_for || p->sour)
 		return by_tenant(p, 0, 0, f->tenant_spare);
-	wanted = least_of(by_rate(p, f), most);
-	return by_tenant(p, least, wanted, f->tenant_spare);
+	return by_tenant(p, least_ahead(f), least_of(by_rate(p, f), most),
+	    f->tenant_spare);
+}
+
+static uint64_t
+least_ahead(const struct pool_facts *f)
+{
+	return least_of(f->spare, least_of(f->spare_most, f->concurrency));
 }
 
 /* Little's law: requests that arrive in a second times the seconds for which each

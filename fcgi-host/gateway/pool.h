@@ -124,4 +124,8 @@ uint64_t pool_ready_us(const struct pool *);
  * the oldest. */
 struct pool_answer pool_ask(struct pool *, const struct pool_facts *);
 
+/* How many of its `spare` it does not keep, because all that its tenant may is kept
+ * ahead already. */
+unsigned pool_short(const struct pool *, const struct pool_facts *);
+
 #endif

@@ -104,6 +104,14 @@ workers_free(struct workers **owned)
 	free(ws);
 }
 
+unsigned
+workers_spare_short(const struct workers *ws)
+{
+	struct pool_facts facts = workers_facts(ws);
+
+	return pool_short(&ws->pool, &facts);
+}
+
 /* With one request each the oldest: it is the most likely to be ready. */
 struct worker *
 workers_idle(const struct workers *ws)

@@ -104,6 +104,8 @@ struct workers {		   /* of a function */
 
 /* Of a function, which has them from its first request on: NULL without memory. */
 struct workers *workers_of(struct function *);
+/* pool_short() of it. */
+unsigned workers_spare_short(const struct workers *);
 void workers_free(struct workers **); /* none is left; NULL is harmless */
 /* Who gets the next request: worker_give() takes it. One that is idle, or, when
  * nothing works yet, one that is starting. NULL: none. */

@@ -302,6 +302,35 @@ def test_a_worker_that_ends_with_a_request_is_the_one_in_its_record(pool):
     assert (record["served"], record["exit"]) == (2, 3)
 
 
+def test_list_says_whose_spares_there_is_no_room_for(pool, warm):
+    """tenant.spare is 8: what the first has, the second lacks."""
+    first = pool("first", "spare = 6;" + SOON, tenant="spares")
+    second = pool("second", "spare = 6;" + SOON, tenant="spares")
+    for p in first, second:
+        p.get()
+    first.becomes(6, 6)
+    second.becomes(2, 2)
+    rows = {row["function"]: row for row in
+            json.loads(warm.ctl("list", "spares", "--json").stdout)}
+    assert "spare_short" not in rows["first"]
+    assert (rows["second"]["spare"], rows["second"]["spare_short"]) == (6, 4)
+    said = warm.ctl("list", "spares").stdout.decode().splitlines()
+    assert said[0].endswith("fastcgi, 6 workers (6 ready)")
+    assert said[1].endswith("fastcgi, 2 workers (2 ready), 2 of spare = 6: "
+                            "tenant.spare = 8 is used up")
+
+
+def test_list_says_that_a_function_is_switched_off(pool, warm):
+    p = pool("off", "concurrency = 0;")
+    assert p.get().status == 503
+    warm.function("rogue", "off_cgi", conf="concurrency = 0;")
+    words = {line.split()[0]: line for line in
+             warm.ctl("list", "rogue").stdout.decode().splitlines()}
+    for name, how in ("off", "fastcgi"), ("off_cgi", "cgi"):
+        assert words[f"/fn/rogue/{name}"].endswith(
+            f"  {how}, switched off (concurrency = 0)")
+
+
 def test_old_ones_finish_what_they_have(pool):
     p = pool("finishes", "")
     p.get()

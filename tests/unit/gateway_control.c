@@ -179,10 +179,11 @@ list_ask(void *arg, uint64_t ask, struct span tenant)
 			control_refused(control, ask, SPAN("not now"));
 			return 0;
 		}
-		control_listed(control, ask, true, SPAN("f\0f.sh\0\0cgi\0"));
+		control_listed(control, ask, true,
+		    SPAN("f\0f.sh\0\0cgi\0off\0"));
 		control_listed(control, ask, false,
-		    SPAN("g\0g\0is not executable\0\0"
-			 "w\0w\0\0fastcgi\0"));
+		    SPAN("g\0g\0is not executable\0\0\0"
+			 "w\0w\0\0fastcgi\0\0"));
 	}
 	return answer;
 }
@@ -226,7 +227,11 @@ workers(void *arg, struct span tenant, struct span function,
 {
 	(void)arg;
 	if (span_equal(tenant, SPAN("acme")) && span_equal(function, SPAN("w")))
-		*counts = (struct control_workers){ .all = 3, .ready = 1 };
+		*counts = (struct control_workers){ .all = 3,
+			.ready = 1,
+			.spare = 4,
+			.spare_short = 2,
+			.spare_limit = "tenant.spare = 8" };
 }
 
 static int
@@ -604,12 +609,14 @@ a_list_has_one_object_a_line(void **state)
 	assert_false(failed);
 	assert_string_equal(text,
 	    "{\"tenant\":\"acme\",\"function\":\"f\",\"file\":\"f.sh\","
-	    "\"url\":\"/fn/acme/f\",\"protocol\":\"cgi\"}\n"
+	    "\"url\":\"/fn/acme/f\",\"protocol\":\"cgi\","
+	    "\"switched_off\":true}\n"
 	    "{\"tenant\":\"acme\",\"function\":\"g\",\"file\":\"g\","
 	    "\"refused\":\"is not executable\"}\n"
 	    "{\"tenant\":\"acme\",\"function\":\"w\",\"file\":\"w\","
 	    "\"url\":\"/fn/acme/w\",\"protocol\":\"fastcgi\","
-	    "\"workers\":3,\"ready\":1}\n");
+	    "\"workers\":3,\"ready\":1,\"spare\":4,"
+	    "\"spare_short\":2,\"spare_limit\":\"tenant.spare = 8\"}\n");
 }
 
 static void

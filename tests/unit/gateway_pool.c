@@ -821,6 +821,7 @@ test_tenant(void **state)
 	assert_int_equal(pool_ask(&a, &more).spare, 8); /* all there are */
 	assert_int_equal(pool_ask(&b, &f).spare, 3);	/* its own, at once */
 	assert_int_equal(pool_ask(&a, &more).spare, 5); /* what is left */
+	assert_int_equal(pool_short(&b, &f), 0);
 	assert_int_equal(pool_ask(&c, &f).spare, 3);
 	assert_int_equal(pool_ask(&a, &more).spare, 2);
 	assert_int_equal(tenant.least + tenant.more, 8);
@@ -833,6 +834,37 @@ test_tenant(void **state)
 	pool_done(&a);
 	pool_done(&c);
 	assert_int_equal(tenant.least + tenant.more, 0);
+}
+
+/* Who asks for it is told why it has fewer. */
+static void
+test_short(void **state)
+{
+	struct pool_tenant tenant = { 0 };
+	struct pool a = known(&tenant), b = known(&tenant), c;
+	struct pool_facts f = quiet;
+
+	(void)state;
+	f.spare = f.spare_most = 6; /* of 8 */
+	pool_init(&c, &tenant);
+	pool_ask(&a, &f);
+	assert_int_equal(pool_short(&a, &f), 0);
+	assert_int_equal(pool_ask(&b, &f).spare, 2);
+	assert_int_equal(pool_short(&b, &f), 4);
+	assert_int_equal(pool_short(&a, &f), 0);
+	assert_int_equal(pool_short(&c, &f), 0); /* nobody asks for it */
+	f.concurrency = 2;
+	assert_int_equal(pool_short(&b, &f), 0); /* it may have no more */
+	pool_done(&a);
+	pool_done(&b);
+	f = quiet;
+	f.spare = f.spare_most = f.tenant_spare + 1;
+	b = known(&tenant);
+	pool_ask(&b, &f);
+	assert_int_equal(pool_short(&b, &f), 1); /* without any other */
+	die(&b, 3, f.now_us);
+	pool_ask(&b, &f);
+	assert_int_equal(pool_short(&b, &f), 0); /* that is why */
 }
 
 static void
@@ -1070,6 +1102,8 @@ main(void)
 		    test_bounds),
 		ONE("functions share what their tenant may keep, `spare` first",
 		    test_tenant),
+		ONE("who has fewer spares because of the others is told",
+		    test_short),
 		ONE("who dies young is started by the score", test_damper),
 		ONE("and is not kept ahead until it has served", test_sour),
 		ONE("the one idle longest goes after limits.warm, or when it is "
