@@ -384,11 +384,13 @@ static int
 tenant_limit(struct master *m, struct tenant *t, char *reason, size_t room)
 {
 	const struct terms *terms = config_terms(m->config, span_of(t->name));
+	long online = sysconf(_SC_NPROCESSORS_ONLN); /* which may change */
 	const struct cgroup_limits limits = {
 		.memory = terms->memory,
 		.processes = terms->processes,
 		.cpu = terms->cpu,
 		.weight = terms->weight,
+		.processors = online > 0 ? (uint64_t)online : 0,
 	};
 
 	t->grouped = true;

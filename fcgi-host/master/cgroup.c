@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/diag.h"
 #include "base/fd.h"
 
@@ -34,9 +33,11 @@ enum {
 	WEIGHT_EVERYBODY = 100,
 	SHARES_EVERYBODY = 1024, /* the same in version 1 */
 	HOST_WEIGHT = 1000,
-	ALONE = 8,	/* times the share of everybody: see cgroups_share() */
-	LEFT_MS = 2000, /* for what a dead master left */
-	LEFT_AGAIN_MS = 5, /* looked at so often */
+	ALONE = 8,    /* times the share of everybody: see cgroups_share() */
+	AGAIN_MS = 5, /* what somebody else does is looked at so often */
+	LEFT_TRIES = 400, /* for what is being killed: 2 s, and longer where
+			   * the machine has no time for us either */
+	LOCK_TRIES = 100,
 	DEPTH_MOST = 4,
 	FILE_MOST = 64 * 1024,
 };
@@ -45,6 +46,8 @@ static bool tree_open(struct cgroups *, const struct cgroup_found *,
     unsigned kinds);
 static bool tree_open_at(struct cgroups *, struct cgroup_tree *,
     const char *path);
+static int instance_lock(struct cgroup_tree *, const char *name);
+static bool instance_same(int base_fd, const char *name, int fd);
 static int tree_enable(struct cgroup_tree *);
 static int tree_move_in(const struct cgroup_tree *);
 static void tree_close(const struct cgroups *, struct cgroup_tree *);
@@ -53,6 +56,7 @@ static int control_kinds(int fd, char sign, unsigned kinds);
 static void leftovers_remove(int base_fd);
 static void left_remove(int base_fd, const char *name);
 static int group_end(int base_fd, const char *name, int fd);
+static void pause_ms(int ms);
 static void group_kill(int fd, int depth);
 static void processes_kill(int fd);
 static int group_remove(int parent_fd, const char *name, int depth);
@@ -176,16 +180,14 @@ tree_open_at(struct cgroups *c, struct cgroup_tree *t, const char *path)
 		return false;
 	}
 	leftovers_remove(t->base_fd);
-	if (mkdirat(t->base_fd, c->name, 0755) != 0 && errno != EEXIST) {
-		because(c, path, "nothing can be made in it");
+	if (instance_lock(t, c->name) != 0) {
+		because(c, path,
+		    errno == EWOULDBLOCK ? "another host has our number" :
+					   "nothing can be made in it");
 		fd_close(&t->base_fd);
 		return false;
 	}
-	t->fd = openat(t->base_fd, c->name,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (t->fd >= 0 && flock(t->fd, LOCK_EX | LOCK_NB) != 0)
-		fd_close(&t->fd); /* another's, by the same number */
-	if (t->fd < 0 || (t->unified && tree_enable(t) != 0)) {
+	if (t->unified && tree_enable(t) != 0) {
 		because(c, path, "it cannot be divided");
 		tree_close(c, t);
 		return false;
@@ -193,6 +195,40 @@ tree_open_at(struct cgroups *c, struct cgroup_tree *t, const char *path)
 	if (!t->unified)
 		put(t->fd, "memory.use_hierarchy", "1"); /* old kernels */
 	return true;
+}
+
+/* Between its making and its lock another master that starts may take it for
+ * one that is left: it holds the lock for as long as it takes to remove it, and
+ * what we have then locked has no name any more. Who holds it for longer is
+ * another host by the same number. */
+static int
+instance_lock(struct cgroup_tree *t, const char *name)
+{
+	for (int tries = 0; tries < LOCK_TRIES; tries++) {
+		if (mkdirat(t->base_fd, name, 0755) != 0 && errno != EEXIST)
+			return -1;
+		t->fd = openat(t->base_fd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (t->fd >= 0 && flock(t->fd, LOCK_EX | LOCK_NB) == 0 &&
+		    instance_same(t->base_fd, name, t->fd))
+			return 0;
+		if (t->fd < 0 && errno != ENOENT)
+			return -1;
+		fd_close(&t->fd);
+		pause_ms(AGAIN_MS);
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
+static bool
+instance_same(int base_fd, const char *name, int fd)
+{
+	struct stat named, open;
+
+	return fstatat(base_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstat(fd, &open) == 0 && named.st_ino == open.st_ino &&
+	    named.st_dev == open.st_dev;
 }
 
 /* A group whose controllers are given to those below it may not have processes
@@ -314,6 +350,7 @@ left_remove(int base_fd, const char *name)
 
 	/* else another host's, alive */
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    instance_same(base_fd, name, fd) &&
 	    group_end(base_fd, name, fd) != 0)
 		diag_warn("control groups: %s is left from an earlier start "
 			  "and stays: %s",
@@ -325,16 +362,21 @@ left_remove(int base_fd, const char *name)
 static int
 group_end(int base_fd, const char *name, int fd)
 {
-	static const struct timespec pause = { 0, LEFT_AGAIN_MS * 1000000 };
-	uint64_t deadline_ms = clock_ms() + LEFT_MS;
-
-	while (group_remove(base_fd, name, 0) != 0) {
-		if (errno != EBUSY || clock_ms() > deadline_ms)
+	for (int tries = 0; group_remove(base_fd, name, 0) != 0; tries++) {
+		if (errno != EBUSY || tries == LEFT_TRIES)
 			return errno == ENOENT ? 0 : -1;
 		group_kill(fd, 0);
-		nanosleep(&pause, NULL);
+		pause_ms(AGAIN_MS);
 	}
 	return 0;
+}
+
+static void
+pause_ms(int ms)
+{
+	const struct timespec pause = { 0, ms * 1000000L };
+
+	nanosleep(&pause, NULL);
 }
 
 struct walk {
@@ -606,12 +648,15 @@ limit_memory(int fd, bool unified, uint64_t bytes)
 }
 
 /* A quota above the one we are in ourselves is refused by version 1; then ours
- * is the one that counts. */
+ * is the one that counts. A quota of all processors limits nothing, but has the
+ * kernel keep account of it whenever a process goes to sleep: then none. */
 static int
 limit_cpu(int fd, bool unified, const struct cgroup_limits *limits)
 {
 	uint64_t weight = limits->weight ? limits->weight : WEIGHT_EVERYBODY;
-	uint64_t quota_us = limits->cpu * PERIOD_US / 100;
+	bool all =
+	    limits->processors > 0 && limits->cpu >= limits->processors * 100;
+	uint64_t quota_us = all ? 0 : limits->cpu * PERIOD_US / 100;
 	char text[64];
 
 	if (quota_us > 0 && quota_us < QUOTA_LEAST_US)

@@ -43,11 +43,13 @@ size_t cgroup_find(struct span mountinfo, struct span membership,
 
 enum { CGROUP_NAMES_MOST = 64 }; /* bytes of the lists of names below */
 
-struct cgroup_limits {	    /* of a tenant; 0 is none */
-	uint64_t memory;    /* bytes */
-	uint64_t processes; /* and threads */
-	uint64_t cpu;	    /* percent of one processor */
-	uint64_t weight;    /* 100 is what everybody has */
+struct cgroup_limits {	     /* of a tenant; 0 is none */
+	uint64_t memory;     /* bytes */
+	uint64_t processes;  /* and threads */
+	uint64_t cpu;	     /* percent of one processor */
+	uint64_t weight;     /* 100 is what everybody has */
+	uint64_t processors; /* of the machine: all of them are no limit; 0 is
+			      * not known */
 };
 
 struct cgroup_tree { /* a hierarchy we use */

@@ -5,9 +5,13 @@
 
 #include "place.h"
 
+#include <sys/wait.h>
+
 #include "base/fd.h"
 
 #include "master/cgroup.h"
+
+enum { STARTS = 500 };
 
 /* ---- where they are ------------------------------------------------------------ */
 
@@ -245,6 +249,39 @@ no_limit_is_said_in_the_words_of_each(void **state)
 }
 
 static void
+a_quota_of_all_processors_is_none(void **state)
+{
+	static const struct {
+		uint64_t cpu, processors;
+		const char *in_2, *in_1;
+	} rows[] = {
+		{ 1600, 2, "max 100000", "-1" },
+		{ 200, 2, "max 100000", "-1" },
+		{ 199, 2, "199000 100000", "199000" },
+		{ 1600, 17, "1600000 100000", "1600000" },
+		{ 1600, 0, "1600000 100000", "1600000" },
+		{ 1, 1, "1000 100000", "1000" },
+		{ 0, 2, "max 100000", "-1" },
+	};
+	const struct place *p = *state;
+	struct cgroups c;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct cgroup_limits limits = {
+			.cpu = rows[i].cpu,
+			.processors = rows[i].processors,
+		};
+
+		limit(&c, p, true, &limits);
+		expect(p, "/tenant-acme", "cpu.max", rows[i].in_2);
+		cgroups_close(&c);
+		limit(&c, p, false, &limits);
+		expect(p, "/tenant-acme", "cpu.cfs_quota_us", rows[i].in_1);
+		cgroups_close(&c);
+	}
+}
+
+static void
 one_joins_by_one_write_to_each(void **state)
 {
 	const struct place *p = *state;
@@ -363,8 +400,7 @@ what_a_dead_master_left_is_removed(void **state)
 {
 	const struct place *p = *state;
 	struct cgroup_found found = { .kinds = 2 };
-	struct cgroups c, other;
-	int fd;
+	struct cgroups c;
 
 	snprintf(found.own, sizeof(found.own), "%s", p->path);
 	mkdirat(p->fd, "fcgi-host-1", 0755);
@@ -376,14 +412,53 @@ what_a_dead_master_left_is_removed(void **state)
 	assert_int_equal(faccessat(p->fd, "mine", F_OK, 0), 0);
 	assert_int_equal(faccessat(p->fd, c.name, F_OK, 0), 0);
 
-	/* one whose master lives stays */
-	cgroups_open_found(&other, &found, 1);
-	assert_int_equal(other.kinds, 0);
+	cgroups_close(&c);
+	assert_int_equal(faccessat(p->fd, c.name, F_OK, 0), -1);
+}
+
+/* Each may take what the other has just made for what a dead one left. */
+static void
+masters_that_start_together_have_one_each(void **state)
+{
+	const struct place *p = *state;
+	struct cgroup_found found = { .kinds = 2 };
+	struct cgroups c;
+	bool had = true;
+	pid_t other;
+	int status;
+
+	snprintf(found.own, sizeof(found.own), "%s", p->path);
+	other = fork();
+	assert_true(other >= 0);
+	for (int i = 0; had && i < STARTS; i++) {
+		cgroups_open_found(&c, &found, 1);
+		had = c.kinds == 2 && faccessat(p->fd, c.name, F_OK, 0) == 0 &&
+		    mkdirat(c.trees[0].fd, "tenant-acme", 0755) == 0;
+		cgroups_close(&c);
+	}
+	if (other == 0)
+		_exit(had ? 0 : 1);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_true(had);
+	assert_int_equal(faccessat(p->fd, c.name, F_OK, 0), -1);
+}
+
+/* The lock is what counts, not the number. */
+static void
+another_host_may_have_our_number(void **state)
+{
+	const struct place *p = *state;
+	struct cgroup_found found = { .kinds = 2 };
+	struct cgroups c, again;
+
+	snprintf(found.own, sizeof(found.own), "%s", p->path);
+	cgroups_open_found(&c, &found, 1);
+	cgroups_open_found(&again, &found, 1);
+	assert_int_equal(again.kinds, 0);
+	assert_non_null(strstr(again.reason, "another host has our number"));
+	cgroups_close(&again);
 	assert_int_equal(faccessat(p->fd, c.name, F_OK, 0), 0);
-	fd = openat(p->fd, c.name, O_RDONLY | O_DIRECTORY);
-	assert_true(fd >= 0);
-	close(fd);
-	cgroups_close(&other);
 	cgroups_close(&c);
 	assert_int_equal(faccessat(p->fd, c.name, F_OK, 0), -1);
 }
@@ -398,11 +473,14 @@ main(void)
 		TEST(version_1_is_limited),
 		TEST(who_is_alone_has_a_larger_share),
 		TEST(no_limit_is_said_in_the_words_of_each),
+		TEST(a_quota_of_all_processors_is_none),
 		TEST(one_joins_by_one_write_to_each),
 		TEST(a_meter_is_of_each_kind),
 		TEST(what_cannot_be_limited_is_said),
 		TEST(a_limit_that_is_refused_is_an_error),
 		TEST(what_a_dead_master_left_is_removed),
+		TEST(masters_that_start_together_have_one_each),
+		TEST(another_host_may_have_our_number),
 	};
 
 	return RUN_ROWS(wheres, they_are_found) ||
