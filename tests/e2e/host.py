@@ -99,15 +99,54 @@ def tree(root):
     return found
 
 
+def _groups_own():
+    """Where a master that we start makes its groups, in each hierarchy."""
+    own = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        own.update({name: path for name in names.split(",")})
+    seen, places = set(), []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, kind = line.partition(" - ")
+        root, point = mount.split()[3:5]
+        kind, _, options = kind.split(maxsplit=2)
+        if kind == "cgroup2":
+            names = {""} & own.keys()
+        elif kind == "cgroup":
+            names = set(options.split(",")) & own.keys()
+        else:
+            continue
+        names -= seen
+        seen |= names
+        for path in {own[name] for name in names}:
+            below = os.path.relpath(path, root)
+            places.append(Path(point) if below.startswith("..")
+                          else Path(point) / below)
+            if kind == "cgroup2":       # or there, if that is not its own
+                places.append(Path(point))
+    return places
+
+
 def groups(pid):
     """The control groups of this master, one in each tree, as the kernel shows
-    them."""
-    found = []
-    for path, directories, _ in os.walk("/sys/fs/cgroup"):
-        if f"fcgi-host-{pid}" in directories:
-            found.append(Path(path) / f"fcgi-host-{pid}")
-            directories.clear()
-    return found
+    them. Elsewhere there may be some of a master of the same number that was
+    killed: they go with the next start in that place."""
+    return sorted({place / f"fcgi-host-{pid}" for place in _groups_own()
+                   if (place / f"fcgi-host-{pid}").is_dir()})
+
+
+def groups_told(paths):
+    """What is in these and below, for somebody who has to find out why."""
+    table, lines = processes(), []
+    for top in paths:
+        for path, _, _ in os.walk(top):
+            pids = []
+            with contextlib.suppress(OSError):
+                pids = Path(path, "cgroup.procs").read_text().split()
+            lines.append(path + ": " + (", ".join(
+                f"{pid} {table.get(int(pid), 'gone')}" for pid in pids)
+                or "no process"))
+    return "\n".join(lines)
 
 
 def descriptors(pid):
@@ -306,14 +345,15 @@ class Host:
                 status = self.master.wait(60)
                 if check:
                     assert status == 0, self.errors.read_text()[-3000:]
-                    left = eventually(
-                        lambda: not [p for p in below if alive(p)] or None,
+                    eventually(
+                        lambda: not [p for p in below if alive(p)],
                         "all processes to be gone")
-                    assert left
                     sockets = [path for path in self.run.rglob("*")
                                if path.is_socket()]
                     assert not sockets
-                    assert not groups(self.master.pid)
+                    left = groups(self.master.pid)
+                    assert not left, groups_told(left) + "\n" + \
+                        self.errors.read_text()[-3000:]
             if check:
                 self.check_errors()
         finally:

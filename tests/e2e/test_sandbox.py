@@ -11,7 +11,7 @@ import pytest
 
 from cells import (KINDS, OF_ROOT, Targets, cells_of, expected, settle,
                    uid_of)
-from host import BUILD, IS_ROOT, alive, eventually, tree
+from host import BUILD, IS_ROOT, alive, eventually, groups, tree
 
 # Users that no other host of this machine gives to its tenants.
 CONF = f"""
@@ -201,9 +201,9 @@ def shared_memory():
     return {line.split()[1]: line.split()[7] for line in lines}
 
 
-def directories_below(top, word):
-    return {str(path) for path in Path(top).rglob(f"*{word}*")
-            if path.is_dir()}
+def groups_of(host, tenant):
+    return [path / f"tenant-{tenant}" for path in groups(host.master.pid)
+            if (path / f"tenant-{tenant}").exists()]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="looks at another user's processes")
@@ -217,10 +217,11 @@ def test_nothing_is_left_of_a_tenant_after_its_cell(cells):
     for how in ("files", *LEAVING):
         assert host.get(f"/fn/leaver/bomb?{how}").text == "left\n"
     assert belonging_to(uid)            # its cell
+    assert len(groups_of(host, "leaver")) == len(groups(host.master.pid))
     eventually(lambda: not belonging_to(uid), "the cell to end by itself")
     assert Path("/proc/self/mounts").read_text() == mounts
     assert str(uid) not in set(shared_memory().values()) - set(memory.values())
-    eventually(lambda: not directories_below("/sys/fs/cgroup", "leaver"),
+    eventually(lambda: not groups_of(host, "leaver"),
                "its cgroups to be removed")
     for place in ("/tmp", "/var/tmp", "/dev/shm"):
         left = [path for path in Path(place).iterdir()
