@@ -434,6 +434,7 @@ fastcgi_read(struct request *r, char *to, size_t room, char **at)
 		/* How it ended says more, when nothing of a reply came. */
 		if (x->worker || r->reply.begun)
 			v->broken = broke_off;
+		v->broke_off = r->reply.begun;
 		loop_unwatch(r->gateway->loop, &x->link->watch);
 		return 0;
 	}

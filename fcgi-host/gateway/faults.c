@@ -76,6 +76,8 @@ fault_of_end(enum end end, struct span limit)
 		return FAULTS_OVERLOADED;
 	case END_BROKEN:
 		return FAULTS_BROKEN;
+	case END_BROKE_OFF:
+		return FAULTS_BROKE_OFF;
 	case END_CRASHED:
 		return FAULTS_CRASHED;
 	case END_NO_REPLY:

@@ -2,6 +2,7 @@
 /* faults_note.c - what the gateway counts as a fault: ends of requests, ends of runs
  * behind a complete reply, and what the kernel counts for a tenant as a whole. */
 #include "base/clock.h"
+#include "base/proc.h"
 
 #include "gateway/gateway.h"
 
@@ -10,7 +11,7 @@ enum { FAULTS_METER_MS = 1000 }; /* so often at most while requests end */
 static void note(const struct request *);
 static bool is_there(const struct request *);
 static enum fault_kind kind_of_run(const struct request *, struct fault_event *,
-    char value[32]);
+    char words[32]);
 
 /* Who reads that its request failed finds it counted. */
 void
@@ -85,7 +86,7 @@ faults_meter_all(struct gateway *g)
 static void
 note(const struct request *r)
 {
-	char value[32];
+	char words[32];
 	struct fault_event event = {
 		.tenant = r->route.tenant,
 		.function = r->function	  ? function_name(r->function) :
@@ -99,7 +100,7 @@ note(const struct request *r)
 	};
 
 	if (r->end == END_DONE)
-		event.kind = kind_of_run(r, &event, value);
+		event.kind = kind_of_run(r, &event, words);
 	else if (is_there(r))
 		event.kind = fault_of_end(r->end, event.limit);
 	else
@@ -127,9 +128,10 @@ is_there(const struct request *r)
 	}
 }
 
-/* Only limits: what else its end was, nobody asked for. */
+/* Limits, and what says in both ways that it failed; what else its end was, nobody
+ * asked for. */
 static enum fault_kind
-kind_of_run(const struct request *r, struct fault_event *event, char value[32])
+kind_of_run(const struct request *r, struct fault_event *event, char words[32])
 {
 	const struct run_result *result = &r->invocation.result;
 	const struct outcome_facts *facts = &result->facts;
@@ -138,6 +140,12 @@ kind_of_run(const struct request *r, struct fault_event *event, char value[32])
 	if (!result->ended || !r->settings)
 		return FAULTS;
 	switch (outcome_of_reply(facts)) {
+	case END_DONE:
+		if (r->status < 500 || outcome_app_status(facts) == 0)
+			return FAULTS;
+		event->what =
+		    span_of(proc_status_words(facts->wait_status, words));
+		return FAULTS_FAILED;
 	case END_TIME:
 		limit = LIMIT_time;
 		event->limit = SPAN("limits.time");
@@ -158,6 +166,6 @@ kind_of_run(const struct request *r, struct fault_event *event, char value[32])
 		return FAULTS;
 	}
 	event->value =
-	    span_of(limit_text(limit, r->settings->limits[limit], value));
+	    span_of(limit_text(limit, r->settings->limits[limit], words));
 	return fault_of_end(outcome_of_reply(facts), event->limit);
 }

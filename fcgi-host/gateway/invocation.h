@@ -125,6 +125,7 @@ struct invocation {
 	bool open;			 /* its output: there may be more */
 	const char *broken; /* why no more of it will come, in words */
 	bool overloaded;    /* ... because it takes no more */
+	bool broke_off;	    /* ... because it gave up what it had begun */
 	bool not_taken;	    /* its worker ended before it took any request */
 	uint64_t sent_ms;
 	struct run_result result; /* of who ran it, from EXITED on */

@@ -421,8 +421,12 @@ reply_conclude(struct request *r)
 	p->ending = false;
 	reply_hold(r);
 	if (v->broken && (!known || outcome_of_reply(facts) == END_DONE)) {
-		r->retry_after_s = REPLY_AGAIN_S;
-		request_end(r, v->overloaded ? END_OVERLOADED : END_BROKEN,
+		if (v->overloaded)
+			r->retry_after_s = REPLY_AGAIN_S;
+		request_end(r,
+		    v->overloaded    ? END_OVERLOADED :
+			v->broke_off ? END_BROKE_OFF :
+				       END_BROKEN,
 		    span_of(v->broken));
 		return;
 	}

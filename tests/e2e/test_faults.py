@@ -25,6 +25,8 @@ KINDS = {
     "no-reply": ("", "exit=3",
                  "ended without a reply, the last with exit 3"),
     "bad-reply": ("", "out=nonsense%0a%0a", "whose header is invalid"),
+    "failed": ("", "line=Status:+500&line=Content-Type:+a/b&line&exit=3",
+               "answered with a status of 500 or above and ended with exit 3"),
     "short-reply": ("", "line=Content-Type:+text/plain&"
                     "line=Content-Length:+10&line&out=1234",
                     "wrote less than their Content-Length"),

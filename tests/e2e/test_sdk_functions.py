@@ -3,6 +3,7 @@
 the host. If one of these fails, an author's function does something else in one
 of them than where it was tried."""
 import contextlib
+import json
 import os
 import re
 import resource
@@ -936,6 +937,30 @@ def test_worker_at_its_limits_under_the_host(one):
         with pytest.raises(Broken):
             host.get(base + "/fail-late")
         assert host.get(base).status == 200
+
+
+@pytest.mark.parametrize("protocol, status, late", [
+    ("cgi", 1, "crashed"), ("fastcgi", 5, "broke-off")])
+def test_a_handler_that_fails_is_counted(one, protocol, status, late):
+    """Whether something was sent or not; and no library is blamed."""
+    with Host() as host:
+        host.function("rogue", "sdk", one, f'protocol = "{protocol}";\n')
+        base = "/fn/rogue/sdk"
+        assert host.get(base + "/fail").status == 500
+        with contextlib.suppress(Broken):   # or none of it was sent yet
+            host.get(base + "/fail-late").problem(502, late)
+
+        def counted():
+            said = json.loads(host.ctl("faults", "rogue", "--json").stdout)
+            return {row["fault"]: row for row in said["faults"]}
+        eventually(lambda: len(counted()) >= 2, "two faults")
+        faults = counted()
+        assert {name: row["count"] for name, row in faults.items()} == \
+            {"failed": 1, late: 1}
+        assert faults["failed"]["says"] == "1 request of sdk failed: " \
+            "answered with a status of 500 or above and ended with " \
+            f"exit {status}"
+        assert "library" not in faults[late]["advice"]
 
 
 def test_processor_time_under_the_host(one):

@@ -183,6 +183,8 @@ def test_sends(workers, steps, status, body):
     else:
         assert got.header("Content-Type") == "application/problem+json"
         assert b"evil" not in got.body
+        # what may have run is not to be repeated
+        assert bool(got.header("Retry-After")) == (status == 503)
     assert len(workers.host.marks("ran")) == 1
     workers.fine()
 

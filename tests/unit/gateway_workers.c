@@ -544,7 +544,7 @@ taken_and_dead(void **state)
 	while (web_read(&web))
 		;
 	assert_true(web.closed);
-	host_record(&host, "bad-fastcgi", 200);
+	host_record(&host, "broke-off", 200);
 	assert_int_equal(host.heard[MESSAGE_START], 2);
 }
 
