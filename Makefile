@@ -75,6 +75,7 @@ archives := $(patsubst %,$(BUILD)/lib%.a,$(filter-out sdk,$(LIBRARIES)))
 PROGRAM_FOLDERS := $(foreach f,$(FOLDERS),$(if \
 	$(wildcard fcgi-host/$(f)/main.c),$(f)))
 programs := $(foreach f,$(PROGRAM_FOLDERS),$(BUILD)/$(NAME_$(f)))
+python := $(BUILD)/fcgi-host-python
 units := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
 	$(sort $(wildcard tests/unit/*.c)))
 fuzzers := $(patsubst tests/fuzz/fuzz_%.c,%,\
@@ -98,14 +99,17 @@ h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h tests/*/*/*.h \
 
 .PHONY: all libraries run test unit e2e fuzz replay asan torture tidy format \
 	format-check check bench install clean help \
-	packages-build packages-run packages-test packages-check packages-bench
+	packages-build packages-run packages-test packages-check packages-bench \
+	packages-python
 
-all: $(programs) $(BUILD)/libfn.a $(demos)	## build all programs into build/release
+all: $(programs) python $(BUILD)/libfn.a $(demos)	## build all programs into build/release
 
 libraries: $(archives)
 
 packages-build packages-run packages-test packages-check packages-bench:
 	@conf/install-packages $(@:packages-%=%)
+packages-python:	# can be done without
+	@conf/install-packages python || :
 
 $(BUILD)/objects/wire/%.o: WARNINGS += -Wconversion
 $(BUILD)/objects/%.o: fcgi-host/%.c | packages-build
@@ -171,6 +175,30 @@ build/musl/libfn.a: FORCE
 endif
 # For `make install`, where there is one.
 musl := $(if $(shell command -v musl-gcc),build/musl/libfn.a)
+
+# Runs functions written in Python: a function of the SDK that has an interpreter in
+# it. Where there is no library of Python, the host refuses those functions and does
+# all the rest.
+.PHONY: python
+python: packages-python $(BUILD)/libfn.a
+	@if pkg-config --exists python3-embed; then \
+		$(MAKE) --no-print-directory $(python); \
+	else \
+		rm -f $(python); \
+		echo "$(python) is not built: python3-dev is not installed"; \
+	fi
+embed = $(shell pkg-config $(1) python3-embed)
+$(python): $(call objects,python) $(BUILD)/libfn.a
+	$(LINK) $(call embed,--libs)
+$(BUILD)/objects/python/%.o: INCLUDES += $(call embed,--cflags)
+# Its part in Python is compiled by the Python whose library this is.
+python_code := $(BUILD)/generated/python/function.inc
+$(python_code): fcgi-host/python/function.py fcgi-host/python/freeze.py \
+    | packages-build
+	@mkdir -p $(@D)
+	$(call embed,--variable=exec_prefix)/bin/python$(call embed,--modversion) \
+	    -I -B fcgi-host/python/freeze.py $< >$@
+$(BUILD)/objects/python/main.o: $(python_code)
 
 # Programs that know nothing of the host but libfn: static, so that they start
 # fast and run in any file system.
@@ -312,6 +340,8 @@ tidied := $(patsubst %.c,build/tidy/%,$(sort $(wildcard fcgi-host/*/*.c \
 	functions/*/*.c functions/*/*/*.c tests/fuzz/*.c)))
 tidy: $(tidied)	## clang-tidy over all that is not a test or benchmark
 
+build/tidy/fcgi-host/python/%: INCLUDES += $(call embed,--cflags)
+build/tidy/fcgi-host/python/main: $(python_code)
 build/tidy/%: %.c $(h_files) .clang-tidy $(seccomp_filter) | packages-build packages-check
 	@mkdir -p $(@D)
 	clang-tidy --quiet --warnings-as-errors='*' $< -- $(INCLUDES) \
@@ -335,6 +365,7 @@ install: all $(musl)	## install below DESTDIR/PREFIX
 	install $(BUILD)/fcgi-hostctl $(root)/bin
 	install $(filter-out %/fcgi-host %/fcgi-hostctl,$(programs)) \
 	    $(root)/libexec/fcgi-host
+	[ ! -e $(python) ] || install $(python) $(root)/libexec/fcgi-host
 	install -D -m 644 -t $(root)/include $(fn_headers)
 	install -D -m 644 -t $(root)/lib $(BUILD)/libfn.a
 	install -d $(root)/lib/pkgconfig

@@ -98,6 +98,7 @@ cell_serve(struct cell_start *start, struct plan **plan)
 		.directory = start->facts.directory,
 		.uid = start->facts.uid,
 		.gid = start->facts.gid,
+		.python = start->facts.python,
 		.user_namespace = start->facts.namespaces & CLONE_NEWUSER,
 	};
 
@@ -354,6 +355,7 @@ launcher_fork(struct cell *c, int *fd)
 	struct launcher_place place = {
 		.directory_fd = c->start.directory_fd,
 		.directory = c->start.facts.directory,
+		.python = c->start.facts.python,
 		.cell = getpid(),
 		.alone = c->alone,
 		.rules_fd = c->rules_fd,

@@ -32,6 +32,7 @@ conf_read(const struct grounds *g, const struct terms *terms, const char *file,
 		goto out;
 	settings_settle(settings, *protocol);
 	*protocol = settings->protocol;
+	ticket->python |= settings->runtime == RUNTIME_PYTHON;
 	if (settings_encode(settings, terms, encoded) != 0) {
 		reason_say(reason, "%s: all settings together are too large",
 		    file);

@@ -8,9 +8,9 @@
 #include "cell/grounds.h"
 
 /* The tenant's settings, over them the function's, settled for a program that
- * speaks that protocol, which becomes the one they say. 0, or -1 with a reason. Their identities go into the
- * ticket, and how long they are young. `encoded` stays empty when all are the
- * defaults. */
+ * speaks that protocol, which becomes the one they say. 0, or -1 with a reason.
+ * Their identities go into the ticket, and how long they are young, and that they
+ * ask for Python. `encoded` stays empty when all are the defaults. */
 int conf_read(const struct grounds *, const struct terms *, const char *file,
     unsigned *protocol, uint64_t unix_ms, struct ticket *, struct buf *encoded,
     char *reason);

@@ -76,7 +76,7 @@ static bool launcher_receive(struct message_start *, int fds[FD_PASS_MOST],
 static bool launcher_start(struct launcher *, const struct message_start *,
     const int *fds, struct message_ended *);
 static int launcher_words(struct launcher *, const struct message_start *,
-    struct span program, struct proc_plan *);
+    const struct ticket *, struct proc_plan *);
 static void *launcher_room(struct launcher *, size_t bytes);
 static size_t words_split(struct span, char **words);
 static void launcher_limits(const struct launcher *,
@@ -326,7 +326,7 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	if (program_fd >= 0)
 		plan.program_fd = program_fd;
 	ended->how = ENDED_NOT_STARTED;
-	if (launcher_words(l, start, ticket.program, &plan) != 0) {
+	if (launcher_words(l, start, &ticket, &plan) != 0) {
 		ended->error = (uint32_t)errno;
 		ended->step = PROC_EXECVE;
 		return false;
@@ -352,19 +352,27 @@ launcher_start(struct launcher *l, const struct message_start *start,
 }
 
 /* What the program is called with, all in one place: its words, its path, and
- * the directory that is in (RFC 3875, 7.2). */
+ * the directory that is in (RFC 3875, 7.2). Python's program is the host's, and
+ * the tenant's file its first argument. */
 static int
 launcher_words(struct launcher *l, const struct message_start *start,
-    struct span program, struct proc_plan *plan)
+    const struct ticket *ticket, struct proc_plan *plan)
 {
+	const char *python = ticket->python ? l->place->python : NULL;
+	struct span program = ticket->program;
 	size_t args = words_split(start->args, NULL);
 	size_t variables = words_split(start->env, NULL);
-	size_t word_bytes = (args + variables + 3) * sizeof(char *);
+	size_t words_most = args + variables + 4, first = python ? 2 : 1;
+	size_t word_bytes = words_most * sizeof(char *);
 	size_t path_bytes = strlen(l->place->directory) + program.bytes + 2;
-	char **words, *path, *directory;
+	char **words, **envp, *path, *directory;
 
 	if (path_bytes > PATH_MAX) {
 		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (ticket->python && !python) {
+		errno = ENOENT;
 		return -1;
 	}
 	words = launcher_room(l, word_bytes + 2 * path_bytes);
@@ -376,15 +384,18 @@ launcher_words(struct launcher *l, const struct message_start *start,
 	    SPAN_ARGS(program));
 	memcpy(directory, path, path_bytes);
 	*strrchr(directory, '/') = '\0';
-	words[0] = strrchr(path, '/') + 1;
-	words_split(start->args, words + 1);
-	words[args + 1] = NULL;
-	words_split(start->env, words + args + 2);
-	words[args + 2 + variables] = NULL;
-	plan->path = path;
+	words[0] = strrchr(python ? python : path, '/') + 1;
+	if (python)
+		words[1] = path;
+	words_split(start->args, words + first);
+	words[first + args] = NULL;
+	envp = words + first + args + 1;
+	words_split(start->env, envp);
+	envp[variables] = NULL;
+	plan->path = python ? python : path;
 	plan->directory = directory;
 	plan->argv = words;
-	plan->envp = words + args + 2;
+	plan->envp = envp;
 	return 0;
 }
 

@@ -13,6 +13,7 @@ struct launcher_place {
 	int channel;	       /* to the gateway; taken over */
 	int directory_fd;      /* the tenant's directory; a copy is taken */
 	const char *directory; /* borrowed: its absolute path */
+	const char *python;    /* borrowed: fcgi-host-python; NULL: none */
 	pid_t cell;	       /* who forked us */
 	bool alone;	       /* no pid namespace ends what we start */
 	bool limits_processes; /* which counts all processes of its user */

@@ -297,6 +297,8 @@ plan_allow_host(struct plan *p, const struct plan_facts *facts,
 	plan_allow_all(p, &config->cell_paths, "read");
 	plan_allow_all(p, &terms->read, "read");
 	plan_add_below(p, PLAN_ALLOW, config->run, "fn", "read");
+	if (facts->python && !path_below(facts->python, "/usr"))
+		plan_add(p, PLAN_ALLOW, facts->python, "read");
 	if (facts->directory)
 		plan_add(p, PLAN_ALLOW, facts->directory, "read");
 }
@@ -353,6 +355,9 @@ plan_mounts(struct plan *p, const struct plan_facts *facts,
 	/* the directory: a socket mounted by itself would be the old one as
 	 * soon as the web server makes a new one */
 	plan_add_below(p, PLAN_MAYBE, config->run, "fn", NULL);
+	/* that one file, wherever the host is installed */
+	if (facts->python && !path_below(facts->python, "/usr"))
+		plan_add(p, PLAN_MAYBE, facts->python, NULL);
 	if (facts->directory) {
 		plan_add(p, PLAN_TENANT, facts->directory, NULL);
 		plan_add_below(p, PLAN_DATA, facts->directory, PLAN_DATA_NAME,

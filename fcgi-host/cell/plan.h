@@ -31,6 +31,7 @@ struct plan_facts {
 	bool root;	     /* it is root still */
 	struct span cgroups; /* borrowed: names, each with its NUL */
 	int cgroup_fds[PLAN_CGROUPS_MOST];
+	const char *python; /* borrowed: path of fcgi-host-python; NULL: none */
 	bool of_root; /* the directory belongs to root, uid is a given one */
 };
 

@@ -38,7 +38,8 @@ static bool elf_good(const char *file, const struct head *, bool *native,
 static bool elf_whole(const char *file, const struct head *, char *reason);
 static struct span elf_loader(const struct head *);
 static bool script_good(const struct grounds *, const char *file,
-    const struct head *, char *reason);
+    const struct head *, bool *python, char *reason);
+static bool asks_for_python(struct span interpreter, struct span arguments);
 static bool interpreter_good(const struct grounds *, const char *file,
     const struct head *, struct span interpreter, char *reason);
 static bool head_is_text(const struct head *);
@@ -76,14 +77,43 @@ program_check(const struct grounds *g, const struct candidate *c,
 	    memcmp(head.bytes, ELFMAG, SELFMAG) == 0)
 		good = elf_good(c->file, &head, &ticket->native, reason);
 	else
-		good = script_good(g, c->file, &head, reason);
+		good = script_good(g, c->file, &head, &ticket->python, reason);
 	/* its writer is not done: execve says so, and the request waits */
 	if (!good && still_written(fd))
 		good = true;
-	if (ticket->native && elf_note_version(read_note, &fd) > 0)
+	if (ticket->python ||
+	    (ticket->native && elf_note_version(read_note, &fd) > 0))
 		*protocol = PROTOCOL_FASTCGI;
 	fd_close(&fd);
 	return good;
+}
+
+bool
+program_python(const struct grounds *g, const struct candidate *c,
+    const struct ticket *ticket, char *reason)
+{
+	if (ticket->native)
+		reason_say(reason,
+		    "%s: runtime = \"python\" is for scripts, and this is a "
+		    "program for the machine: say runtime = \"auto\"",
+		    c->file);
+	else if (!g->place.python)
+		reason_say(reason,
+		    "%s is a Python function, and this host has no "
+		    "fcgi-host-python: it was built where python3-dev was not "
+		    "installed",
+		    c->file);
+	else if (faccessat(g->place.directory_fd, c->file, R_OK, AT_EACCESS) !=
+	    0)
+		reason_say(reason,
+		    "%s cannot be read by the tenant's user, as Python must: "
+		    "chmod a+r %s",
+		    c->file, c->file);
+	else {
+		reason[0] = '\0'; /* that of its first bytes, if any */
+		return true;
+	}
+	return false;
 }
 
 static size_t
@@ -204,10 +234,10 @@ elf_loader(const struct head *head)
 
 static bool
 script_good(const struct grounds *g, const char *file, const struct head *head,
-    char *reason)
+    bool *python, char *reason)
 {
 	struct span line = span_make(head->bytes, strcspn(head->bytes, "\n"));
-	struct span rest = span_take(line, LINE_MOST);
+	struct span rest = span_take(line, LINE_MOST), arguments;
 
 	if (head->count == 0)
 		reason_say(reason, "%s is empty", file);
@@ -228,10 +258,33 @@ script_good(const struct grounds *g, const char *file, const struct head *head,
 	else {
 		rest = span_skip(rest, 2);
 		rest = span_skip(rest, strspn(rest.data, " \t"));
+		arguments = rest;
 		rest = span_take(rest, strcspn(rest.data, " \t\n"));
+		arguments = span_trim(span_skip(arguments, rest.bytes));
+		*python = asks_for_python(rest, arguments);
+		if (*python)
+			return true;
 		return interpreter_good(g, file, head, rest, reason);
 	}
 	return false;
+}
+
+/* By the name alone: where the host has put it is none of the script's concern.
+ * env -S as well, with which a first line may have arguments. */
+static bool
+asks_for_python(struct span interpreter, struct span arguments)
+{
+	static const struct span name = { PYTHON_NAME,
+		sizeof(PYTHON_NAME) - 1 };
+
+	if (span_ends(interpreter, SPAN("/env"))) {
+		if (span_starts(arguments, SPAN("-S ")))
+			arguments = span_trim(span_skip(arguments, 3));
+		interpreter = span_cut(&arguments, ' ');
+	}
+	while (span_find(interpreter, '/') >= 0)
+		span_cut(&interpreter, '/');
+	return span_equal(interpreter, name);
 }
 
 /* Where the program will look for it: a path that is not absolute counts from

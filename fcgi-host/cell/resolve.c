@@ -244,10 +244,11 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	struct choice choice = { 0 };
 	const struct candidate *made;
 	struct ticket ticket = { 0 };
-	char settings[RESOLVE_FILE_MOST + 16];
+	char settings[RESOLVE_FILE_MOST + 16], ignored[REASON_MOST];
 	struct candidate c;
 	unsigned protocol;
 	size_t first;
+	bool good;
 	int count;
 
 	buf_clear(&out->ticket);
@@ -291,10 +292,15 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		    out->file);
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
-	if (!program_check(&r->grounds, made, &ticket, &protocol,
-		out->reason) ||
-	    conf_read(&r->grounds, r->terms, settings, &protocol, unix_ms,
-		&ticket, &out->settings, out->reason) != 0)
+	good =
+	    program_check(&r->grounds, made, &ticket, &protocol, out->reason);
+	/* the settings may say what runs it, and then it need not be a program */
+	if (conf_read(&r->grounds, r->terms, settings, &protocol, unix_ms,
+		&ticket, &out->settings, good ? out->reason : ignored) != 0)
+		return;
+	if (ticket.python)
+		good = program_python(&r->grounds, made, &ticket, out->reason);
+	if (!good)
 		return;
 	if (ticket_encode(&ticket, &out->ticket) != 0)
 		return reason_say(out->reason, "%s: out of memory", out->file);

@@ -24,6 +24,8 @@ struct resolve_place {
 	const char *directory; /* borrowed: its absolute path */
 	uid_t uid;	       /* who we are */
 	gid_t gid;
+	const char *python;  /* borrowed: fcgi-host-python, as it is called in
+			     * here; NULL: this host has none */
 	bool user_namespace; /* other users' ids read as the overflow id */
 };
 

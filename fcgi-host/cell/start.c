@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,9 +17,11 @@
 
 #include "cell/apply.h"
 #include "cell/cell.h"
+#include "cell/program.h"
 
 static bool cgroups_fit(struct span names, size_t fds);
 static bool belongs_to_root(int directory_fd);
+static char *python_find(void);
 
 bool
 start_receive(struct cell_start *start)
@@ -47,6 +50,7 @@ start_receive(struct cell_start *start)
 			.cgroups = span_make(span_dup(m.cgroups),
 			    m.cgroups.bytes),
 			.root = geteuid() == 0,
+			.python = python_find(),
 			.of_root = belongs_to_root(fds[0]),
 		},
 		.config = config_decode(m.options),
@@ -84,6 +88,26 @@ belongs_to_root(int directory_fd)
 	struct stat st;
 
 	return fstat(directory_fd, &st) == 0 && st.st_uid == 0;
+}
+
+/* Beside us, where master found us: whoever put it there could have put another
+ * cell there. */
+static char *
+python_find(void)
+{
+	char path[PATH_MAX], python[PATH_MAX + sizeof(PYTHON_NAME)];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	struct stat st;
+
+	if (n <= 0)
+		return NULL;
+	path[n] = '\0';
+	*strrchr(path, '/') = '\0';
+	snprintf(python, sizeof(python), "%s/" PYTHON_NAME, path);
+	if (stat(python, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    !(st.st_mode & S_IXOTH))
+		return NULL;
+	return diag_strdup(python);
 }
 
 void

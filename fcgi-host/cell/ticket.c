@@ -20,6 +20,7 @@ struct ticket_head {
 	struct identity files[TICKET_FILES];
 	uint64_t young_until_ms;
 	uint64_t native; /* 0 or 1 */
+	uint64_t python; /* 0 or 1 */
 };
 
 static struct identity identity_now(int fd, const char *path, int flags);
@@ -88,6 +89,7 @@ ticket_encode(const struct ticket *t, struct buf *b)
 	struct ticket_head head = {
 		.young_until_ms = t->young_until_ms,
 		.native = t->native,
+		.python = t->python,
 	};
 
 	memcpy(head.files, t->files, sizeof(head.files));
@@ -110,7 +112,8 @@ ticket_decode(struct span bytes, struct ticket *t)
 	memcpy(t->files, head.files, sizeof(t->files));
 	t->young_until_ms = head.young_until_ms;
 	t->native = head.native == 1;
-	if (head.native > 1)
+	t->python = head.python == 1;
+	if (head.native > 1 || head.python > 1 || (head.native && head.python))
 		return -1;
 	if (take_path(&rest, &t->program) != 0 ||
 	    take_path(&rest, &t->settings) != 0 || rest.bytes != 0)

@@ -116,6 +116,7 @@ void
 settings_settle(struct settings *s, unsigned program)
 {
 	assert(program == PROTOCOL_CGI || program == PROTOCOL_FASTCGI);
+	program = settings_program(s, program);
 	if (s->protocol == PROTOCOL_AUTO)
 		s->protocol = program;
 	if (program == PROTOCOL_CGI)
@@ -126,6 +127,12 @@ settings_settle(struct settings *s, unsigned program)
 	}
 	if (s->spare_max < s->spare)
 		s->spare_max = s->spare;
+}
+
+unsigned
+settings_program(const struct settings *s, unsigned program)
+{
+	return s->runtime == RUNTIME_PYTHON ? PROTOCOL_FASTCGI : program;
 }
 
 static bool

@@ -16,6 +16,7 @@ enum {
 	SETTINGS_BYTES_MOST = 56 * 1024, /* settings_encode() */
 };
 enum { START_EXEC, START_FORK };
+enum { RUNTIME_AUTO, RUNTIME_PYTHON };
 enum { PROTOCOL_AUTO, PROTOCOL_CGI, PROTOCOL_FASTCGI };
 enum { BODY_FILE, BODY_STREAM };
 enum { STATE_WRITE, STATE_READ, STATE_NONE };
@@ -51,6 +52,10 @@ void settings_release(struct settings **);
  * least spare, and only what has the SDK is forked. */
 struct settings *settings_draft(const struct terms *);
 void settings_settle(struct settings *, unsigned program);
+
+/* What a program is whose first bytes say `program`, by what its settings add to
+ * that: a function of a runtime speaks FastCGI. */
+unsigned settings_program(const struct settings *, unsigned program);
 
 /* Applies one file over a draft. `name` is what errors call it ("hello.conf").
  * fd is read from its start, at most SETTINGS_FILE_MOST bytes; @include is

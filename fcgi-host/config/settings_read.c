@@ -32,7 +32,7 @@ settings_read(struct settings *s, const struct terms *t, int fd,
 		goto out;
 	option_file_read(f, all.rows, SETTING_OPTIONS, s);
 	if (option_file_errors(f) == 0)
-		check_together(f, s, program);
+		check_together(f, s, settings_program(s, program));
 	if (option_file_errors(f) == 0)
 		result = 0;
 	option_file_free(f);

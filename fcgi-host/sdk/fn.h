@@ -73,6 +73,8 @@ const char *fn_request_cookie(struct fn_request *, const char *name);
 /* Of CGI, "HTTPS", "REMOTE_USER"; NULL: not set. What the settings of the
  * function add to its environment is there, for getenv(3). */
 const char *fn_request_variable(const struct fn_request *, const char *name);
+/* All of them, "NAME=value", a NULL behind the last. */
+char *const *fn_request_variables(const struct fn_request *);
 
 struct fn_pair {
 	const char *name;

@@ -66,6 +66,12 @@ fn_request_variable(const struct fn_request *r, const char *name)
 	return variable_find(r->variables, name);
 }
 
+char *const *
+fn_request_variables(const struct fn_request *r)
+{
+	return r->variables;
+}
+
 const char *
 fn_request_method(const struct fn_request *r)
 {

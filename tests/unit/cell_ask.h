@@ -24,6 +24,7 @@ enum { FILES_MOST = 6, STRANGER = 4242 };
 
 #define SCRIPT "#!/bin/sh\n"
 
+static const char *python = "/usr/libexec/fcgi-host/fcgi-host-python";
 static struct config *config;
 static struct resolve *resolver;
 static struct resolution got;
@@ -50,6 +51,7 @@ begin(void)
 		.directory = place_path,
 		.uid = geteuid(),
 		.gid = getegid(),
+		.python = python,
 	};
 	resolver = resolve_new(&place, config);
 	resolution_init(&got);

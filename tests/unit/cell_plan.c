@@ -415,6 +415,30 @@ no_network_is_a_rule_where_it_is_no_namespace(void **state)
 	config_release(&config);
 }
 
+/* One file of the host, and nothing where all of /usr is shown anyway. */
+static void
+python_is_shown_wherever_it_is(void **state)
+{
+	struct plan_facts facts = { .tenant = "acme",
+		.directory = "/f/acme",
+		.namespaces = NAMESPACES,
+		.python = "/opt/libexec/fcgi-host-python",
+		.root = true };
+	struct config *config = config_new();
+
+	(void)state;
+	assert_has(printed(&facts, config),
+	    "\nmaybe /opt/libexec/fcgi-host-python\ntenant /f/acme\n");
+	facts.namespaces = 0;
+	assert_has(printed(&facts, config),
+	    "\nallow /opt/libexec/fcgi-host-python read\n");
+	facts.python = "/usr/libexec/fcgi-host/fcgi-host-python";
+	assert_null(strstr(printed(&facts, config), "python"));
+	facts.namespaces = NAMESPACES;
+	assert_null(strstr(printed(&facts, config), "python"));
+	config_release(&config);
+}
+
 static void
 notes_are_printed(void **state)
 {
@@ -444,6 +468,7 @@ main(void)
 		cmocka_unit_test(tmp_has_files_for_its_size),
 		cmocka_unit_test(control_groups_come_before_all_else),
 		cmocka_unit_test(no_network_is_a_rule_where_it_is_no_namespace),
+		cmocka_unit_test(python_is_shown_wherever_it_is),
 		cmocka_unit_test(notes_are_printed),
 	};
 	int failed = RUN_ROWS(wholes, plan_is);

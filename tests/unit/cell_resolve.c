@@ -285,6 +285,35 @@ static const struct answer {
 	    "x", RESOLVED_REFUSED,
 	    "x.py and x.sh both are \"x\": rename or remove one", false },
 
+	/* what the host's own Python runs */
+	{ "a first line may ask for Python, wherever it is",
+	    { { "x.py", FILE_, 0755, "#!/usr/bin/env fcgi-host-python\n", 0,
+		0 } },
+	    "x", RESOLVED_FOUND, "x.py", false },
+	{ "by a path that is not there",
+	    { { "x.py", FILE_, 0755, "#!/opt/fcgi-host-python -x\n", 0, 0 } },
+	    "x", RESOLVED_FOUND, "x.py", false },
+	{ "a name that only ends so is another interpreter",
+	    { { "x.py", FILE_, 0755, "#!/opt/my-fcgi-host-python\n", 0, 0 } },
+	    "x", RESOLVED_REFUSED, "x.py: its interpreter /opt/my-*", false },
+	{ "an argument of env that only begins so is its own business",
+	    { { "x.py", FILE_, 0755, "#!/usr/bin/env fcgi-host-python3\n", 0,
+		0 } },
+	    "x", RESOLVED_FOUND, "x.py", false },
+	{ "a setting asks for what has no first line",
+	    { { "x.py", FILE_, 0755, "def handle(request): ...\n", 0, 0 },
+		{ "x.conf", FILE_, 0644, "runtime = \"python\";", 0, 0 } },
+	    "x", RESOLVED_FOUND, "x.py", false },
+	{ "but not for a file that is no program by its mode",
+	    { { "x.py", FILE_, 0644, "def handle(request): ...\n", 0, 0 },
+		{ "x.conf", FILE_, 0644, "runtime = \"python\";", 0, 0 } },
+	    "x", RESOLVED_REFUSED, "x.py is not executable: chmod +x x.py",
+	    false },
+	{ "a runtime that there is not is refused",
+	    { { "x.py", FILE_, 0755, "", 0, 0 },
+		{ "x.conf", FILE_, 0644, "runtime = \"perl\";", 0, 0 } },
+	    "x", RESOLVED_REFUSED, "x.py is empty", false },
+
 	/* who may write */
 	{ "writable by everybody is refused",
 	    { { "hello", FILE_, 0777, SCRIPT, 0, 0 } }, "hello",
@@ -604,6 +633,13 @@ static const struct speech {
 	{ "so is a script", NULL, "spare = 3;", "", PROTOCOL_CGI, 1 },
 	{ "unless its settings say fastcgi", NULL, NULL,
 	    "protocol = \"fastcgi\"; requests = 7;", PROTOCOL_FASTCGI, 7 },
+	{ "a Python function is a worker without a line", NULL, NULL,
+	    "runtime = \"python\";", PROTOCOL_FASTCGI, SETTINGS_REQUESTS },
+	{ "and may say how many requests it lives for", NULL,
+	    "runtime = \"python\";", "requests = 1; spare = 2;",
+	    PROTOCOL_FASTCGI, 1 },
+	{ "unless its settings say cgi, then, too", NULL, NULL,
+	    "runtime = \"python\"; protocol = \"cgi\";", PROTOCOL_CGI, 1 },
 };
 
 static void
@@ -633,10 +669,44 @@ speech_is(void **state)
 	end();
 }
 
+static void
+python_is_refused(void **state)
+{
+	(void)state;
+	python = NULL;
+	begin();
+	place_put("x.py", 0755, "#!/usr/bin/env fcgi-host-python\n");
+	ask("x");
+	assert_int_equal(got.outcome, RESOLVED_REFUSED);
+	assert_says(got.reason,
+	    "x.py is a Python function, and this host has "
+	    "no fcgi-host-python: *");
+	end();
+	python = "/usr/libexec/fcgi-host/fcgi-host-python";
+	begin();
+	place_put("y.py", 0755, "");
+	place_put("y.conf", 0644, "runtime = \"python\";");
+	ask("y");
+	assert_int_equal(got.outcome, RESOLVED_FOUND);
+	assert_string_equal(got.reason, "");
+	copy_program("/bin/true", "x");
+	place_put("x.conf", 0644, "runtime = \"python\";");
+	ask("x");
+	assert_int_equal(got.outcome, RESOLVED_REFUSED);
+	assert_says(got.reason, "x: runtime = \"python\" is for scripts, *");
+	end();
+}
+
 int
 main(void)
 {
 	int failed = RUN_ROWS(answers, answer_is);
 
-	return failed + RUN_ROWS(speeches, speech_is) != 0;
+	static const struct CMUnitTest others[] = {
+		cmocka_unit_test(python_is_refused),
+	};
+
+	failed += RUN_ROWS(speeches, speech_is);
+	failed += cmocka_run_group_tests(others, NULL, NULL);
+	return failed != 0;
 }
