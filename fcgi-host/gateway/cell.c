@@ -9,6 +9,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 static void cell_move(struct cell *, enum cell_state);
@@ -52,6 +53,7 @@ cell_new(struct tenant *t, const struct message_tenant_cell *m, int *fds,
 	list_init(&c->idle);
 	list_init(&c->wanting);
 	list_init(&c->workers);
+	list_init(&c->templates);
 	list_init(&c->resolves);
 	list_init(&c->errands);
 	c->peer = peer_new(g->loop, fds[0], ROLE_GATEWAY, ROLE_CELL, cell_says,
@@ -373,6 +375,7 @@ cell_fail(struct cell *c, enum end end, struct span reason)
 	while ((run = run_first(&runs)))
 		run->owner->refused(run->arg, end, reason);
 	workers_leave(c);
+	templates_leave(c);
 	workers_cell_gone(c->tenant);
 	cell_close_launchers(c, true);
 	cell_settle(c);
@@ -401,6 +404,7 @@ cell_go(struct cell *c, enum cell_state to)
 	while ((run = run_first(&runs)))
 		run->owner->cell_gone(run->arg);
 	workers_leave(c);
+	templates_leave(c);
 	workers_cell_gone(c->tenant);
 	cell_close_launchers(c, true);
 	cell_settle(c);

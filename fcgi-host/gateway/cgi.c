@@ -76,7 +76,7 @@ cgi_start(struct request *r)
 	enum run_answer answer = RUN_NO_LAUNCHER;
 	const char *why = NULL;
 
-	if (!list_empty(&cell->idle))
+	if (run_may_start(r->function, cell))
 		answer = cgi_run(r, &why);
 	switch (answer) {
 	case RUN_STARTED:
@@ -122,7 +122,7 @@ cgi_run(struct request *r, const char **why)
 	c->run.grace_ms = r->settings->limits[LIMIT_grace];
 	if (run_pipe(cell, &c->out_fd, &out_fd) != 0)
 		return RUN_NO_RESOURCES;
-	answer = run_start(&c->run, cell, &start,
+	answer = run_start(&c->run, r->function, cell, &start,
 	    r->body.kind != BODY_NONE ? r->body.read_fd : -1, out_fd, why);
 	error = errno;
 	fd_close(&out_fd);
@@ -138,8 +138,9 @@ cgi_sent(struct request *r)
 	struct gateway *g = r->gateway;
 
 	if (g->run_count > g->config->slots_host)
-		workers_evict(g, NULL); /* it has a slot, they do not */
+		launchers_evict(g, NULL); /* it has a slot, they do not */
 	r->look_ms = loop_now_ms(g->loop) + CGI_WATCH_MS;
+	r->invocation.forked = r->invocation.cgi.run.forked;
 	invocation_sent(r, r->settings->limits[LIMIT_time]);
 	if (r->function->watched)
 		cgi_look(r);

@@ -52,8 +52,12 @@ struct environment_facts {
 	unsigned redirect_status;
 };
 
-/* Of a process that serves many requests: what is the same for all of them. */
+enum environment_role { ENVIRONMENT_WORKER, ENVIRONMENT_TEMPLATE };
+
+/* Of a process that serves many requests, or none itself: what is the same for
+ * all of them. */
 struct environment_worker {
+	enum environment_role role;
 	struct span tenant;
 	struct span function_name;
 	struct span directory;
@@ -70,7 +74,7 @@ int environment_write(struct buf *, const struct environment_facts *,
     const char **why);
 int environment_write_pairs(struct buf *, const struct environment_facts *,
     const char **why);
-/* Likewise. FN_WORKER says that it is one, to the SDK. */
+/* Likewise. FN_WORKER or FN_TEMPLATE says what it is, to the SDK. */
 int environment_write_worker(struct buf *, const struct environment_worker *,
     const char **why);
 

@@ -187,6 +187,7 @@ fastcgi_give(struct request *r, struct worker *w)
 	x->worker = w;
 	x->given_us = clock_us();
 	x->number = w->run.number;
+	r->invocation.forked = w->run.forked;
 	x->served = w->served + 1;
 	x->peace_ms = worker_peace_ms(w);
 	worker_give(w, r);

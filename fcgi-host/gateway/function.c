@@ -9,6 +9,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 static struct function *function_new(struct tenant *, struct span name);
@@ -132,8 +133,10 @@ function_set(struct function *f, const struct config *config,
 	f->generation = f->version_of = (uint32_t)config->generation;
 	f->admit.limits.slots = settings->concurrency;
 	f->admit.limits.queue = config->queue_function;
-	if (changed)
+	if (changed) {
 		workers_changed(f);
+		templates_changed(f);
+	}
 	workers_compared(f);
 	return 0;
 }
@@ -227,6 +230,7 @@ function_unlist(struct function *f)
 		return;
 	f->listed = false;
 	workers_changed(f);
+	templates_changed(f);
 	map_remove(&t->functions, &f->node);
 	list_remove(&f->used);
 	t->gateway->function_count--;
@@ -253,6 +257,7 @@ function_release(struct function **owned)
 		return;
 	assert(!f->listed);
 	workers_free(&f->workers);
+	templates_free(&f->templates);
 	admit_function_done(&f->admit);
 	settings_release(&f->settings);
 	free(f->file);

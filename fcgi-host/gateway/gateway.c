@@ -15,6 +15,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 static void gateway_limits(struct gateway *);
@@ -36,7 +37,8 @@ gateway_init(struct gateway *g)
 	struct list *lists[] = { &g->requests, &g->requests_spare,
 		&g->tenants_idle, &g->tenants_owing, &g->functions, &g->runs,
 		&g->launchers_idle, &g->handovers, &g->workers,
-		&g->workers_idle, &g->workers_due, &g->workers_short };
+		&g->workers_idle, &g->workers_due, &g->workers_short,
+		&g->templates };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		list_init(lists[i]);
@@ -281,6 +283,7 @@ gateway_drain(struct gateway *g, uint64_t limit_ms)
 	    g->request_count, (unsigned long long)limit_ms);
 	serve_drain(&g->serve);
 	workers_drain(g);
+	templates_drain(g);
 	control_stop(g->control);
 	loop_timer_set(g->loop, &g->drain, loop_now_ms(g->loop) + limit_ms);
 	gateway_drained(g);

@@ -56,13 +56,18 @@ struct stats {
 	uint64_t workers_recycled; /* served all their requests */
 	uint64_t workers_young;	   /* died by themselves, serving nothing */
 	uint64_t taken_back;	   /* requests no worker had read */
-	uint64_t strays;	   /* processes killed after their main one */
-	uint64_t cells;		   /* made */
-	uint64_t launchers;	   /* made */
-	uint64_t records_dropped;  /* access records the log did not get */
-	uint64_t stderr_dropped;   /* pipes with bytes it did not get */
-	uint64_t bytes_in;	   /* of bodies */
-	uint64_t bytes_out;	   /* of replies */
+	uint64_t templates;	   /* started */
+	uint64_t templates_ended;
+	uint64_t templates_failed;
+	uint64_t templates_evicted; /* stood in the way */
+	uint64_t forks;		    /* processes from them */
+	uint64_t strays;	    /* processes killed after their main one */
+	uint64_t cells;		    /* made */
+	uint64_t launchers;	    /* made */
+	uint64_t records_dropped;   /* access records the log did not get */
+	uint64_t stderr_dropped;    /* pipes with bytes it did not get */
+	uint64_t bytes_in;	    /* of bodies */
+	uint64_t bytes_out;	    /* of replies */
 };
 
 void stats_ended(struct stats *, const struct request *);
@@ -147,6 +152,7 @@ struct gateway {
 	size_t worker_count;
 	struct list workers_due;   /* their pool is to be asked */
 	struct list workers_short; /* ... when there is room */
+	struct list templates;	   /* all but those that are GONE */
 	unsigned processors;
 	struct list launchers_idle; /* longest first */
 	size_t launcher_count;
@@ -540,9 +546,10 @@ struct launcher {
 	struct peer *peer; /* ours */
 	struct list runs;  /* it was sent, while BUSY: first come first */
 	size_t run_count;
-	struct list all;   /* in cell->launchers */
-	struct list idle;  /* in cell->idle, last in first out */
-	struct list lapse; /* in gateway->launchers_idle */
+	struct template *template; /* borrowed: one of them is it, or NULL */
+	struct list all;	   /* in cell->launchers */
+	struct list idle;	   /* in cell->idle, last in first out */
+	struct list lapse;	   /* in gateway->launchers_idle */
 	uint64_t idle_since_ms;
 	struct deferred end;
 };
@@ -552,6 +559,9 @@ void launcher_give(struct launcher *);	       /* it is idle (again) */
 void launcher_want(struct cell *);	       /* for who waits in wanting */
 void launcher_came(struct cell *, const struct message_launcher *, int *fd);
 void launcher_busy(struct launcher *, struct run *);
+/* Stops an idle worker or template, of that cell unless it is NULL: its launcher
+ * is needed. False: there is none. */
+bool launchers_evict(struct gateway *, const struct cell *);
 void launcher_abandon(struct launcher *); /* its runs are given up */
 void launcher_close(struct launcher **);
 void launcher_sweep(struct gateway *, uint64_t now_ms);
@@ -585,6 +595,7 @@ struct cell {
 	struct list idle;
 	struct list wanting; /* runs, for a launcher */
 	struct list workers;
+	struct list templates;
 	size_t launcher_count;
 	size_t asked; /* launchers that have not come yet */
 	size_t running;
@@ -714,7 +725,8 @@ struct function {
 	uint64_t version;     /* of file and settings, and */
 	uint32_t version_of;  /* ... of the configuration they were read by */
 	uint64_t compared_ms; /* its file, by the cell */
-	struct workers *workers; /* ours, or NULL */
+	struct workers *workers;     /* ours, or NULL */
+	struct templates *templates; /* likewise */
 	bool listed;
 	bool watched; /* from the start: see invocation.h */
 	char *file;   /* ours: file, then ticket */

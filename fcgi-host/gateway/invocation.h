@@ -127,6 +127,7 @@ struct invocation {
 	bool overloaded;    /* ... because it takes no more */
 	bool broke_off;	    /* ... because it gave up what it had begun */
 	bool not_taken;	    /* its worker ended before it took any request */
+	bool forked;	    /* its process was */
 	uint64_t sent_ms;
 	struct run_result result; /* of who ran it, from EXITED on */
 	struct cgi cgi;

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 static void launcher_move(struct launcher *, enum launcher_state);
@@ -25,6 +26,7 @@ static void launcher_over(struct launcher *, struct run *);
 static void launcher_lose(struct launcher *, bool unread);
 static struct launcher *launcher_numbered(struct cell *, uint32_t);
 static void launcher_clear(struct cell *, size_t waiting);
+static bool leaves(const struct worker *);
 static void launcher_none(struct cell *, const char *why);
 static void launcher_end(void *arg);
 
@@ -94,18 +96,33 @@ launcher_want(struct cell *c)
 	c->asked++;
 }
 
-/* Whoever waits has a slot, or is to serve somebody who has: idle workers stand
- * in the way. As many go as are waited for. */
+/* Whoever waits has a slot, or is to serve somebody who has: idle workers and
+ * templates stand in the way. As many go as are waited for. */
 static void
 launcher_clear(struct cell *c, size_t waiting)
 {
 	size_t leaving = c->asked;
 
 	LIST_EACH(node, &c->workers)
-		leaving += LIST_OWNER(node, struct worker, in_cell)->state ==
-		    WORKER_LEAVING;
-	while (leaving++ < waiting && workers_evict(c->gateway, c))
+		leaving += leaves(LIST_OWNER(node, struct worker, in_cell));
+	LIST_EACH(node, &c->templates)
+		leaving += LIST_OWNER(node, struct template, in_cell)->state ==
+		    TEMPLATE_LEAVING;
+	while (leaving++ < waiting && launchers_evict(c->gateway, c))
 		;
+}
+
+/* ... and its launcher with it. */
+static bool
+leaves(const struct worker *w)
+{
+	return w->state == WORKER_LEAVING && !w->run.forked;
+}
+
+bool
+launchers_evict(struct gateway *g, const struct cell *c)
+{
+	return workers_evict(g, c) || templates_evict(g, c);
 }
 
 void
@@ -205,6 +222,8 @@ launcher_busy(struct launcher *l, struct run *run)
 static void
 launcher_over(struct launcher *l, struct run *run)
 {
+	if (l->template && run == &l->template->run)
+		l->template = NULL;
 	list_remove(&run->in_launcher);
 	l->run_count--;
 	l->cell->running--;
@@ -323,7 +342,11 @@ launcher_ended(struct launcher *l, struct run *run,
 		launcher_move(l, LAUNCHER_IDLE);
 		launcher_give(l);
 	}
+	if (m->how == ENDED_NO_TEMPLATE && l->template)
+		template_refused(l->template, (int)m->error);
 	run_ended(run, c, m);
+	if (l->template && l->run_count == 1)
+		template_alone(l->template);
 	cell_settle(c);
 }
 

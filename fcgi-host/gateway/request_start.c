@@ -432,13 +432,18 @@ request_not_started(struct request *r)
 
 	/* Gone between the look and the start is changed, too. */
 	if (result->how == ENDED_STALE ||
-	    (result->error == ENOENT && r->stale == 0)) {
+	    (result->how == ENDED_NOT_STARTED && result->error == ENOENT &&
+		r->stale == 0)) {
 		r->gateway->stats.stale++;
 		r->resolve_again = true;
 		if (r->stale++ < INVOCATION_STALE_MOST)
 			request_again(r);
 		else
 			request_hold_back(r, now_ms);
+		return;
+	}
+	if (result->how == ENDED_NO_TEMPLATE) { /* there is none now */
+		request_again(r);
 		return;
 	}
 	if (result->error == ETXTBSY) {

@@ -14,6 +14,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 /* Than its control group allows. */
@@ -23,6 +24,11 @@ static void run_move(struct run *, enum run_state);
 static void run_check(const struct run *);
 static uint32_t processes(const struct settings *, const struct cell *);
 static void put_args(struct buf *, const struct strings *);
+static int run_fork(struct run *, const struct function *, struct cell *,
+    struct message_start *, const int *fds, size_t fd_count);
+static int run_execute(struct run *, struct cell *,
+    const struct message_start *, const int *fds, size_t fd_count);
+static bool is_gone(int error);
 static int run_send(struct run *, struct launcher *,
     const struct message_start *, const int *fds, size_t fd_count);
 static void run_began(struct run *, struct launcher *);
@@ -201,37 +207,105 @@ run_seconds(uint64_t ms)
 	return (ms + 999) / 1000;
 }
 
-enum run_answer
-run_start(struct run *run, struct cell *c, struct message_start *start,
-    int in_fd, int out_fd, const char **why)
+int
+run_environment(struct buf *out, const struct function *f,
+    const struct settings *s, const struct cell *c, enum environment_role role,
+    const char **why)
 {
-	struct launcher *l;
+	const struct environment_worker facts = {
+		.role = role,
+		.directory = span_make(c->directory, c->directory_bytes),
+		.tenant = tenant_name(c->tenant),
+		.function_name = function_name(f),
+		.run = span_of(c->gateway->config->run),
+		.settings = s,
+		.granted = &c->tenant->terms->env,
+		.host = &c->gateway->environment,
+		.cpu_s = run_seconds(s->limits[LIMIT_cpu]),
+	};
+
+	buf_clear(out);
+	return environment_write_worker(out, &facts, why);
+}
+
+bool
+run_may_start(const struct function *f, const struct cell *c)
+{
+	return !list_empty(&c->idle) || template_ready(f, c);
+}
+
+enum run_answer
+run_start(struct run *run, struct function *f, struct cell *c,
+    struct message_start *start, int in_fd, int out_fd, const char **why)
+{
 	int fds[3] = { in_fd, out_fd, -1 }, error = EPIPE;
 	size_t first = in_fd < 0;
 
 	*why = NULL;
-	if (list_empty(&c->idle))
+	if (!run_may_start(f, c))
 		return RUN_NO_LAUNCHER;
 	if (run_pipe(c, &run->err_fd, &fds[2]) != 0)
 		return RUN_NO_RESOURCES;
 	run->number = start->invocation = run->gateway->next_invocation++;
 	start->has_body = in_fd >= 0;
-	/* One that is gone is told of that by itself. */
-	while ((error == EPIPE || error == ECONNRESET) &&
-	    (l = launcher_take(c))) {
-		error = run_send(run, l, start, fds + first, 3 - first);
-		if (error != 0 && error != EPIPE && error != ECONNRESET)
-			launcher_give(l);
-	}
+	if (start->template == START_EXECUTED)
+		error = run_fork(run, f, c, start, fds + first, 3 - first);
+	if (is_gone(error))
+		error = run_execute(run, c, start, fds + first, 3 - first);
 	fd_close(&fds[2]);
+	if (error == 0 && start->template == START_EXECUTED)
+		template_want(f, c);
 	if (error == 0)
 		return RUN_STARTED;
 	fd_close(&run->err_fd);
 	errno = error;
 	*why = "program arguments and environment are too long";
-	return error == EMSGSIZE		  ? RUN_NO_ROOM :
-	    error == EPIPE || error == ECONNRESET ? RUN_NO_LAUNCHER :
-						    RUN_NO_RESOURCES;
+	return error == EMSGSIZE ? RUN_NO_ROOM :
+	    is_gone(error)	 ? RUN_NO_LAUNCHER :
+				   RUN_NO_RESOURCES;
+}
+
+/* 0 or errno; EPIPE without a template. */
+static int
+run_fork(struct run *run, const struct function *f, struct cell *c,
+    struct message_start *start, const int *fds, size_t fd_count)
+{
+	struct template *t = template_ready(f, c);
+	int error;
+
+	if (!t)
+		return EPIPE;
+	start->template = START_FORKED;
+	error = run_send(run, t->run.launcher, start, fds, fd_count);
+	if (error != 0) {
+		start->template = START_EXECUTED;
+		return error == EAGAIN ? EPIPE : error;
+	}
+	run->forked = true;
+	template_used(t);
+	return 0;
+}
+
+/* 0 or errno. A launcher that is gone is told of that by itself. */
+static int
+run_execute(struct run *run, struct cell *c, const struct message_start *start,
+    const int *fds, size_t fd_count)
+{
+	int error = EPIPE;
+	struct launcher *l;
+
+	while (is_gone(error) && (l = launcher_take(c))) {
+		error = run_send(run, l, start, fds, fd_count);
+		if (error != 0 && !is_gone(error))
+			launcher_give(l);
+	}
+	return error;
+}
+
+static bool
+is_gone(int error)
+{
+	return error == EPIPE || error == ECONNRESET;
 }
 
 /* 0 or errno. */
@@ -339,9 +413,11 @@ run_ended(struct run *run, struct cell *cell, const struct message_ended *m)
 	struct run_result *result = &run->result;
 
 	/* A launcher is a tenant's user: a step or way there is not is none. */
-	result->how = m->how <= ENDED_NOT_STARTED ? (enum ended)m->how :
-						    ENDED_NOT_STARTED;
-	result->error = m->how <= ENDED_NOT_STARTED ? (int)m->error : EPROTO;
+	bool known =
+	    m->how <= (run->forked ? ENDED_NO_TEMPLATE : ENDED_NOT_STARTED);
+
+	result->how = known ? (enum ended)m->how : ENDED_NOT_STARTED;
+	result->error = known ? (int)m->error : EPROTO;
 	result->step = m->step <= PROC_EXECVE ? m->step : PROC_STARTED;
 	if (result->how == ENDED_EXITED) {
 		result->ended = true;

@@ -21,6 +21,7 @@
 #include "config/settings.h"
 #include "ipc/message.h"
 
+#include "gateway/environment.h"
 #include "gateway/outcome.h"
 
 struct cell;
@@ -85,6 +86,7 @@ struct run {
 	struct list all;	   /* in gateway->runs, from SENT until OVER */
 	struct list in_launcher;   /* in launcher->runs, likewise */
 	struct launcher *launcher; /* from SENT until OVER */
+	bool forked;		   /* not executed */
 	uint64_t sent_ms;
 	uint64_t grace_ms;
 	uint64_t killed_before; /* usage_killed_before() its start */
@@ -116,9 +118,16 @@ ssize_t run_read(const struct gateway *, int fd, char *to, size_t room);
  * time. The spans in it stay until the next call. */
 void run_describe(struct message_start *, const struct function *,
     const struct settings *, const struct cell *);
-/* Starts it. in_fd (-1: /dev/null) and out_fd stay the caller's. */
-enum run_answer run_start(struct run *, struct cell *, struct message_start *,
-    int in_fd, int out_fd, const char **why);
+/* What is the same for all requests: for a process that begins without one. */
+int run_environment(struct buf *, const struct function *,
+    const struct settings *, const struct cell *, enum environment_role,
+    const char **why); /* 0 or -1 */
+/* Whether somebody is there who could start it: else it is to wait. */
+bool run_may_start(const struct function *, const struct cell *);
+/* Starts a process of that function: forked, if it has a template, or executed.
+ * in_fd (-1: /dev/null) and out_fd stay the caller's. */
+enum run_answer run_start(struct run *, struct function *, struct cell *,
+    struct message_start *, int in_fd, int out_fd, const char **why);
 int run_watch_errors(struct run *);  /* 0 or -1 */
 void run_errors_again(struct run *); /* there is a log now */
 uint64_t run_seconds(uint64_t ms);   /* limits of the kernel have whole ones */

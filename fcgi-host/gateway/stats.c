@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 enum { STATS_FAULTS_MOST = 10, STATS_WORDS_MOST = 1024 };
@@ -13,6 +14,7 @@ static void report_requests(const struct gateway *, struct control_facts *);
 static void report_ends(const struct gateway *, struct control_facts *);
 static void report_capacity(const struct gateway *, struct control_facts *);
 static void report_workers(const struct gateway *, struct control_facts *);
+static void report_templates(const struct gateway *, struct control_facts *);
 static uint64_t workers_in(const struct gateway *, enum worker_state);
 static void report_tenants(const struct gateway *, struct control_facts *);
 static void report_tenant(const struct tenant *, struct control_facts *);
@@ -37,6 +39,7 @@ stats_report(const struct gateway *g, struct control_facts *facts)
 	report_ends(g, facts);
 	report_capacity(g, facts);
 	report_workers(g, facts);
+	report_templates(g, facts);
 	report_tenants(g, facts);
 	suspend_report(g, facts);
 	report_faults(g, facts);
@@ -134,6 +137,31 @@ report_workers(const struct gateway *g, struct control_facts *facts)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		control_fact_count(facts, "workers", rows[i].name,
+		    rows[i].value);
+}
+
+static void
+report_templates(const struct gateway *g, struct control_facts *facts)
+{
+	const struct stats *s = &g->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "starting",
+		    templates_in(g, TEMPLATE_WANTED) +
+			templates_in(g, TEMPLATE_STARTING) },
+		{ "ready", templates_in(g, TEMPLATE_SERVING) },
+		{ "leaving", templates_in(g, TEMPLATE_LEAVING) },
+		{ "started", s->templates },
+		{ "ended", s->templates_ended },
+		{ "failed", s->templates_failed },
+		{ "stopped_for_others", s->templates_evicted },
+		{ "processes", s->forks },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		control_fact_count(facts, "templates", rows[i].name,
 		    rows[i].value);
 }
 

@@ -224,7 +224,8 @@ tenant_sweep(struct gateway *g, uint64_t now_ms)
 		if (now_ms - t->idle_since_ms < g->config->cell_idle)
 			return;
 		if (!list_empty(&t->cell->errands) ||
-		    !list_empty(&t->cell->workers))
+		    !list_empty(&t->cell->workers) ||
+		    !list_empty(&t->cell->templates))
 			continue;
 		tenant_rest(t);
 	}

@@ -344,7 +344,7 @@ workers_ask(struct workers *ws)
 		if (g->run_count >= g->config->slots_host) {
 			list_remove(&ws->due);
 			list_add_last(&g->workers_short, &ws->due);
-			workers_evict(g, NULL);
+			launchers_evict(g, NULL);
 			break;
 		}
 		if (!worker_new(ws))
@@ -523,7 +523,7 @@ worker_start(struct worker *w)
 	enum run_answer answer = RUN_NO_LAUNCHER;
 	const char *why = NULL;
 
-	if (!list_empty(&w->cell->idle))
+	if (run_may_start(w->function, w->cell))
 		answer = worker_run(w, &why);
 	switch (answer) {
 	case RUN_STARTED:
@@ -547,22 +547,12 @@ worker_run(struct worker *w, const char **why)
 {
 	static struct buf environment = { .ceiling = ENVIRONMENT_MOST };
 	const struct cell *c = w->cell;
-	const struct environment_worker facts = {
-		.directory = span_make(c->directory, c->directory_bytes),
-		.tenant = tenant_name(c->tenant),
-		.function_name = function_name(w->function),
-		.run = span_of(w->gateway->config->run),
-		.settings = w->settings,
-		.granted = &c->tenant->terms->env,
-		.host = &w->gateway->environment,
-		.cpu_s = run_seconds(w->settings->limits[LIMIT_cpu]),
-	};
 	struct message_start start;
 	enum run_answer answer;
 	int error, out_fd;
 
-	buf_clear(&environment);
-	if (environment_write_worker(&environment, &facts, why) != 0)
+	if (run_environment(&environment, w->function, w->settings, c,
+		ENVIRONMENT_WORKER, why) != 0)
 		return RUN_NO_ROOM;
 	run_describe(&start, w->function, w->settings, c);
 	start.cpu_s = 0; /* counts for all requests together */
@@ -572,7 +562,8 @@ worker_run(struct worker *w, const char **why)
 		return RUN_NO_RESOURCES;
 	if (run_pipe(c, &w->herald.fd, &out_fd) != 0)
 		return RUN_NO_RESOURCES;
-	answer = run_start(&w->run, w->cell, &start, w->inlet.fd, out_fd, why);
+	answer = run_start(&w->run, w->function, w->cell, &start, w->inlet.fd,
+	    out_fd, why);
 	error = errno;
 	fd_close(&out_fd);
 	if (answer != RUN_STARTED)
@@ -985,8 +976,9 @@ worker_over(void *arg)
 	    w->served > 0 ? POOL_LIFE_SERVED :
 		w->proved ? POOL_LIFE_PROVED :
 			    POOL_LIFE_UNPROVED,
-	    ordered || result->how == ENDED_STALE, result->max_rss_kib * 1024,
-	    clock_us());
+	    ordered || result->how == ENDED_STALE ||
+		result->how == ENDED_NO_TEMPLATE,
+	    result->max_rss_kib * 1024, clock_us());
 	w->gateway->stats.workers_ended++;
 	if (started && !ordered && w->served == 0) {
 		w->gateway->stats.workers_young++;
@@ -999,6 +991,8 @@ worker_over(void *arg)
 		w->gateway->stats.taken_back += unread;
 	} else if (result->how == ENDED_STALE) {
 		workers_stale(w->workers);
+		workers_wake(w->workers);
+	} else if (result->how == ENDED_NO_TEMPLATE) {
 		workers_wake(w->workers);
 	}
 	worker_gone(w);
