@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include "config/settings.h"
@@ -20,6 +21,7 @@
 enum {
 	LINE_MOST = 256,   /* of a script's first line the kernel reads */
 	HEAD_BYTES = 1024, /* where linkers put the name of the loader */
+	YOUNG_MS = 1000,   /* so long who cannot know waits for a writer */
 };
 
 /* What a program begins with. */
@@ -28,6 +30,8 @@ struct head {
 	size_t count;
 	struct stat st; /* of the whole file */
 };
+
+enum written { WRITTEN_NOT, WRITTEN_STILL, WRITTEN_UNKNOWN };
 
 /* Our own, by the linker: what a program of this machine begins with. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
@@ -43,7 +47,10 @@ static bool asks_for_python(struct span interpreter, struct span arguments);
 static bool interpreter_good(const struct grounds *, const char *file,
     const struct head *, struct span interpreter, char *reason);
 static bool head_is_text(const struct head *);
-static bool still_written(int fd);
+static bool maybe_written(int fd, const struct head *, const struct identity *,
+    bool *again);
+static enum written still_written(int fd);
+static bool is_young(const struct identity *);
 
 bool
 program_check(const struct grounds *g, const struct candidate *c,
@@ -78,14 +85,35 @@ program_check(const struct grounds *g, const struct candidate *c,
 		good = elf_good(c->file, &head, &ticket->native, reason);
 	else
 		good = script_good(g, c->file, &head, &ticket->python, reason);
-	/* its writer is not done: execve says so, and the request waits */
-	if (!good && still_written(fd))
-		good = true;
+	if (!good)
+		good = maybe_written(fd, &head, &found, &ticket->unfinished);
 	if (ticket->python ||
 	    (ticket->native && elf_note_version(read_note, &fd) > 0))
 		*protocol = PROTOCOL_FASTCGI;
 	fd_close(&fd);
 	return good;
+}
+
+/* True: its writer is not done, which execve will say, and the request waits. Where
+ * that cannot be known, *again: what is empty, or half a program, and was changed
+ * just now is looked at again before it is refused; so is what has become another
+ * one since it was read. */
+static bool
+maybe_written(int fd, const struct head *head, const struct identity *found,
+    bool *again)
+{
+	bool half = head->count == 0 || head->bytes[0] == ELFMAG0;
+	enum written written = still_written(fd);
+	struct identity now = { 0 };
+	struct stat st;
+
+	if (written == WRITTEN_STILL)
+		return true;
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		now = identity_of(&st);
+	*again = !identity_same(&now, found) ||
+	    (written == WRITTEN_UNKNOWN && half && is_young(found));
+	return false;
 }
 
 bool
@@ -345,16 +373,26 @@ head_is_text(const struct head *head)
 }
 
 /* A lease for reading is not given while anybody may write; only the file's
- * owner may ask, so others are told "no". Ours may be broken before we give it
+ * owner may ask, so others do not learn it. Ours may be broken before we give it
  * back: by a signal that does nothing. */
-static bool
+static enum written
 still_written(int fd)
 {
-	bool written;
+	enum written written = WRITTEN_NOT;
 
 	if (fd < 0 || fcntl(fd, F_SETSIG, SIGURG) != 0)
-		return false;
-	written = fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
+		return WRITTEN_UNKNOWN;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
+		written = errno == EAGAIN ? WRITTEN_STILL : WRITTEN_UNKNOWN;
 	fcntl(fd, F_SETLEASE, F_UNLCK);
 	return written;
+}
+
+static bool
+is_young(const struct identity *found)
+{
+	uint64_t now_ms = clock_unix_ms();
+	uint64_t changed_ms = (uint64_t)found->changed_ns / 1000000;
+
+	return now_ms >= changed_ms && now_ms - changed_ms < YOUNG_MS;
 }

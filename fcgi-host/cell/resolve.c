@@ -165,8 +165,7 @@ resolve_list(struct resolve *r, uint64_t unix_ms, resolve_list_fn *tell,
 		snprintf(function, sizeof(function), "%.*s", SPAN_ARGS(name));
 		resolve_function(r, span_of(function), unix_ms, &out);
 		if (out.outcome == RESOLVED_FOUND ||
-		    (out.outcome == RESOLVED_REFUSED &&
-			!is_bystander(r, out.file)))
+		    (out.reason[0] && !is_bystander(r, out.file)))
 			tell(arg, &out);
 		/* behind this name, wherever a new scan has put it */
 		i = scan_find(&r->scan, span_of(function), &first) + first;
@@ -300,8 +299,11 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		return;
 	if (ticket.python)
 		good = program_python(&r->grounds, made, &ticket, out->reason);
-	if (!good)
+	if (!good) {
+		if (ticket.unfinished)
+			out->outcome = RESOLVED_UNFINISHED;
 		return;
+	}
 	if (ticket_encode(&ticket, &out->ticket) != 0)
 		return reason_say(out->reason, "%s: out of memory", out->file);
 	out->outcome = RESOLVED_FOUND;

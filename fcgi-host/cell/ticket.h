@@ -38,6 +38,8 @@ struct ticket {
 	 * that is executed. All else (scripts, what binfmt_misc knows) has an
 	 * interpreter, which opens it again by its name. */
 	bool native;
+	bool unfinished; /* no program, but perhaps still being written; not
+			  * in an encoded one */
 	bool python; /* the host's Python runtime runs it, whatever it says */
 	struct span program;  /* relative to the tenant's directory; in a */
 	struct span settings; /* decoded ticket both are strings as well */

@@ -201,7 +201,7 @@ resolved_fits(const struct message_resolved *m, struct span asked)
 {
 	struct span rest = asked, name = span_cut(&rest, '.');
 
-	if (m->outcome > RESOLVED_MOVED)
+	if (m->outcome > RESOLVED_UNFINISHED)
 		return false;
 	if (m->outcome != RESOLVED_FOUND)
 		return true;

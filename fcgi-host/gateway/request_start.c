@@ -28,6 +28,8 @@ static void request_again(struct request *);
 static void request_unstart(struct request *);
 static void request_not_started(struct request *);
 static void request_hold_back(struct request *, uint64_t now_ms);
+static void request_unfinished(struct request *, struct span reason);
+static bool request_waits_for_writer(struct request *, uint64_t now_ms);
 
 /* ---- its function ----------------------------------------------------------------- */
 
@@ -172,6 +174,9 @@ request_resolved(struct request *r, enum resolved outcome, struct function *f,
 	case RESOLVED_MOVED:
 		/* The directory is another one now: another cell. */
 		request_cell_gone(r);
+		return;
+	case RESOLVED_UNFINISHED:
+		request_unfinished(r, reason);
 		return;
 	case RESOLVED_FOUND:
 		break;
@@ -466,23 +471,44 @@ request_not_started(struct request *r)
 static void
 request_hold_back(struct request *r, uint64_t now_ms)
 {
-	uint64_t queue_ms = r->settings->limits[LIMIT_queue];
+	if (!request_waits_for_writer(r, now_ms)) {
+		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue,
+		    r->settings->limits[LIMIT_queue]);
+		return;
+	}
+	request_unstart(r);
+}
+
+/* So it seems to be; for who waits too long it is refused as it is. */
+static void
+request_unfinished(struct request *r, struct span reason)
+{
+	r->due_ms = 0;
+	if (!request_waits_for_writer(r, loop_now_ms(r->gateway->loop)))
+		request_end(r, END_REFUSED, reason);
+}
+
+/* False: it has, for as long as requests may wait. */
+static bool
+request_waits_for_writer(struct request *r, uint64_t now_ms)
+{
+	const uint64_t *limits =
+	    r->settings ? r->settings->limits : r->gateway->config->limits;
+	uint64_t queue_ms = limits[LIMIT_queue];
 
 	if (r->busy_until_ms == 0)
 		r->busy_until_ms = request_due_after(now_ms, queue_ms);
-	if (queue_ms > 0 && now_ms >= r->busy_until_ms) {
-		request_end_limit(r, END_STILL_WRITTEN, LIMIT_queue, queue_ms);
-		return;
-	}
+	if (queue_ms > 0 && now_ms >= r->busy_until_ms)
+		return false;
 	r->busy_ms =
 	    r->busy_ms == 0 || r->invocation.result.how == ENDED_STALE ?
 	    INVOCATION_BUSY_MS :
 	    r->busy_ms * 2 > INVOCATION_BUSY_MOST_MS ? INVOCATION_BUSY_MOST_MS :
 						       r->busy_ms * 2;
-	request_unstart(r);
 	r->resolve_again = true;
 	r->retry_ms = now_ms + r->busy_ms;
 	request_timer(r);
+	return true;
 }
 
 void

@@ -89,9 +89,11 @@ enum message_type message_type_of(struct span bytes, struct span *body);
 
 enum resolved {
 	RESOLVED_FOUND,
-	RESOLVED_NONE,	  /* 404 */
-	RESOLVED_REFUSED, /* 503 with the reason */
-	RESOLVED_MOVED,	  /* the tenant's directory itself is gone */
+	RESOLVED_NONE,	     /* 404 */
+	RESOLVED_REFUSED,    /* 503 with the reason */
+	RESOLVED_MOVED,	     /* the tenant's directory itself is gone */
+	RESOLVED_UNFINISHED, /* refused, but it may be being written: ask
+			      * again in a moment */
 };
 
 enum ended {

@@ -2,11 +2,13 @@
 """The drop-in directory: a file that is put there answers, a file that should
 not run does not, and the answer says why. If one of these fails, authors wonder
 why their function is not there, or somebody else's is."""
+import contextlib
 import ctypes
 import os
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
@@ -128,6 +130,48 @@ def test_a_file_still_written_holds_the_request(host):
     writer.close()
     assert connection.getresponse().read() == b"whole"
     connection.close()
+
+
+def test_an_empty_file_that_is_being_written_holds_the_request(host):
+    """Whoever writes it, and whether or not the cell can know that."""
+    path = host.function("rogue", "begun")
+    program = path.read_bytes()
+    assert host.rogue("head&out=whole", name="begun").text == "whole"
+    for bytes_first in (0, 1, len(program) // 2):
+        connection = host.http()
+        with open(path, "wb") as writer:
+            writer.write(program[:bytes_first])
+            writer.flush()
+            connection.request("GET", "/fn/rogue/begun?head&out=whole")
+            connection.sock.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                connection.sock.recv(1)
+            connection.sock.settimeout(20)
+            writer.write(program[bytes_first:])
+        got = connection.getresponse()
+        assert (got.status, got.read()) == (200, b"whole")
+        connection.close()
+
+
+def test_writing_a_file_in_place_fails_no_request(host):
+    path = host.function("rogue", "rewritten")
+    program = path.read_bytes()
+    stop, written = threading.Event(), []
+
+    def write():
+        while not stop.is_set():
+            with contextlib.suppress(OSError):     # it runs
+                path.write_bytes(program)
+                written.append(1)
+            stop.wait(0.01)
+    thread = threading.Thread(target=write)
+    thread.start()
+    got = Counter(host.rogue("head&out=whole", name="rewritten").text
+                  for _ in range(count(100, 5000)))
+    stop.set()
+    thread.join()
+    assert set(got) == {"whole"}, got
+    assert written
 
 
 def test_a_file_written_for_too_long(host):
