@@ -263,14 +263,22 @@ def test_it_says_how_to_ask_it(make_run):
     assert done.returncode == 0 and done.stdout
 
 
-def test_the_end_of_nginx_is_the_end(make_run):
+@pytest.mark.parametrize("name, signo, words", [
+    ("nginx", signal.SIGKILL, "make run: nginx was ended by signal KILL"),
+    ("host", signal.SIGKILL, "make run: the host was ended by signal KILL"),
+    ("nginx", signal.SIGQUIT, "nginx was told to end, and so is the rest"),
+    ("host", signal.SIGTERM, "the host was told to end, and so is the rest")])
+def test_the_end_of_one_is_the_end(make_run, name, signo, words):
+    """By itself or not: it says which, and fails only for a failure."""
     run = make_run()
     run.pids = run.ours()
-    nginx = [pid for pid in run.pids if b"nginx: master" in
-             Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(nginx[0], signal.SIGKILL)
-    assert run.process.wait(60) != 0
-    assert "nginx ended by itself" in run.text()
+    first = {"nginx": b"nginx: master", "host": b"/fcgi-host\0--config"}[name]
+    pid, = (pid for pid in run.pids if first in
+            Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(pid, signo)
+    assert (run.process.wait(60) == 0) == (signo != signal.SIGKILL)
+    assert words in run.text()
+    assert "by itself" not in run.text()
     eventually(lambda: not run.left(), "nothing to be left")
 
 
