@@ -143,14 +143,15 @@ def flush():
 
 def say(error):
     """The traceback, for the log, without what is not the author's."""
-    trace = error.__traceback__
-    while trace and trace.tb_frame.f_code.co_filename.startswith("<frozen "):
-        trace = trace.tb_next
     if isinstance(error, NoFunction):
-        text = f"{error}\n"
-    else:
-        import traceback
-        text = "".join(traceback.format_exception(error.with_traceback(trace)))
+        return log(str(error))
+    from traceback import TracebackException
+    told = one = TracebackException.from_exception(error)
+    while one:
+        one.stack[:] = [frame for frame in one.stack
+                        if not frame.filename.startswith("<frozen fcgi")]
+        one = one.__cause__ or one.__context__
+    text = "".join(told.format())
     if isinstance(error, SystemExit):
         text += "SystemExit: a function is not to end its process\n"
     for line in text.splitlines():

@@ -67,6 +67,8 @@ class Place:
         return text
 
     def theirs(self, text):
+        # a host that is installed has it below /usr, which cells show anyway
+        text = re.sub(rf"(?m)^\w+ {BUILD}/fcgi-host-python.*\n", "", text)
         for there, here in sorted(self.names, key=lambda n: -len(str(n[1]))):
             text = text.replace(str(here), there)
         return text
