@@ -6,10 +6,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -92,7 +94,9 @@ fd_fill_standard(void)
 int
 fd_cloexec_from(int from)
 {
-	return close_range((unsigned)from, ~0u, CLOSE_RANGE_CLOEXEC);
+	/* not every libc has a name for it */
+	return (int)syscall(SYS_close_range, (unsigned)from, ~0u,
+	    CLOSE_RANGE_CLOEXEC);
 }
 
 ssize_t

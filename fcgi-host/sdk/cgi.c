@@ -20,6 +20,7 @@ static ptrdiff_t cgi_read(struct carrier *, char *to, size_t room);
 static int cgi_write(struct carrier *, struct span head, struct span body,
     bool last);
 static void cgi_log(struct carrier *, struct span line);
+static char **environ_keep(void);
 static void break_off(void) __attribute__((noreturn));
 
 int
@@ -30,9 +31,17 @@ cgi_main(int out, handle_fn *handle)
 			     .write = cgi_write,
 			     .log = cgi_log },
 		.out = out };
+	char **variables = environ_keep();
+	int result;
 
+	if (!variables) {
+		perror("the request cannot be read");
+		return EXIT_FAILURE;
+	}
 	span_number(span_of(length), INT64_MAX, &c.left);
-	if (run(&c.carrier, environ, handle) != 0)
+	result = run(&c.carrier, variables, handle);
+	free(variables);
+	if (result != 0)
 		break_off();
 	return c.carrier.status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -89,6 +98,23 @@ cgi_log(struct carrier *carrier, struct span line)
 {
 	(void)carrier;
 	fwrite(line.data, 1, line.bytes, stderr);
+}
+
+/* The list as it is: a handler that calls setenv(3) has libc free it. */
+static char **
+environ_keep(void)
+{
+	size_t count = 0;
+	char **kept;
+
+	while (environ && environ[count])
+		count++;
+	kept = malloc((count + 1) * sizeof(*kept));
+	if (kept && count > 0)
+		memcpy(kept, environ, count * sizeof(*kept));
+	if (kept)
+		kept[count] = NULL;
+	return kept;
 }
 
 /* There is no other way to say that what was written is not all: an exit status is

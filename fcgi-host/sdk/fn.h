@@ -50,6 +50,27 @@ int fn_main(int argc, char **argv,
     int (*handle)(struct fn_request *, struct fn_reply *),
     int (*init)(int argc, char **argv));
 
+/* ---- templates ------------------------------------------------------------- */
+
+/* With the setting start = "fork", fn_init() runs once, in a process that answers
+ * nothing: the template. Each process that answers is a copy of it, with all that
+ * fn_init() has made, and is thrown away. It has its own request, environment,
+ * time limit and random numbers; what else must not be shared (the position in an
+ * open file, a connection) is opened anew in the copy: here, or in fn_handle(). */
+
+/* To be called by fn_init(), at most 32 times; each may be NULL. For each copy:
+ * `before` in the template, the one given last first; then `in_template` there and
+ * `in_copy` in the copy, which is complete but for its request. A process that was
+ * not copied calls none. 0, or -1: there are too many. */
+int fn_at_fork(void (*before)(void), void (*in_template)(void),
+    void (*in_copy)(void));
+
+/* Memory for a table that fn_init() fills, zeroed: in pages of 2 MiB, where the
+ * system has them, so that a copy takes as long with it as without it, not 1 ms
+ * more for each 64 MiB. Rounded up to 2 MiB; NULL with errno. */
+void *fn_alloc_huge(size_t bytes);
+void fn_free_huge(void *, size_t bytes); /* as many; NULL is no harm */
+
 /* Writes a line to the log, at most 4000 bytes of it. */
 void fn_log(const char *format, ...) FN_PRINTF(1, 2);
 

@@ -104,11 +104,41 @@ int cgi_main(int out, handle_fn *);
  * comes. `out` is what descriptor 1 was. Returns the exit status. */
 int worker_main(int out, handle_fn *);
 
+/* ---- main.c --------------------------------------------------------------------- */
+
+/* What descriptor 0 was, where nothing that a handler starts reads from it or holds
+ * it open; in its place is /dev/null. -1 with errno. */
+int standard_take_input(void);
+
+/* ---- template.c ------------------------------------------------------------------ */
+
+/* Is this process to be a template? Asked first, while nothing has been done. */
+bool template_asked(void);
+/* Before anything of the author's is called. 0, or -1 with errno. */
+int template_prepare(void);
+/* After fn_init(). Returns true in each process that it makes, which is then as one
+ * that was executed; false in the template, with its exit status, in the end. */
+bool template_run(int out, int *status);
+/* The end of a made process: what is of the template stays the template's. */
+void template_leave(int status) __attribute__((noreturn));
+
+/* ---- environment.c --------------------------------------------------------------- */
+
+/* Of a template, before and after fn_init(): 0, or -1 with errno. */
+int environment_note(void);
+int environment_compare(void);
+/* In a made process: these variables, of which there are at most
+ * TEMPLATE_VARIABLES_MOST and which stay where they are, with what fn_init() changed
+ * in those of the template. */
+void environment_become(char *variables, size_t bytes);
+
 /* ---- limit.c --------------------------------------------------------------------- */
 
 /* The alarm that ends the process at that Unix time, in milliseconds, and a limit
  * of so many further processor seconds; 0: none. */
 void limit_begin(uint64_t deadline_ms, uint64_t cpu_s);
 void limit_end(void);
+/* For a process that answers one request, until its end; 0: none. */
+void limit_process(uint64_t time_us, uint64_t cpu_s);
 
 #endif

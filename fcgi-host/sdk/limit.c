@@ -43,6 +43,26 @@ limit_end(void)
 	armed = limited = false;
 }
 
+void
+limit_process(uint64_t time_us, uint64_t cpu_s)
+{
+	struct itimerval once = { 0 };
+	struct rlimit now;
+
+	once.it_value.tv_sec = (time_t)(time_us / 1000000);
+	once.it_value.tv_usec = (suseconds_t)(time_us % 1000000);
+	if (time_us > 0)
+		setitimer(ITIMER_REAL, &once, NULL);
+	if (cpu_s == 0 || getrlimit(RLIMIT_CPU, &now) != 0)
+		return;
+	/* The template's own may be lower; it can only be lowered. */
+	if (now.rlim_max > (rlim_t)cpu_s + 1)
+		now.rlim_max = (rlim_t)cpu_s + 1;
+	now.rlim_cur =
+	    now.rlim_max > (rlim_t)cpu_s ? (rlim_t)cpu_s : now.rlim_max;
+	setrlimit(RLIMIT_CPU, &now);
+}
+
 /* The kernel counts whole seconds, from the start of the process. */
 static void
 cpu_limit(uint64_t cpu_s)

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 #include "sdk/handler.h"
 
 /* By this the host knows, without running it, that a program is a function which
@@ -28,16 +30,22 @@ fn_main(int argc, char **argv,
     int (*init)(int argc, char **argv))
 {
 	int out = standard_prepare(), status;
+	bool template = template_asked();
 
-	if (out < 0) {
+	if (out < 0 || (template && template_prepare() != 0)) {
 		perror("descriptors cannot be put in order");
 		return EXIT_FAILURE;
 	}
 	status = init ? init(argc, argv) : 0;
 	if (status != 0)
 		return status;
-	return listens(STDIN_FILENO) ? worker_main(out, handle) :
-				       cgi_main(out, handle);
+	if (template && !template_run(out, &status))
+		return status;
+	status = listens(STDIN_FILENO) ? worker_main(out, handle) :
+					 cgi_main(out, handle);
+	if (template)
+		template_leave(status);
+	return status;
 }
 
 /* What descriptor 1 was, put out of reach; in its place is descriptor 2, so that
@@ -56,6 +64,20 @@ standard_prepare(void)
 	if (out >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		return -1;
 	return out;
+}
+
+int
+standard_take_input(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), input;
+
+	if (null < 0)
+		return -1;
+	input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (input >= 0 && dup2(null, STDIN_FILENO) < 0)
+		fd_close(&input);
+	fd_close(&null);
+	return input;
 }
 
 static bool

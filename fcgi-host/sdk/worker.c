@@ -6,7 +6,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +21,6 @@ static struct turn turn;
 static int listener = -1;
 static bool hosted;
 
-static int listener_take(void);
 static void sigterm(int);
 static void sigterm_take(void);
 static int next(void);
@@ -40,7 +38,8 @@ worker_main(int out, handle_fn *handle)
 
 	hosted = said && strcmp(said, "1") == 0;
 	span_number(span_of(cpu), INT32_MAX, &cpu_s);
-	if (listener_take() != 0) {
+	listener = standard_take_input();
+	if (listener < 0) {
 		perror("the listening socket cannot be taken");
 		return EXIT_FAILURE;
 	}
@@ -58,20 +57,6 @@ worker_main(int out, handle_fn *handle)
 		return EXIT_SUCCESS;
 	perror("no more connections");
 	return EXIT_FAILURE;
-}
-
-/* Out of the way of what a handler starts: that shall neither read from it nor
- * hold it open. */
-static int
-listener_take(void)
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	listener = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (null < 0 || listener < 0 || dup2(null, STDIN_FILENO) < 0)
-		return -1;
-	close(null);
-	return 0;
 }
 
 /* ---- the end -------------------------------------------------------------------- */
