@@ -32,7 +32,8 @@
 enum {
 	CHILD_STACK_BYTES = 16 * 1024, /* measured use: 312 bytes, 3.5 KiB
 					 * when symbols are bound on the way */
-	CHILDREN_AT_ONCE = 256,	       /* killed per look at /proc */
+	CHILDREN_AT_ONCE = 512,	       /* seen per look at /proc; more than
+					 * anybody keeps */
 	KERNEL_SIGSET_BYTES = 8,
 	SIGNAL_MOST = 64,
 };

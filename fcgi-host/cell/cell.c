@@ -26,6 +26,7 @@
 #include "cell/cell.h"
 #include "cell/each.h"
 #include "cell/launcher.h"
+#include "cell/order.h"
 #include "cell/resolve.h"
 
 enum {
@@ -110,7 +111,7 @@ cell_serve(struct cell_start *start, struct plan **plan)
 	c->resolve = resolve_new(&place, start->config);
 	resolution_init(&c->resolution);
 	list_init(&c->launchers);
-	launcher_prepare();
+	order_block();
 	c->loop = loop_new();
 	timer_init(&c->orphans, orphans_kill, c);
 	loop_on_signal(c->loop, SIGTERM, nothing_happens, c);
@@ -402,8 +403,7 @@ launcher_stop(struct cell *c, struct span body)
 		if (entry->number != m.launcher)
 			continue;
 		kill(entry->pid, SIGCONT);
-		if (launcher_order(entry->pid, m.invocation, (int)m.signal) !=
-			0 &&
+		if (order_send(entry->pid, m.invocation, (int)m.signal) != 0 &&
 		    m.signal == SIGKILL)
 			kill(entry->pid, SIGKILL);
 		return;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* launcher.c - receive START, compare, start, wait, clean up, answer: the path
  * every request takes, so each system call in it is there for a reason.
- * Orders to stop come as signals, whenever they like: the handler writes down
- * the last one and, when it is for the running process, carries it out. The
- * process is published before the order is read again, so one that comes
- * during the start is carried out either by the handler or behind it.
+ * Orders to stop come as signals, whenever they like (order.c): a process is
+ * expected before it is made. A program that is started to be a template is
+ * served by forks.c until it and all that was forked from it have ended.
  *
  *	       START                  reaped
  *	IDLE ----------> RUNNING ----------------> ENDING ----> IDLE
@@ -13,12 +12,9 @@
  */
 
 #define _GNU_SOURCE 1
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,47 +30,36 @@
 #include "ipc/message.h"
 #include "ipc/peer.h"
 
+#include "cell/forks.h"
 #include "cell/launcher.h"
+#include "cell/order.h"
+#include "cell/strays.h"
 #include "cell/ticket.h"
 
 /* Where a launcher keeps what it has. */
 enum { CHANNEL = 3, DIRECTORY, NOTHING, RULES };
 
-enum {
-	/* Killed processes go at once, unless one hangs in the kernel; then
-	 * this launcher is given up and its orphans are the cell's. */
-	STRAYS_MS = 5000,
-	LAUNCHER_FEW = 192, /* words, paths included */
-};
+enum { LAUNCHER_FEW = 192 /* words, paths included */ };
 
 struct launcher {
 	const struct launcher_place *place;
 	void *room; /* ours: words and paths of what is being started */
 	size_t room_bytes;
-	uint32_t strays; /* of this invocation */
-	uint64_t cpu_us;
-	uint64_t max_rss_kib;
+	/* of what runs */
+	pid_t pid;
+	int order;   /* its place there */
+	int control; /* ours: to a template; -1: it is none */
+	uint32_t strays;
+	struct used used;
 };
-
-/* Shared with the handler. An order is invocation << 32 | signal. */
-static _Atomic uint64_t order;
-static _Atomic uint32_t running_invocation;
-static _Atomic pid_t running; /* 0: none */
-static _Atomic bool cell_gone;
-static _Atomic bool starting; /* a process, maybe, that is not yet `running` */
 
 static void launcher_become(const struct launcher_place *);
 static void launcher_stand_apart(void);
-static void launcher_catch(pid_t cell);
-static int order_signal(int signo);
-static int cell_gone_signal(void);
-static void on_order(int, siginfo_t *, void *);
-static void on_cell_gone(int);
-static void order_carry_out(void);
-static bool launcher_receive(struct message_start *, int fds[FD_PASS_MOST],
-    size_t *fd_count);
+static void launcher_drop(const struct launcher *);
 static bool launcher_start(struct launcher *, const struct message_start *,
     const int *fds, struct message_ended *);
+static int launcher_control(struct launcher *, const struct message_start *,
+    int *its_end);
 static int launcher_words(struct launcher *, const struct message_start *,
     const struct ticket *, struct proc_plan *);
 static void *launcher_room(struct launcher *, size_t bytes);
@@ -84,22 +69,9 @@ static void launcher_limits(const struct launcher *,
 static void limit_add(struct proc_plan *, int resource, uint64_t soft,
     uint64_t hard);
 static void launcher_wait(struct launcher *, struct message_ended *);
-static void launcher_account(struct launcher *, const struct rusage *);
+static void launcher_serve_forks(struct launcher *, struct message_ended *);
 static void launcher_clean_up(struct launcher *, const struct message_ended *);
 static void count_stray(void *launcher, pid_t, int status);
-static uint64_t cpu_us(const struct rusage *);
-
-void
-launcher_prepare(void)
-{
-	sigset_t orders;
-
-	sigemptyset(&orders);
-	sigaddset(&orders, order_signal(SIGTERM));
-	sigaddset(&orders, order_signal(SIGKILL));
-	sigaddset(&orders, cell_gone_signal());
-	sigprocmask(SIG_BLOCK, &orders, NULL);
-}
 
 void
 launcher_run(const struct launcher_place *place)
@@ -108,17 +80,17 @@ launcher_run(const struct launcher_place *place)
 	struct message_start start;
 	struct message_ended ended;
 	int fds[FD_PASS_MOST];
-	unsigned kept = place->rules_fd > 0 ? RULES : NOTHING;
 	size_t fd_count;
 
 	launcher_become(place);
-	while (!cell_gone && launcher_receive(&start, fds, &fd_count)) {
+	while (!order_cell_gone() &&
+	    launcher_receive(CHANNEL, &start, fds, &fd_count)) {
 		bool started = launcher_start(&l, &start, fds, &ended);
 
-		/* all of this request: the function has its copies; with ours
-		 * open, nobody would see the end of its output */
-		close_range(kept + 1, ~0U, 0);
-		if (started)
+		launcher_drop(&l);
+		if (started && l.control >= 0)
+			launcher_serve_forks(&l, &ended);
+		else if (started)
 			launcher_wait(&l, &ended);
 		if (peer_send_now(CHANNEL, MESSAGE_ENDED, &ended, NULL, 0) != 0)
 			break;
@@ -126,12 +98,24 @@ launcher_run(const struct launcher_place *place)
 	_exit(0);
 }
 
-int
-launcher_order(pid_t pid, uint32_t invocation, int signo)
+bool
+launcher_receive(int channel, struct message_start *start,
+    int fds[FD_PASS_MOST], size_t *fd_count)
 {
-	union sigval value = { .sival_int = (int)invocation };
+	struct span body;
 
-	return sigqueue(pid, order_signal(signo), value);
+	if (peer_receive_now(channel, ROLE_LAUNCHER, ROLE_GATEWAY, &body, fds,
+		fd_count) != MESSAGE_START) {
+		if (errno == 0)
+			return false;
+		diag_fatal("launcher: from the gateway: %s", diag_errno());
+	}
+	if (message_start_decode(body, start) != 0 || start->has_body > 1 ||
+	    start->template > START_FORKED ||
+	    (start->template == START_TEMPLATE && start->has_body) ||
+	    *fd_count != 2 + start->has_body)
+		diag_fatal("launcher: the gateway sent a broken START");
+	return true;
 }
 
 /* From a copy of the cell to a process that knows nothing of it. */
@@ -159,7 +143,7 @@ launcher_become(const struct launcher_place *place)
 	launcher_stand_apart();
 	if (proc_subreaper() != 0)
 		diag_fatal("launcher: subreaper: %s", diag_errno());
-	launcher_catch(place->cell);
+	order_catch(place->cell);
 }
 
 /* One session for all it will start: a session for each would cost a
@@ -176,112 +160,17 @@ launcher_stand_apart(void)
 		diag_debug("launcher: batch scheduling: %s", diag_errno());
 }
 
-/* Signals that mean something elsewhere stay blocked: only master decides when
- * a host ends, and the functions get an empty mask. */
+/* All of the request: the function has its copies; with ours open, nobody would
+ * see the end of its output. */
 static void
-launcher_catch(pid_t cell)
+launcher_drop(const struct launcher *l)
 {
-	struct sigaction act = { .sa_flags = SA_SIGINFO | SA_RESTART };
-	struct sigaction gone = { .sa_handler = on_cell_gone };
-	sigset_t mask;
+	unsigned first = l->place->rules_fd > 0 ? RULES + 1 : NOTHING + 1;
+	unsigned control = (unsigned)l->control;
 
-	sigfillset(&act.sa_mask);
-	sigfillset(&gone.sa_mask);
-	act.sa_sigaction = on_order;
-	sigaction(order_signal(SIGTERM), &act, NULL);
-	sigaction(order_signal(SIGKILL), &act, NULL);
-	sigaction(cell_gone_signal(), &gone, NULL);
-	proc_signals_changed();
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	sigaddset(&mask, SIGUSR1);
-	sigprocmask(SIG_SETMASK, &mask, NULL);
-	/* not SIGKILL: what is running has to go first */
-	if (prctl(PR_SET_PDEATHSIG, cell_gone_signal()) != 0 ||
-	    getppid() != cell)
-		_exit(1);
-}
-
-static int
-order_signal(int signo)
-{
-	return signo == SIGKILL ? SIGRTMIN + 1 : SIGRTMIN;
-}
-
-static int
-cell_gone_signal(void)
-{
-	return SIGRTMIN + 2;
-}
-
-static void
-on_order(int signo, siginfo_t *info, void *context)
-{
-	uint32_t invocation = (uint32_t)info->si_value.sival_int;
-	uint64_t before = order;
-	int kept_errno = errno;
-	bool kill_it = signo == order_signal(SIGKILL);
-
-	(void)context;
-	if (before == ((uint64_t)invocation << 32 | SIGKILL))
-		kill_it = true; /* asking comes too late */
-	order = (uint64_t)invocation << 32 | (kill_it ? SIGKILL : SIGTERM);
-	order_carry_out();
-	errno = kept_errno;
-}
-
-static void
-on_cell_gone(int signo)
-{
-	int kept_errno = errno;
-
-	(void)signo;
-	cell_gone = true;
-	if (starting)
-		return; /* launcher_start() will see it */
-	if (running == 0)
-		_exit(1);
-	kill(-running, SIGKILL);
-	kill(running, SIGKILL);
-	errno = kept_errno;
-}
-
-/* Twice is harmless. Between the kernel's reaping and our noticing, the number
- * could only be another process's after all others have been used up. */
-static void
-order_carry_out(void)
-{
-	uint64_t what = order;
-	pid_t pid = running;
-
-	if (pid == 0 || (uint32_t)(what >> 32) != running_invocation)
-		return;
-	if ((uint32_t)what == SIGKILL)
-		kill(pid, SIGKILL); /* it may have left its group */
-	if ((uint32_t)what != 0)
-		kill(-pid, (int)(uint32_t)what);
-}
-
-/* The next START, which lives until the one after it; false at the end of the
- * channel. */
-static bool
-launcher_receive(struct message_start *start, int fds[FD_PASS_MOST],
-    size_t *fd_count)
-{
-	struct span body;
-
-	if (peer_receive_now(CHANNEL, ROLE_LAUNCHER, ROLE_GATEWAY, &body, fds,
-		fd_count) != MESSAGE_START) {
-		if (errno == 0)
-			return false;
-		diag_fatal("launcher: from the gateway: %s", diag_errno());
-	}
-	if (message_start_decode(body, start) != 0 || start->has_body > 1 ||
-	    start->template > START_FORKED || *fd_count != 2 + start->has_body)
-		diag_fatal("launcher: the gateway sent a broken START");
-	return true;
+	if (l->control >= 0 && control > first)
+		close_range(first, control - 1, 0);
+	close_range(l->control >= 0 ? control + 1 : first, ~0U, 0);
 }
 
 /* True when it runs; else the answer is complete. */
@@ -290,7 +179,7 @@ launcher_start(struct launcher *l, const struct message_start *start,
     const int *fds, struct message_ended *ended)
 {
 	const int *output = fds + start->has_body;
-	const int given[] = {
+	int given[] = {
 		start->has_body ? fds[0] : NOTHING,
 		output[0],
 		output[1],
@@ -308,9 +197,13 @@ launcher_start(struct launcher *l, const struct message_start *start,
 	int program_fd;
 
 	*ended = (struct message_ended){ .invocation = start->invocation };
+	l->control = -1;
 	if (start->template != START_EXECUTED) {
 		ended->how = ENDED_NO_TEMPLATE;
-		return false;
+		if (launcher_control(l, start, &given[0]) != 0) {
+			ended->error = (uint32_t)errno;
+			return false;
+		}
 	}
 	if (ticket_decode(start->ticket, &ticket) != 0)
 		diag_fatal("launcher: the gateway sent a broken ticket");
@@ -332,23 +225,40 @@ launcher_start(struct launcher *l, const struct message_start *start,
 		return false;
 	}
 	launcher_limits(l, start, &plan);
-	running_invocation = (uint32_t)start->invocation;
+	l->order = order_expect(start->invocation);
 	ended->started_us = clock_us();
-	starting = true;
 	started = proc_start(&plan);
 	if (started.pid < 0) {
-		starting = false;
+		order_forget(l->order);
 		ended->error = (uint32_t)started.error;
 		ended->step = started.step;
 		return false;
 	}
-	running = started.pid;
-	starting = false;
-	order_carry_out();
-	if (cell_gone)
-		on_cell_gone(0);
+	l->pid = started.pid;
+	order_publish(l->order, l->pid);
 	ended->how = ENDED_EXITED;
 	return true;
+}
+
+/* A channel to what is to be a template: *its_end is its standard input. 0, or
+ * -1 with errno, 0 when there is no template to fork from. What is left behind
+ * by a failure goes with the descriptors of the request. */
+static int
+launcher_control(struct launcher *l, const struct message_start *start,
+    int *its_end)
+{
+	int ends[2];
+
+	errno = 0;
+	if (start->template != START_TEMPLATE)
+		return -1;
+	/* strays among several can only be told by their numbers */
+	if (proc_children(NULL, 0) < 0 || fd_channel(ends) != 0 ||
+	    fd_nonblock(ends[1], false) != 0)
+		return -1;
+	l->control = ends[0];
+	*its_end = ends[1];
+	return 0;
 }
 
 /* What the program is called with, all in one place: its words, its path, and
@@ -471,35 +381,28 @@ launcher_wait(struct launcher *l, struct message_ended *ended)
 	pid_t pid;
 
 	l->strays = 0;
-	l->cpu_us = l->max_rss_kib = 0;
+	l->used = (struct used){ 0 };
 	do {
 		pid = wait4(-1, &status, __WALL, &used);
 		if (pid > 0)
-			launcher_account(l, &used);
+			used_add(&l->used, &used);
 		else if (errno != EINTR)
 			diag_panic("launcher: wait4: %s", diag_errno());
-	} while (pid != running);
-	running = 0;
+	} while (pid != l->pid);
+	order_publish(l->order, 0);
 	ended->wait_status = (uint32_t)status;
 	do {
 		pid = wait4(-1, &status, WNOHANG | __WALL, &used);
 		if (pid > 0)
-			launcher_account(l, &used);
+			used_add(&l->used, &used);
 	} while (pid > 0);
 	if (pid == 0)
 		launcher_clean_up(l, ended);
+	order_forget(l->order);
 	ended->ended_us = clock_us();
 	ended->strays = l->strays;
-	ended->cpu_us = l->cpu_us;
-	ended->max_rss_kib = l->max_rss_kib;
-}
-
-static void
-launcher_account(struct launcher *l, const struct rusage *used)
-{
-	l->cpu_us += cpu_us(used);
-	if ((uint64_t)used->ru_maxrss > l->max_rss_kib)
-		l->max_rss_kib = (uint64_t)used->ru_maxrss;
+	ended->cpu_us = l->used.cpu_us;
+	ended->max_rss_kib = l->used.max_rss_kib;
 }
 
 static void
@@ -509,17 +412,10 @@ launcher_clean_up(struct launcher *l, const struct message_ended *ended)
 		.invocation = ended->invocation,
 		.wait_status = ended->wait_status,
 	};
-	struct rusage before, after;
 
 	if (peer_send_now(CHANNEL, MESSAGE_EXITED, &exited, NULL, 0) != 0)
 		diag_debug("launcher: the gateway is gone");
-	getrusage(RUSAGE_CHILDREN, &before);
-	if (proc_kill_children(NULL, 0, clock_ms() + STRAYS_MS, count_stray,
-		l) != 0)
-		diag_fatal("launcher: processes of an invocation cannot be "
-			   "killed; the cell has them now");
-	getrusage(RUSAGE_CHILDREN, &after);
-	l->cpu_us += cpu_us(&after) - cpu_us(&before);
+	strays_kill(NULL, 0, &l->used, count_stray, l);
 }
 
 static void
@@ -532,10 +428,18 @@ count_stray(void *launcher, pid_t pid, int status)
 	l->strays++;
 }
 
-static uint64_t
-cpu_us(const struct rusage *used)
+static void
+launcher_serve_forks(struct launcher *l, struct message_ended *ended)
 {
-	return (uint64_t)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) *
-	    1000000 +
-	    (uint64_t)used->ru_utime.tv_usec + (uint64_t)used->ru_stime.tv_usec;
+	struct forks_place place = {
+		.channel = CHANNEL,
+		.directory = DIRECTORY,
+		.nothing = NOTHING,
+		.control = l->control,
+		.template = l->pid,
+		.order = l->order,
+	};
+
+	forks_serve(&place, ended);
+	l->control = -1;
 }

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* launcher.h - one slot's process: starts one program at a time for the
- * gateway, waits for it, and leaves nothing of it behind. Forked from the cell;
- * single-threaded; blocks, because it has nothing else to do. */
+ * gateway, waits for it, and leaves nothing of it behind; or a template, and
+ * any number of forks of that. Forked from the cell, which calls order_block()
+ * before; single-threaded; blocks, because it has nothing else to do. */
 #ifndef CELL_LAUNCHER_H
 #define CELL_LAUNCHER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "base/fd.h"
+
+#include "ipc/message.h"
 
 struct launcher_place {
 	int channel;	       /* to the gateway; taken over */
@@ -21,18 +26,13 @@ struct launcher_place {
 		       * taken; 0: none */
 };
 
-/* Once, by who is going to fork launchers: orders wait until a newborn launcher
- * can take them. */
-void launcher_prepare(void);
-
 /* The life of a launcher, in the child after fork(). Returns never: exits 0
  * when the gateway closes the channel, 1 when something is wrong. */
 void launcher_run(const struct launcher_place *) __attribute__((noreturn));
 
-/* The cell's side of STOP: orders the launcher `pid` to end an invocation (its
- * low 32 bits), by SIGTERM or SIGKILL. An order for another invocation than
- * the running one is remembered until its START comes, or never. 0 or -1 with
- * errno. */
-int launcher_order(pid_t, uint32_t invocation, int signo);
+/* For forks.c: the next START, which lives until the one after it; false at the
+ * end of the channel. */
+bool launcher_receive(int channel, struct message_start *,
+    int fds[FD_PASS_MOST], size_t *fd_count);
 
 #endif

@@ -4,32 +4,14 @@
  * the gateway at one end of the channel, and the cell that forked. */
 
 #define _GNU_SOURCE 1
-#include "cell_place.h"
+#include "cell_launch.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "base/proc.h"
 
-#include "ipc/peer.h"
-
-#include "cell/launcher.h"
-#include "cell/ticket.h"
-
-enum { PATIENCE_S = 60 }; /* a hang fails, a slow machine does not */
-
-static pid_t launcher;
-static int channel = -1;
-static int out_fd = -1, err_fd = -1;
-static char output[65536];
-static uint64_t invocation = UINT64_C(0x300000000);
-
 /* ---- what this file does when it is started as a function ------------------ */
-
-static char self[PATH_MAX];
 
 static int
 role_run(const char *role)
@@ -48,207 +30,6 @@ role_run(const char *role)
 			    action.sa_handler == SIG_IGN)))
 			printf("%d ", signo);
 	return 0;
-}
-
-/* ---- the other two processes ------------------------------------------------ */
-
-static int
-launcher_begin(void **state)
-{
-	int ends[2];
-	struct launcher_place place;
-
-	(void)state;
-	alarm(PATIENCE_S);
-	place_make();
-	place = (struct launcher_place){
-		.directory_fd = place_fd,
-		.directory = place_path,
-		.cell = getpid(),
-		.alone = true,
-		.limits_processes = true,
-	};
-	assert_int_equal(fd_channel(ends), 0);
-	place.channel = ends[1];
-	launcher = fork();
-	assert_true(launcher >= 0);
-	if (launcher == 0)
-		launcher_run(&place);
-	close(ends[1]);
-	channel = ends[0];
-	return 0;
-}
-
-static int
-launcher_end(void **state)
-{
-	int status = -1;
-
-	(void)state;
-	fd_close(&channel);
-	if (launcher > 0) {
-		assert_int_equal(waitpid(launcher, &status, 0), launcher);
-		assert_int_equal(status, 0);
-	}
-	fd_close(&out_fd);
-	fd_close(&err_fd);
-	place_remove();
-	alarm(0);
-	return 0;
-}
-
-static bool
-is_native(const char *program)
-{
-	char first[4] = "";
-	int fd = openat(place_fd, program, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, first, sizeof(first));
-
-	fd_close(&fd);
-	return n == 4 && memcmp(first, "\177ELF", 4) == 0;
-}
-
-static struct ticket
-ticket_now(const char *program, const char *settings)
-{
-	struct ticket t = {
-		.program = span_of(program),
-		.settings = span_of(settings),
-		.native = is_native(program),
-	};
-	const char *names[] = { program, settings, TICKET_TENANT_NAME };
-	struct stat st;
-
-	for (int i = 0; i < TICKET_FILES; i++)
-		if (fstatat(place_fd, names[i], &st, 0) == 0)
-			t.files[i] = identity_of(&st);
-	return t;
-}
-
-struct start {		     /* what a test wants to say */
-	const char *program; /* NULL: "program" */
-	const char *body;
-	struct span args;
-	struct span env;
-	enum start_template template;
-	uint64_t time_us;
-	uint64_t cpu_s;
-	uint64_t memory_bytes;
-	uint32_t files;
-	uint32_t processes;
-	const struct ticket *ticket;
-};
-
-static void
-start_send(const struct start *s)
-{
-	const char *program = s->program ? s->program : "program";
-	char env[PATH_MAX + 64];
-	int env_bytes = snprintf(env, sizeof(env),
-	    "PATH=/usr/bin:/bin%cSELF=%s", '\0', self);
-	struct ticket t =
-	    s->ticket ? *s->ticket : ticket_now(program, "program.conf");
-	struct message_start m = {
-		.invocation = ++invocation,
-		.has_body = s->body != NULL,
-		.template = s->template,
-		.time_us = s->time_us,
-		.cpu_s = s->cpu_s,
-		.memory_bytes = s->memory_bytes,
-		.files = s->files,
-		.processes = s->processes,
-		.args = s->args.data ? s->args : SPAN(""),
-		.env = s->env.data ? s->env :
-				     span_make(env, (size_t)env_bytes + 1),
-	};
-	int outs[2], errs[2], fds[3], count = 0, body = -1;
-	struct buf bytes;
-
-	fd_close(&out_fd);
-	fd_close(&err_fd);
-	assert_int_equal(pipe2(outs, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(errs, O_CLOEXEC), 0);
-	if (s->body) {
-		place_put("body", 0600, s->body);
-		body = open(place_of("body"), O_RDONLY | O_CLOEXEC);
-		fds[count++] = body;
-	}
-	fds[count++] = outs[1];
-	fds[count++] = errs[1];
-	buf_init(&bytes, 65536);
-	assert_int_equal(ticket_encode(&t, &bytes), 0);
-	m.ticket = buf_span(&bytes);
-	assert_int_equal(peer_send_now(channel, MESSAGE_START, &m, fds,
-			     (size_t)count),
-	    0);
-	buf_free(&bytes);
-	fd_close(&body);
-	close(outs[1]);
-	close(errs[1]);
-	out_fd = outs[0];
-	err_fd = errs[0];
-}
-
-static enum message_type
-answer(struct span *body)
-{
-	int fds[FD_PASS_MOST];
-	size_t fd_count;
-	enum message_type type = peer_receive_now(channel, ROLE_GATEWAY,
-	    ROLE_LAUNCHER, body, fds, &fd_count);
-
-	assert_int_not_equal(type, MESSAGE_NONE);
-	return type;
-}
-
-static struct message_ended
-ended(void)
-{
-	struct message_ended m;
-	struct message_exited exited;
-	struct span body;
-
-	if (answer(&body) == MESSAGE_EXITED) {
-		assert_int_equal(message_exited_decode(body, &exited), 0);
-		assert_int_equal(exited.invocation, invocation);
-		assert_int_equal(answer(&body), MESSAGE_ENDED);
-	}
-	assert_int_equal(message_ended_decode(body, &m), 0);
-	assert_int_equal(m.invocation, invocation);
-	return m;
-}
-
-/* All of it; the end means that nobody has the other end any more. */
-static const char *
-read_all(int fd)
-{
-	size_t bytes = 0;
-	ssize_t n;
-
-	while ((n = read(fd, output + bytes, sizeof(output) - 1 - bytes)) > 0)
-		bytes += (size_t)n;
-	output[bytes] = '\0';
-	return output;
-}
-
-static void
-read_line(char *line, size_t room)
-{
-	size_t bytes = 0;
-
-	while (bytes + 1 < room && read(out_fd, line + bytes, 1) == 1 &&
-	    line[bytes] != '\n')
-		bytes++;
-	line[bytes] = '\0';
-}
-
-static void
-script(const char *text)
-{
-	char whole[4096];
-
-	snprintf(whole, sizeof(whole), "#!/bin/sh\n%s\n", text);
-	place_put("program", 0755, whole);
 }
 
 /* ---- programs that say what they were given ---------------------------------- */
@@ -590,8 +371,7 @@ order_is_carried_out(void **state)
 	start_send(&(struct start){ 0 });
 	read_line(line, sizeof(line));
 	assert_string_equal(line, "ready");
-	assert_int_equal(launcher_order(launcher, (uint32_t)invocation,
-			     s->signo),
+	assert_int_equal(order_send(launcher, (uint32_t)invocation, s->signo),
 	    0);
 	m = ended();
 	assert_int_equal(m.how, ENDED_EXITED);
@@ -611,10 +391,10 @@ order_for_another_invocation_is_ignored(void **state)
 	script("echo ready; read x <fifo; echo \"got $x\"");
 	start_send(&(struct start){ 0 });
 	read_line(line, sizeof(line));
-	assert_int_equal(launcher_order(launcher, (uint32_t)invocation - 1,
+	assert_int_equal(order_send(launcher, (uint32_t)invocation - 1,
 			     SIGKILL),
 	    0);
-	assert_int_equal(launcher_order(launcher, (uint32_t)invocation + 1,
+	assert_int_equal(order_send(launcher, (uint32_t)invocation + 1,
 			     SIGTERM),
 	    0);
 	int fd = open(place_of("fifo"), O_WRONLY | O_CLOEXEC);
@@ -629,7 +409,7 @@ order_before_its_start_is_kept(void **state)
 {
 	(void)state;
 	script("sleep 1000");
-	assert_int_equal(launcher_order(launcher, (uint32_t)invocation + 1,
+	assert_int_equal(order_send(launcher, (uint32_t)invocation + 1,
 			     SIGKILL),
 	    0);
 	start_send(&(struct start){ 0 });
@@ -651,7 +431,7 @@ order_during_the_start_is_not_lost(void **state)
 		start_send(&(struct start){ 0 });
 		for (volatile int spin = 0; spin < i * 300; spin++)
 			;
-		assert_int_equal(launcher_order(launcher, (uint32_t)invocation,
+		assert_int_equal(order_send(launcher, (uint32_t)invocation,
 				     i % 2 ? SIGKILL : SIGTERM),
 		    0);
 		assert_int_equal(ended().wait_status,
@@ -660,22 +440,6 @@ order_during_the_start_is_not_lost(void **state)
 }
 
 /* ---- the launcher itself ------------------------------------------------------------ */
-
-static size_t
-launcher_fds(void)
-{
-	char path[64];
-	size_t count = 0;
-
-	for (int fd = 0; fd < 1024; fd++) {
-		char target[256];
-
-		snprintf(path, sizeof(path), "/proc/%ld/fd/%d", (long)launcher,
-		    fd);
-		count += readlink(path, target, sizeof(target)) >= 0;
-	}
-	return count;
-}
 
 static void
 launcher_keeps_nothing(void **state)
@@ -853,7 +617,7 @@ main(int argc, char **argv)
 		return role_run(argv[1]);
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return 1;
-	launcher_prepare();
+	order_block();
 	/* orphans of a test that fails must not stay */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	failed = RUN_ROWS(tolds, program_is_told);
