@@ -128,10 +128,10 @@ environment_write_worker(struct buf *out,
 {
 	struct writer w = { .out = out };
 
-	put_number(&w,
-	    facts->role == ENVIRONMENT_TEMPLATE ? SPAN("FN_TEMPLATE") :
-						  SPAN("FN_WORKER"),
-	    1);
+	if (facts->role == ENVIRONMENT_TEMPLATE)
+		put_number(&w, SPAN("FN_TEMPLATE"), 1);
+	else
+		put_number(&w, SPAN("FN_WORKER"), 1);
 	put(&w, SPAN("FN_TENANT"), facts->tenant);
 	put(&w, SPAN("FN_NAME"), facts->function_name);
 	if (facts->cpu_s > 0)

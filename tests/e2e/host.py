@@ -36,6 +36,14 @@ http.client._MAXHEADERS = 1000
 HEAD = "Content-Type: text/plain\\n\\n"
 
 
+def runtime_below(directory):
+    """What a cell has there for its Python alone, which is where it was built."""
+    python = BUILD / "fcgi-host-python"
+    if not python.is_relative_to(directory):
+        return set()
+    return {python.relative_to(directory).parts[0]}
+
+
 def count(short, full):
     """How often: short in `make test`, full in `make torture`."""
     return full if TORTURE else short

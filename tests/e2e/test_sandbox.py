@@ -11,7 +11,8 @@ import pytest
 
 from cells import (KINDS, OF_ROOT, Targets, cells_of, expected, settle,
                    uid_of)
-from host import BUILD, IS_ROOT, alive, eventually, groups, tree
+from host import (BUILD, IS_ROOT, alive, eventually, groups, runtime_below,
+                  tree)
 
 # Users that no other host of this machine gives to its tenants.
 CONF = f"""
@@ -164,7 +165,8 @@ def test_born_in_namespaces_of_its_own(cells, kind):
     assert here["hostname"] == "rogue" and there["hostname"] == "neighbour"
     assert set(here["root"].split()) <= {
         "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin",
-        "tmp", "usr", "var", str(host.base).split("/")[1]}
+        "tmp", "usr", "var", str(host.base).split("/")[1],
+        *runtime_below("/")}
 
 
 # ---- what it leaves ------------------------------------------------------------
