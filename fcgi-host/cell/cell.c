@@ -36,7 +36,7 @@ enum {
 	ORPHANS_MS = 100,	 /* killing waits this long ... */
 	ORPHANS_AGAIN_MS = 1000, /* ... and is tried again after this */
 	END_MS = 3000,		 /* at the end it may take longer */
-	LISTED_PARTS = 5,	 /* texts of a row */
+	LISTED_PARTS = 6,	 /* texts of a row */
 	ROWS_MOST = 60000,	 /* bytes of LISTED rows in one message */
 	PLAN_MOST = 65000,	 /* and of PLAN */
 };
@@ -232,10 +232,12 @@ static void
 listing_add(void *arg, const struct resolution *r)
 {
 	struct listing *listing = arg;
+	struct resolution_facts facts =
+	    resolution_facts(listing->cell->resolve, r);
 	struct span parts[] = { span_of(r->function), span_of(r->file),
 		span_of(r->reason), protocol_word(r->protocol),
-		resolution_off(listing->cell->resolve, r) ? SPAN("off") :
-							    SPAN_NONE };
+		facts.off ? SPAN("off") : SPAN_NONE,
+		facts.forked ? SPAN("fork") : SPAN_NONE };
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < LISTED_PARTS; i++)

@@ -86,18 +86,21 @@ resolution_free(struct resolution *out)
 	buf_free(&out->settings);
 }
 
-bool
-resolution_off(const struct resolve *r, const struct resolution *out)
+struct resolution_facts
+resolution_facts(const struct resolve *r, const struct resolution *out)
 {
+	struct resolution_facts facts = { 0 };
 	struct settings *settings;
-	bool off;
 
 	if (out->outcome != RESOLVED_FOUND)
-		return false;
+		return facts;
 	settings = settings_decode(buf_span(&out->settings), r->terms);
-	off = settings && settings->concurrency == 0;
+	if (settings) {
+		facts.off = settings->concurrency == 0;
+		facts.forked = settings->start == START_FORK;
+	}
 	settings_release(&settings);
-	return off;
+	return facts;
 }
 
 struct resolve *

@@ -42,8 +42,13 @@ struct resolution {
 void resolution_init(struct resolution *);
 void resolution_free(struct resolution *);
 
-/* Found, but its settings have it switched off. */
-bool resolution_off(const struct resolve *, const struct resolution *);
+struct resolution_facts { /* of its settings; none of what was not found */
+	bool off;	  /* it is switched off */
+	bool forked;	  /* from a template */
+};
+
+struct resolution_facts resolution_facts(const struct resolve *,
+    const struct resolution *);
 
 /* Borrows what the place borrows, holds the configuration. */
 struct resolve *resolve_new(const struct resolve_place *, struct config *);

@@ -163,6 +163,11 @@ list_print_how(const json_t *row)
 	if (workers > 0)
 		printf(", %lld worker%s (%lld ready)", (long long)workers,
 		    workers == 1 ? "" : "s", (long long)ready);
+	if (answer_text(row, "start")[0]) {
+		fputs(", start = fork (template: ", stdout);
+		words_put_line(stdout, span_of(answer_text(row, "template")));
+		fputs(")", stdout);
+	}
 	if (json_is_true(json_object_get(row, "switched_off")))
 		printf(", switched off (concurrency = 0)");
 	if (lacks > 0) {

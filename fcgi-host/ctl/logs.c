@@ -192,6 +192,8 @@ access_print(struct span line)
 	if (json_object_get(record, "ran_ms"))
 		buf_printf(&words, " ran=%.3fms",
 		    json_number_value(json_object_get(record, "ran_ms")));
+	if (json_object_get(record, "start"))
+		buf_printf(&words, " start=%s", answer_text(record, "start"));
 	if (json_object_get(record, "worker"))
 		buf_printf(&words, " worker=%lld served=%lld",
 		    number(record, "worker"), number(record, "served"));

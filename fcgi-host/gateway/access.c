@@ -109,6 +109,7 @@ access_record(const struct request *r)
 		.max_rss_kib = result->max_rss_kib,
 		.worker = v->exchange.number,
 		.served = v->exchange.served,
+		.start = v->forked ? SPAN("fork") : SPAN_NONE,
 		.bytes_in = r->body.bytes,
 		.bytes_out = r->reply.bytes,
 	};

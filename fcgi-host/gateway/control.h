@@ -62,6 +62,7 @@ struct control_workers {
 	uint64_t spare;	       /* so many are to be kept ahead, */
 	uint64_t spare_short;  /* ... and that lacks, because of */
 	char spare_limit[128]; /* "tenant.spare = 8": others have the rest */
+	char template[160];    /* what there is to fork from, in words */
 };
 
 /* What control needs of the gateway. All are called from the loop; none may

@@ -29,7 +29,8 @@ struct row {
 	struct span file;
 	struct span refused; /* empty: it is served */
 	struct span protocol;
-	struct span off; /* not empty: it is switched off */
+	struct span off;   /* not empty: it is switched off */
+	struct span start; /* not empty: "fork" */
 };
 
 static void verb_status(struct caller *);
@@ -199,6 +200,7 @@ control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
 		row.refused = span_cut(&rows, '\0');
 		row.protocol = span_cut(&rows, '\0');
 		row.off = span_cut(&rows, '\0');
+		row.start = span_cut(&rows, '\0');
 		verb_put_row(caller, late ? late->tenant : caller->tenant,
 		    &row);
 	}
@@ -643,11 +645,16 @@ verb_put_how(struct caller *c, const char *tenant, const struct row *given,
 	json_object_set_new(row, "protocol", json_text(given->protocol));
 	if (given->off.bytes > 0)
 		json_object_set_new(row, "switched_off", json_true());
-	if (!span_equal(given->protocol, SPAN("fastcgi")))
-		return;
 	if (hooks->workers)
 		hooks->workers(c->control->arg, span_of(tenant), given->name,
 		    &workers);
+	if (given->start.bytes > 0) {
+		json_object_set_new(row, "start", json_text(given->start));
+		json_object_set_new(row, "template",
+		    json_text(span_of(workers.template)));
+	}
+	if (!span_equal(given->protocol, SPAN("fastcgi")))
+		return;
 	json_object_set_new(row, "workers",
 	    json_integer((json_int_t)workers.all));
 	json_object_set_new(row, "ready",

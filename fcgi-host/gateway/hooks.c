@@ -8,6 +8,7 @@
 #include "base/proc.h"
 
 #include "gateway/gateway.h"
+#include "gateway/template.h"
 #include "gateway/worker.h"
 
 static void hook_status(void *, struct control_facts *);
@@ -348,9 +349,13 @@ hook_workers(void *arg, struct span tenant, struct span function,
 {
 	const struct tenant *t = tenant_find(arg, tenant);
 	struct map_node *node = t ? map_find(&t->functions, function) : NULL;
-	const struct workers *ws =
-	    node ? MAP_OWNER(node, struct function, node)->workers : NULL;
+	const struct function *f =
+	    node ? MAP_OWNER(node, struct function, node) : NULL;
+	const struct workers *ws = f ? f->workers : NULL;
 	char text[32], of[96];
+
+	snprintf(out->template, sizeof(out->template), "%s",
+	    f ? templates_words(f) : "none");
 
 	for (int state = 0; ws && state < WORKER_GONE; state++)
 		out->all += ws->count[state];

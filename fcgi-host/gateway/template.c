@@ -165,8 +165,9 @@ templates_in(const struct gateway *g, enum template_state state)
 }
 
 const char *
-templates_words(const struct function *f, char words[160])
+templates_words(const struct function *f)
 {
+	static char words[160];
 	const struct templates *ts = f->templates;
 	uint64_t now_ms = loop_now_ms(function_tenant(f)->gateway->loop);
 
@@ -175,7 +176,7 @@ templates_words(const struct function *f, char words[160])
 								"starting";
 	if (!ts || !ts->why[0] || ts->again_ms <= now_ms)
 		return "none";
-	snprintf(words, 160, "none for %llus: the last one %s",
+	snprintf(words, sizeof(words), "none for %llus: the last one %s",
 	    (unsigned long long)run_seconds(ts->again_ms - now_ms), ts->why);
 	return words;
 }

@@ -84,6 +84,6 @@ void templates_drain(struct gateway *);
 bool templates_evict(struct gateway *, const struct cell *);
 uint64_t templates_in(const struct gateway *, enum template_state);
 /* What there is for a function that is to be forked, in words. */
-const char *templates_words(const struct function *, char words[160]);
+const char *templates_words(const struct function *); /* until the next */
 
 #endif

@@ -52,6 +52,7 @@ static const struct member members[] = {
 	{ ",\"ran_ms\":", MS, RAN, AT(ran_us) },
 	{ ",\"cpu_ms\":", MS, OWN, AT(cpu_us) },
 	{ ",\"max_rss_kib\":", COUNT, OWN, AT(max_rss_kib) },
+	{ ",\"start\":", TEXT, SOME, AT(start) },
 	{ ",\"worker\":", COUNT, WORKER, AT(worker) },
 	{ ",\"served\":", COUNT, WORKER, AT(served) },
 	{ ",\"bytes_in\":", COUNT, ALWAYS, AT(bytes_in) },
@@ -68,6 +69,7 @@ static int put_ms(struct buf *, uint64_t us);
 static int put_named(struct buf *, const char *name, uint64_t);
 static int put_named_ms(struct buf *, const char *name, uint64_t us);
 static int put_ran(struct buf *, const struct message_access *);
+static int put_start(struct buf *, const struct message_access *);
 static int put_worker(struct buf *, const struct message_access *);
 static int put_ended(struct buf *, const struct message_access *);
 static uint64_t total_us(const struct message_access *);
@@ -103,6 +105,7 @@ record_put_result(struct buf *out, const struct message_access *a,
 	    put_named_ms(out, " total=", total_us(a)) ||
 	    put_named_ms(out, " waited=", a->waited_us) ||
 	    (a->ran && put_ran(out, a)) ||
+	    (a->start.bytes > 0 && put_start(out, a)) ||
 	    (a->worker > 0 && put_worker(out, a)) ||
 	    put_named(out, " in=", a->bytes_in) ||
 	    put_named(out, " out=", a->bytes_out) ||
@@ -195,6 +198,14 @@ put_ran(struct buf *out, const struct message_access *a)
 	    put_named(out, " rss=", a->max_rss_kib))
 		return -1;
 	return buf_put_string(out, "KiB");
+}
+
+static int
+put_start(struct buf *out, const struct message_access *a)
+{
+	if (buf_put_string(out, " start=") != 0)
+		return -1;
+	return line_put_word(out, a->start);
 }
 
 static int

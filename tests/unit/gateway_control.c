@@ -180,10 +180,10 @@ list_ask(void *arg, uint64_t ask, struct span tenant)
 			return 0;
 		}
 		control_listed(control, ask, true,
-		    SPAN("f\0f.sh\0\0cgi\0off\0"));
+		    SPAN("f\0f.sh\0\0cgi\0off\0fork\0"));
 		control_listed(control, ask, false,
-		    SPAN("g\0g\0is not executable\0\0\0"
-			 "w\0w\0\0fastcgi\0\0"));
+		    SPAN("g\0g\0is not executable\0\0\0\0"
+			 "w\0w\0\0fastcgi\0\0\0"));
 	}
 	return answer;
 }
@@ -226,6 +226,8 @@ workers(void *arg, struct span tenant, struct span function,
     struct control_workers *counts)
 {
 	(void)arg;
+	if (span_equal(function, SPAN("f")))
+		*counts = (struct control_workers){ .template = "ready" };
 	if (span_equal(tenant, SPAN("acme")) && span_equal(function, SPAN("w")))
 		*counts = (struct control_workers){ .all = 3,
 			.ready = 1,
@@ -610,7 +612,8 @@ a_list_has_one_object_a_line(void **state)
 	assert_string_equal(text,
 	    "{\"tenant\":\"acme\",\"function\":\"f\",\"file\":\"f.sh\","
 	    "\"url\":\"/fn/acme/f\",\"protocol\":\"cgi\","
-	    "\"switched_off\":true}\n"
+	    "\"switched_off\":true,\"start\":\"fork\","
+	    "\"template\":\"ready\"}\n"
 	    "{\"tenant\":\"acme\",\"function\":\"g\",\"file\":\"g\","
 	    "\"refused\":\"is not executable\"}\n"
 	    "{\"tenant\":\"acme\",\"function\":\"w\",\"file\":\"w\","

@@ -412,6 +412,7 @@ a_record_of_a_worker_has_its_number(void **state)
 	(void)state;
 	m.worker = 17;
 	m.served = 3;
+	m.start = SPAN("fork");
 	m.wait_status = 0;
 	buf_init(&out, 4096);
 	assert_int_equal(record_put_json(&out, &m), 0);
@@ -420,6 +421,8 @@ a_record_of_a_worker_has_its_number(void **state)
 			     "served", &served),
 	    0);
 	assert_true(worker == 17 && served == 3);
+	assert_string_equal(json_string_value(json_object_get(object, "start")),
+	    "fork");
 	assert_non_null(json_object_get(object, "ran_ms"));
 	assert_non_null(json_object_get(object, "exit"));
 	assert_null(json_object_get(object, "cpu_ms"));
@@ -435,7 +438,7 @@ a_record_of_a_worker_has_its_number(void **state)
 	    "2026-11-23T09:56:42.123Z 01ID hello= 504 GET "
 	    "/fn/acme/hello?\"\\xff end=time total=10001.044ms "
 	    "waited=0.020ms started=0.345ms ran=10000.678ms "
-	    "worker=17 served=3 in=5 out=6 (exit 0)\n");
+	    "start=fork worker=17 served=3 in=5 out=6 (exit 0)\n");
 	buf_free(&out);
 }
 
