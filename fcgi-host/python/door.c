@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "python/python.h"
 
@@ -99,6 +100,25 @@ door_variables(PyObject *self, PyObject *none)
 		bad = !name || !value || PyDict_SetItem(all, name, value) != 0;
 		Py_XDECREF(name);
 		Py_XDECREF(value);
+	}
+	if (bad)
+		Py_CLEAR(all);
+	return all;
+}
+
+/* Of the process: what os.environ was made of may have changed since. */
+static PyObject *
+door_environment(PyObject *self, PyObject *none)
+{
+	PyObject *all = PyList_New(0), *one;
+	int bad = 0;
+
+	(void)self;
+	(void)none;
+	for (char **v = environ; all && v && *v && !bad; v++) {
+		one = PyBytes_FromString(*v);
+		bad = !one || PyList_Append(all, one) != 0;
+		Py_XDECREF(one);
 	}
 	if (bad)
 		Py_CLEAR(all);
@@ -330,6 +350,8 @@ door_log(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
 	{ "variables", door_variables, METH_NOARGS,
 	    "All variables of the request, as PEP 3333 has them." },
+	{ "environment", door_environment, METH_NOARGS,
+	    "The environment of the process, as NAME=value." },
 	{ "readinto", door_readinto, METH_O,
 	    "Waits for the next bytes of the body: how many; 0 at its end." },
 	{ "form", door_form, METH_NOARGS,

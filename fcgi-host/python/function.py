@@ -16,7 +16,6 @@ NAME = "function"           # of the script's module: never "__main__"
 FAILED, LEAVE = 1, 2        # answer() returns them, added up
 
 call = None                 # what answers a request; None: there is nothing
-owner = os.getpid()         # a copy of this process answers nothing
 
 
 class NoFunction(Exception):
@@ -42,6 +41,20 @@ def load(script):
         call = find(run(script))
     except BaseException as error:
         say(error)
+        return FAILED
+    return 0
+
+
+def copied():
+    """In the copy of a template: os.environ was made before it had its own. What
+    the script has set is in there; so nothing is to be told to the process."""
+    own = os.environ._data
+    own.clear()
+    for variable in door.environment():
+        name, _, value = variable.partition(b"=")
+        own[name] = value
+    import atexit               # what it has is for the template's end
+    atexit._clear()
     return 0
 
 
@@ -139,6 +152,7 @@ def flush():
             stream.flush()
         except Exception:
             pass                # replaced by the script, or closed
+    return 0
 
 
 def say(error):

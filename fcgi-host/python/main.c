@@ -22,6 +22,9 @@ static pid_t owner; /* who loaded it; a copy of it ends without a word */
 
 static int functions_load(void);
 static long functions_call(const char *name, const char *script);
+static void before_copy(void);
+static void in_template(void);
+static void in_copy(void);
 static void leave_after_this(void);
 static void finish(void);
 
@@ -40,11 +43,16 @@ fn_init(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	/* What fails in there is answered for by a request: the host would show
-	 * the clients of a program that does not start an error of its own. */
-	functions_call("load", argv[1]);
+	 * the clients of a program that does not start an error of its own. A
+	 * template answers none, and copies of it could not try again. */
+	if (functions_call("load", argv[1]) != 0 && getenv("FN_TEMPLATE"))
+		return EXIT_FAILURE;
 	thread = PyEval_SaveThread();
 	owner = getpid();
-	return atexit(finish);
+	return fn_at_end(finish) == 0 &&
+		fn_at_fork(before_copy, in_template, in_copy) == 0 ?
+	    0 :
+	    EXIT_FAILURE;
 }
 
 int
@@ -89,6 +97,35 @@ functions_call(const char *name, const char *script)
 	Py_XDECREF(result);
 	return value;
 }
+
+/* ---- copies of a template -------------------------------------------------------- */
+
+/* What os.fork() does as well: so os.register_at_fork() is for these, too. */
+static void
+before_copy(void)
+{
+	PyEval_RestoreThread(thread);
+	functions_call("flush", NULL);
+	PyOS_BeforeFork();
+}
+
+static void
+in_template(void)
+{
+	PyOS_AfterFork_Parent();
+	thread = PyEval_SaveThread();
+}
+
+static void
+in_copy(void)
+{
+	PyOS_AfterFork_Child();
+	functions_call("copied", NULL);
+	thread = PyEval_SaveThread();
+	owner = getpid();
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
 
 /* As if the host had asked for it: the reply is sent whole, and no other request
  * taken. Who answers but one has no handler for that, and ends anyway. */

@@ -65,6 +65,12 @@ int fn_main(int argc, char **argv,
 int fn_at_fork(void (*before)(void), void (*in_template)(void),
     void (*in_copy)(void));
 
+/* To be called by fn_init(), at most 32 times: `end` is called at the end of each
+ * process that answered requests, copy or not, the one given last first; not when
+ * it is killed or leaves by itself. What atexit(3) was given by fn_init() is for
+ * the template's end, not for each copy's. 0, or -1: there are too many. */
+int fn_at_end(void (*end)(void));
+
 /* Memory for a table that fn_init() fills, zeroed: in pages of 2 MiB, where the
  * system has them, so that a copy takes as long with it as without it, not 1 ms
  * more for each 64 MiB. Rounded up to 2 MiB; NULL with errno. */

@@ -21,6 +21,11 @@ static const struct {
 } note __attribute__((section(".note.fcgi-host"), used,
     aligned(4))) = { sizeof("fcgi-host"), 4, 1, "fcgi-host", 1 };
 
+enum { ENDS_MOST = 32 };
+
+static void (*ends[ENDS_MOST])(void);
+static size_t end_count;
+
 static int standard_prepare(void);
 static bool listens(int fd);
 
@@ -43,9 +48,20 @@ fn_main(int argc, char **argv,
 		return status;
 	status = listens(STDIN_FILENO) ? worker_main(out, handle) :
 					 cgi_main(out, handle);
+	while (end_count > 0)
+		ends[--end_count]();
 	if (template)
 		template_leave(status);
 	return status;
+}
+
+int
+fn_at_end(void (*end)(void))
+{
+	if (end_count == ENDS_MOST)
+		return -1;
+	ends[end_count++] = end;
+	return 0;
 }
 
 /* What descriptor 1 was, put out of reach; in its place is descriptor 2, so that
