@@ -205,7 +205,7 @@ $(BUILD)/objects/python/main.o: $(python_code)
 # fast and run in any file system.
 functions/demo/%: functions/demo/%.c build/release/libfn.a | packages-build
 	$(CC) -std=gnu17 -O2 -s -static -Ifcgi-host/sdk $(WARNINGS) -o $@ $^ \
-	    -Wl,--gc-sections
+	    -Wl,--gc-sections -lm
 $(BUILD)/rogue/%: functions/rogue/source/%.c | packages-build
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O1 -static $(WARNINGS) -o $@ $<

@@ -362,6 +362,46 @@ def test_demo_daylight(demo):
         (400, "lat is a number of degrees, from -90 to 90\n")
 
 
+def test_demo_worldclock(demo):
+    """Once there is a template, each page comes from a process of its own that
+    has the table, in huge pages where the system has them."""
+    def page(**query):
+        got = demo.get("/fn/demo/worldclock", params=query)
+        assert got.status_code == 200
+        return got.text, dict(re.findall(r'<td id="(\w+)">(.*)', got.text))
+
+    text, _ = page(lat=52.5, lon=13.4)
+    assert "Europe/Berlin is the nearest to 52.50, 13.40: 3 km" in text
+    template, copies = set(), set()
+    for _ in range(3):
+        _, figures = eventually(
+            lambda: (got := page())[1]["process"].find("a copy") > 0 and got,
+            "a process that was copied")
+        assert figures["table"].startswith("64 MiB, 4")
+        template.add(re.search(r"by process (\d+)$", figures["table"])[1])
+        copies.add(re.match(r"(\d+), a copy of process (\d+), made",
+                            figures["process"]).groups())
+    assert len(template) == 1 and len(copies) == 3
+    assert {made_by for _, made_by in copies} == template
+    huge = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if huge.exists() and "[never]" not in huge.read_text():
+        assert figures["huge"] == "32 of 2 MiB"
+    places = {"Pacific/Auckland": (-37, 175), "America/Lima": (-12, -77),
+              "Antarctica/McMurdo": (-78, 167)}
+    for city, (lat, lon) in places.items():
+        assert f"{city} is the nearest" in page(lat=lat, lon=lon)[0], city
+    assert "50.25, -150.00" in page(**{"at.x": 80, "at.y": 106})[0]
+    assert page(lat=-90, lon=-180) and page(lat=90, lon=180)
+    for query in ("lat=91", "lon=x", "lat=nan", "at.x=-1&at.y=5", "at.x=5"):
+        code = demo.get("/fn/demo/worldclock?" + query).status_code
+        assert code == (200 if query == "at.x=5" else 400), query
+    image = demo.get("/fn/demo/worldclock/map")
+    assert image.headers["Content-Type"] == "image/bmp"
+    assert image.content.startswith(b"BM")
+    assert int.from_bytes(image.content[2:6], "little") == len(image.content)
+    assert len(set(image.content[-960 * 400:])) > 12
+
+
 def test_demo_qr(demo):
     got = demo.get("/fn/demo/qr", params={"text": "ä & \\ %41 %n"})
     assert got.headers["Content-Type"] == "image/svg+xml"
