@@ -89,7 +89,7 @@ sandboxed := $(BUILD)/sandbox/attempt $(patsubst tests/sandbox/%.c,\
 others := $(patsubst tests/e2e/programs/%.c,$(BUILD)/programs/%,\
 	$(wildcard tests/e2e/programs/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
-	hello-fn paced raw_sqlite steps store)
+	hello-fn paced raw_sqlite resident steps store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c tests/*/*/*.c \
 	functions/*/*.c functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h tests/*/*/*.h \
@@ -235,7 +235,9 @@ $(BUILD)/bench/store: tests/bench/store.c $(filter-out %/main.o,\
 $(BUILD)/bench/hello-static: tests/bench/hello.c | packages-bench
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu17 -O2 -s -static $(WARNINGS) -o $@ $<
-$(BUILD)/bench/hello-fn: tests/bench/hello_fn.c build/musl/libfn.a | packages-bench
+$(BUILD)/bench/hello-fn: tests/bench/hello_fn.c
+$(BUILD)/bench/resident: tests/bench/resident.c
+$(BUILD)/bench/hello-fn $(BUILD)/bench/resident: build/musl/libfn.a | packages-bench
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu17 -O2 -s -static -Ifcgi-host/sdk $(WARNINGS) -o $@ $^ \
 	    -Wl,--gc-sections
@@ -326,6 +328,7 @@ fuzz-all: $(replays)
 bench: packages-run packages-bench all $(benches)	## measure against peers
 	/usr/bin/python3 -B tests/bench/bench.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_warm.py --build $(BUILD) $(ARGS)
+	/usr/bin/python3 -B tests/bench/bench_templates.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_state.py --build $(BUILD) $(ARGS)
 	/usr/bin/python3 -B tests/bench/bench_tenants.py --build $(BUILD) $(ARGS)
 

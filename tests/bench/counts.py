@@ -6,19 +6,20 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 CALLED = 200		# requests that strace sees
 STEPPED = 5		# a step takes forty microseconds
 
 
-def below(stage):
-    """{pid: name} of all that the host started."""
+def below(stage, who="host"):
+    """{pid: name} of it and all that it started."""
     text = subprocess.run(["ps", "-eo", "pid,ppid,comm"], check=True,
                           capture_output=True, text=True).stdout
     rows = [line.split(None, 2) for line in text.splitlines()[1:]]
-    pids = {stage.processes["host"].pid}
-    for _ in range(4):
+    pids = {stage.processes[who].pid}
+    for _ in range(6):
         pids |= {int(p) for p, parent, _ in rows if int(parent) in pids}
     return {int(p): name.strip() for p, _, name in rows if int(p) in pids}
 
@@ -27,9 +28,15 @@ def named(stage, name):
     return [pid for pid, found in below(stage).items() if found == name[:15]]
 
 
-def ask(stage, path, times):
+def ask(stage, path, times, wanted=None):
     for _ in range(times):
-        urllib.request.urlopen(stage.url(path), timeout=60).read()
+        try:
+            with urllib.request.urlopen(stage.url(path), timeout=60) as reply:
+                said = reply.read()
+        except urllib.error.HTTPError as error:
+            said = error.read()
+        if wanted is not None and said != wanted:
+            raise SystemExit(f"bench: {said.decode()} at {stage.url(path)}")
 
 
 def system_calls(stage, path):

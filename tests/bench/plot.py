@@ -46,6 +46,40 @@ def draw(results, path, shown=None, what="requests/s, a process each"):
     figure.savefig(path)
 
 
+def draw_medians(results, path):
+    """{what was asked: rounds}, a picture each below the other: medians on one
+    scale, with the 99th percentile as a line."""
+    counts = [len(rounds[0]) for rounds in results.values()]
+    figure, axes = plt.subplots(
+        len(results), 1, sharex=True, squeeze=False,
+        figsize=(7.2, 0.26 * sum(counts) + 0.7 * len(counts)),
+        gridspec_kw={"height_ratios": counts})
+    for axis, (what, rounds) in zip(axes[:, 0], results.items()):
+        for at, name in enumerate(rounds[0]):
+            middle, slow = (statistics.median(r[name][measure] for r in rounds)
+                            for measure in ("median_ms", "p99_ms"))
+            axis.barh(at, middle, height=0.7, color=next(
+                c for word, c in (("template", "#1f6f54"), ("stays", "#c9d6cf"),
+                                  ("uWSGI", "#7d6ba8"), ("", "#b4694a"))
+                if word in name))
+            axis.plot([middle, slow], [at, at], color="#444444", linewidth=0.8)
+            axis.text(max(middle, slow), at, f" {middle:.2f}", va="center",
+                      fontsize=8)
+        axis.set_yticks(range(len(rounds[0])), list(rounds[0]))
+        axis.set_ylim(len(rounds[0]) - 0.4, -0.6)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_title(what, fontsize=10, loc="left")
+        axis.tick_params(labelsize=8)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    axes[-1][0].set_xlim(left=0.03)
+    axes[-1][0].set_xlabel("median, and with the line 99th percentile, ms",
+                           fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
 def draw_latency(named, path):
     """{name: ms of every request}: which part of them took longer than what."""
     figure, axis = plt.subplots(figsize=(6.4, 3.4))

@@ -181,6 +181,37 @@ pm.max_children = {CHILDREN}
     return peer
 
 
+class Uwsgi(Peer):
+    """What speaks uwsgi, which nginx does as well as FastCGI. It keeps no
+    connection."""
+
+    @property
+    def location(self):
+        return (f"location = /{self.name} {{"
+                " include /etc/nginx/uwsgi_params;"
+                f" uwsgi_pass {self.name}; }}\n")
+
+
+def start_uwsgi(stage, name, script):
+    """uWSGI with a WSGI application. It stays, nothing is logged, and as
+    everywhere here a process has one request at a time."""
+    peer = Uwsgi(stage, name, False)
+    place = stage.directory / f"{name}.run"	# it binds as its user
+    place.mkdir()
+    if ROOTED:
+        shutil.chown(place, "www-data")
+    peer.socket = place / "sock"
+    stage.start(name, shutil.which("uwsgi"), "--plugin", "python3",
+                "--uwsgi-socket", peer.socket, "--chmod-socket=666",
+                "--wsgi-file", script, "--master", "--processes", CHILDREN,
+                "--disable-logging", "--die-on-term", "--need-app",
+                *(["--uid", "www-data", "--gid", "www-data"] if ROOTED
+                  else []))
+    wait_until(lambda: "spawned uWSGI worker" in
+               (stage.directory / f"{name}.log").read_text(), "uWSGI")
+    return peer
+
+
 def start_nginx(stage, wrap=True, peers=()):
     """One nginx, set as `make run` sets it, before all that speak FastCGI; wrap:
     fcgiwrap too."""
