@@ -13,13 +13,14 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import requests
 
 import fastcgi
 from host import (NGINX, ROOT, Broken, Host, count, descriptors, eventually,
-                  free_port, memory_kib, seeded)
+                  free_port, memory_kib, processes, seeded)
 
 SDK = ROOT / "fcgi-host" / "sdk"
 LIBRARY = ROOT / "build" / "release"
@@ -921,6 +922,95 @@ def test_as_worker_under_the_host(program):
         both(host, base)
         pids = {host.get(base + "/pid").text for _ in range(5)}
         assert len(pids) == 1
+
+
+def template_of(host):
+    """Its pid, when processes are made from it, and none of them is left; a
+    copy's environment looks like the template's."""
+    def serving():
+        if not forks(host):
+            host.get("/fn/rogue/sdk/pid")
+            return None
+        found = [pid for pid in host.running()
+                 if b"FN_TEMPLATE=1" in environ(pid)]
+        return found[0] if len(found) == 1 else None
+    return eventually(serving, "a template")
+
+
+def forks(host):
+    got = host.get("/fn/rogue/sdk")
+    return host.access(got.request_id).get("start") == "fork"
+
+
+def environ(pid):
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@pytest.mark.parametrize("protocol", ["cgi", "fastcgi"])
+def test_as_copies_under_the_host(program, protocol):
+    with Host() as host:
+        host.function("rogue", "sdk", program, 'start = "fork";\n'
+                      f'protocol = "{protocol}"; requests = 1;\n')
+        base = "/fn/rogue/sdk"
+        template_of(host)
+        assert forks(host)
+        assert host.get(base).text == \
+            f"GET {base}  127.0.0.1 made=1 stdin=0 " \
+            f"token={int(protocol == 'cgi')} left=some"
+        pids = {host.get(base + "/pid").text for _ in range(5)}
+        assert len(pids) == 5
+        assert {host.get(base + "/requests").text for _ in range(3)} == {"1"}
+        both(host, base)
+        assert forks(host)
+
+
+def test_copies_at_their_limits_under_the_host(one):
+    """Each has its own; the template is not touched by any."""
+    with Host() as host:
+        host.function("rogue", "sdk", one, 'start = "fork"; protocol = "cgi";\n'
+                      'limits = { time = "700ms"; cpu = "1s"; };\n')
+        base = "/fn/rogue/sdk"
+        template = template_of(host)
+        for _ in range(2):
+            host.get(base + "/sleep").problem(504, "time")
+            host.get(base + "/burn").problem(504, "time")
+            host.get(base + "/crash").problem(502, "crashed")
+            with contextlib.suppress(Broken):
+                host.get(base + "/fail-late")
+        assert forks(host) and template_of(host) == template
+
+
+@pytest.mark.parametrize("protocol", ["cgi", "fastcgi"])
+def test_template_wears_not_out(one, protocol):
+    """Its memory and descriptors are where they were, and the launcher's."""
+    with Host() as host:
+        host.function("rogue", "sdk", one, 'start = "fork"; requests = 1;\n'
+                      f'protocol = "{protocol}";\n')
+        template = template_of(host)
+        launcher = processes()[template][2]
+        connection = host.http()
+
+        def some(number):
+            for i in range(number):
+                connection.request("GET", "/fn/rogue/sdk" + (
+                    "", "/fail", "/much?bytes=100000", "/moved")[i % 4])
+                connection.getresponse().read()
+
+        def sizes():
+            return [(memory_kib(pid), descriptors(pid))
+                    for pid in (template, launcher)]
+        some(100)
+        eventually(lambda: host.running() == [template], "the others' end")
+        before = sizes()
+        some(count(400, 10000))
+        eventually(lambda: host.running() == [template], "the others' end")
+        assert forks(host) and template_of(host) == template
+        after = sizes()
+        for (kib, fds), (kib_now, fds_now) in zip(before, after):
+            assert fds_now == fds and kib_now <= kib + 32, (before, after)
 
 
 def test_worker_at_its_limits_under_the_host(one):
