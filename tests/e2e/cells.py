@@ -171,8 +171,9 @@ class Targets:
         outside = self.values["outside"] = host.base / "outside"
         outside.write_text("outside")
         outside.chmod(0o666)
+        self.kept.append(self.worker_removed)
         host.function("neighbour", "warm", WORKER, conf="protocol = "
-                      '"fastcgi"; limits = { warm = "5s"; };')
+                      '"fastcgi"; limits = { warm = "60s"; };')
         host.function("rogue", "attempt", ATTEMPT)
         victim = host.function("rogue", "victim", ATTEMPT)
         if IS_ROOT:                     # its modes do not protect it
@@ -181,6 +182,11 @@ class Targets:
         setuid = host.data("setuid")
         shutil.copy(ATTEMPT, setuid)
         setuid.chmod(0o6755)
+
+    def worker_removed(self):
+        """Its worker goes with the file."""
+        (self.host.functions / "neighbour" / "warm").unlink()
+        eventually(lambda: self.host.get("/fn/neighbour/warm").status == 404)
 
     def talkers(self):
         name = f"fcgi-host-test-{os.getpid()}-{self.host.kind}"

@@ -691,12 +691,17 @@ crowd(void **state)
 		size_t bytes = 0;
 		ssize_t n;
 
-		while ((n = read(fds[i], text + bytes,
-			    sizeof(text) - 1 - bytes)) > 0)
-			bytes += (size_t)n;
+		do {
+			poll(&(struct pollfd){ .fd = fds[i], .events = POLLIN },
+			    1, PATIENCE_MS);
+			n = read(fds[i], text + bytes,
+			    sizeof(text) - 1 - bytes);
+			bytes += n > 0 ? (size_t)n : 0;
+		} while (n > 0);
 		if (!memmem(text, bytes, "hello\n", 6))
-			fail_msg("an answer is \"%.*s\"", (int)bytes - 24,
-			    bytes > 24 ? text + 8 : "");
+			fail_msg("answer %zu of %zu bytes (%s) is \"%.*s\"", i,
+			    bytes, n < 0 ? strerror(errno) : "its end",
+			    bytes > 8 ? (int)bytes - 8 : 0, text + 8);
 		fd_close(&fds[i]);
 	}
 	for (size_t i = 0; i < started; i++) {
