@@ -76,6 +76,7 @@ static void answer_resolve(struct cell *, struct span body);
 static void answer_list(struct cell *, struct span body);
 static void listing_add(void *listing, const struct resolution *);
 static void listing_refuse(struct listing *);
+static struct span start_word(unsigned);
 static struct span protocol_word(unsigned);
 static void listing_send(struct listing *, bool more);
 static void answer_plan(struct cell *, struct span body);
@@ -234,10 +235,11 @@ listing_add(void *arg, const struct resolution *r)
 	struct listing *listing = arg;
 	struct resolution_facts facts =
 	    resolution_facts(listing->cell->resolve, r);
-	struct span parts[] = { span_of(r->function), span_of(r->file),
-		span_of(r->reason), protocol_word(r->protocol),
-		facts.off ? SPAN("off") : SPAN_NONE,
-		facts.forked ? SPAN("fork") : SPAN_NONE };
+	struct span parts[] = {
+		span_of(r->function), span_of(r->file), span_of(r->reason),
+		protocol_word(r->protocol), facts.off ? SPAN("off") : SPAN_NONE,
+		r->program > PROGRAM_CGI ? start_word(facts.start) : SPAN_NONE
+	};
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < LISTED_PARTS; i++)
@@ -248,6 +250,14 @@ listing_add(void *arg, const struct resolution *r)
 		buf_put(&listing->rows, parts[i]);
 		buf_put_byte(&listing->rows, '\0');
 	}
+}
+
+static struct span
+start_word(unsigned start)
+{
+	return start == START_FORK ? SPAN("fork") :
+	    start == START_AUTO	   ? SPAN("auto") :
+				     SPAN("exec");
 }
 
 static struct span
@@ -271,6 +281,7 @@ listing_refuse(struct listing *listing)
 
 	r->outcome = RESOLVED_REFUSED;
 	r->function[0] = '\0';
+	r->program = PROGRAM_ANY;
 	r->protocol = PROTOCOL_AUTO;
 	snprintf(r->file, sizeof(r->file), ".");
 	snprintf(r->reason, sizeof(r->reason),

@@ -13,24 +13,25 @@
 #include "cell/conf.h"
 
 static int conf_read_one(const struct grounds *, const struct terms *,
-    const char *name, unsigned protocol, uint64_t unix_ms, struct settings *,
+    const char *name, unsigned program, uint64_t unix_ms, struct settings *,
     struct ticket *, struct identity *, char *reason);
 static void conf_say(struct buf *errors, char *reason);
 
 int
 conf_read(const struct grounds *g, const struct terms *terms, const char *file,
-    unsigned *protocol, uint64_t unix_ms, struct ticket *ticket,
-    struct buf *encoded, char *reason)
+    unsigned *program, unsigned *protocol, uint64_t unix_ms,
+    struct ticket *ticket, struct buf *encoded, char *reason)
 {
 	struct settings *settings = settings_draft(terms);
 	int result = -1;
 
-	if (conf_read_one(g, terms, TICKET_TENANT_NAME, PROTOCOL_AUTO, unix_ms,
+	if (conf_read_one(g, terms, TICKET_TENANT_NAME, PROGRAM_ANY, unix_ms,
 		settings, ticket, &ticket->files[TICKET_TENANT], reason) != 0 ||
-	    conf_read_one(g, terms, file, *protocol, unix_ms, settings, ticket,
+	    conf_read_one(g, terms, file, *program, unix_ms, settings, ticket,
 		&ticket->files[TICKET_SETTINGS], reason) != 0)
 		goto out;
-	settings_settle(settings, *protocol);
+	settings_settle(settings, *program);
+	*program = settings_program(settings, *program);
 	*protocol = settings->protocol;
 	ticket->python |= settings->runtime == RUNTIME_PYTHON;
 	if (settings_encode(settings, terms, encoded) != 0) {
@@ -48,7 +49,7 @@ out:
  * next start. */
 static int
 conf_read_one(const struct grounds *g, const struct terms *terms,
-    const char *name, unsigned protocol, uint64_t unix_ms,
+    const char *name, unsigned program, uint64_t unix_ms,
     struct settings *settings, struct ticket *ticket, struct identity *identity,
     char *reason)
 {
@@ -81,7 +82,7 @@ conf_read_one(const struct grounds *g, const struct terms *terms,
 	tick_ms = (uint64_t)identity->changed_ns / 1000000 + TICKET_TICK_MS;
 	if (tick_ms >= unix_ms && tick_ms > ticket->young_until_ms)
 		ticket->young_until_ms = tick_ms;
-	if (settings_read(settings, terms, fd, name, protocol, &errors) != 0) {
+	if (settings_read(settings, terms, fd, name, program, &errors) != 0) {
 		conf_say(&errors, reason);
 		goto out;
 	}

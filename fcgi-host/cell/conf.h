@@ -7,12 +7,13 @@
 
 #include "cell/grounds.h"
 
-/* The tenant's settings, over them the function's, settled for a program that
- * speaks that protocol, which becomes the one they say. 0, or -1 with a reason.
+/* The tenant's settings, over them the function's, settled for such a program,
+ * which becomes what they make of it; *protocol is how it is spoken to. 0, or -1
+ * with a reason.
  * Their identities go into the ticket, and how long they are young, and that they
  * ask for Python. `encoded` stays empty when all are the defaults. */
 int conf_read(const struct grounds *, const struct terms *, const char *file,
-    unsigned *protocol, uint64_t unix_ms, struct ticket *, struct buf *encoded,
-    char *reason);
+    unsigned *program, unsigned *protocol, uint64_t unix_ms, struct ticket *,
+    struct buf *encoded, char *reason);
 
 #endif

@@ -54,7 +54,7 @@ static bool is_young(const struct identity *);
 
 bool
 program_check(const struct grounds *g, const struct candidate *c,
-    struct ticket *ticket, unsigned *protocol, char *reason)
+    struct ticket *ticket, unsigned *program, char *reason)
 {
 	int fd = openat(g->place.directory_fd, c->file,
 	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -63,7 +63,7 @@ program_check(const struct grounds *g, const struct candidate *c,
 	ssize_t n = -1;
 	bool good;
 
-	*protocol = PROTOCOL_CGI;
+	*program = PROGRAM_CGI;
 	if (fd < 0 && errno == EACCES) {
 		reason_say(reason,
 		    "%s cannot be read by the tenant's user, as its "
@@ -87,9 +87,10 @@ program_check(const struct grounds *g, const struct candidate *c,
 		good = script_good(g, c->file, &head, &ticket->python, reason);
 	if (!good)
 		good = maybe_written(fd, &head, &found, &ticket->unfinished);
-	if (ticket->python ||
-	    (ticket->native && elf_note_version(read_note, &fd) > 0))
-		*protocol = PROTOCOL_FASTCGI;
+	if (ticket->python)
+		*program = PROGRAM_PYTHON;
+	else if (ticket->native && elf_note_version(read_note, &fd) > 0)
+		*program = PROGRAM_SDK;
 	fd_close(&fd);
 	return good;
 }

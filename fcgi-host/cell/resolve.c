@@ -89,7 +89,7 @@ resolution_free(struct resolution *out)
 struct resolution_facts
 resolution_facts(const struct resolve *r, const struct resolution *out)
 {
-	struct resolution_facts facts = { 0 };
+	struct resolution_facts facts = { .start = START_EXEC };
 	struct settings *settings;
 
 	if (out->outcome != RESOLVED_FOUND)
@@ -97,7 +97,7 @@ resolution_facts(const struct resolve *r, const struct resolution *out)
 	settings = settings_decode(buf_span(&out->settings), r->terms);
 	if (settings) {
 		facts.off = settings->concurrency == 0;
-		facts.forked = settings->start == START_FORK;
+		facts.start = settings->start;
 	}
 	settings_release(&settings);
 	return facts;
@@ -248,7 +248,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	struct ticket ticket = { 0 };
 	char settings[RESOLVE_FILE_MOST + 16], ignored[REASON_MOST];
 	struct candidate c;
-	unsigned protocol;
+	unsigned program, protocol;
 	size_t first;
 	bool good;
 	int count;
@@ -257,6 +257,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	buf_clear(&out->settings);
 	out->file[0] = out->reason[0] = out->function[0] = '\0';
 	out->outcome = RESOLVED_NONE;
+	out->program = PROGRAM_ANY;
 	out->protocol = PROTOCOL_AUTO;
 	out->version = 0;
 	if (fstat(r->grounds.place.directory_fd, &r->grounds.directory) != 0 ||
@@ -294,11 +295,11 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 		    out->file);
 	ticket.settings = span_of(settings);
 	ticket.files[TICKET_PROGRAM] = identity_of(&made->st);
-	good =
-	    program_check(&r->grounds, made, &ticket, &protocol, out->reason);
+	good = program_check(&r->grounds, made, &ticket, &program, out->reason);
 	/* the settings may say what runs it, and then it need not be a program */
-	if (conf_read(&r->grounds, r->terms, settings, &protocol, unix_ms,
-		&ticket, &out->settings, good ? out->reason : ignored) != 0)
+	if (conf_read(&r->grounds, r->terms, settings, &program, &protocol,
+		unix_ms, &ticket, &out->settings,
+		good ? out->reason : ignored) != 0)
 		return;
 	if (ticket.python)
 		good = program_python(&r->grounds, made, &ticket, out->reason);
@@ -310,6 +311,7 @@ resolve_function(struct resolve *r, struct span asked, uint64_t unix_ms,
 	if (ticket_encode(&ticket, &out->ticket) != 0)
 		return reason_say(out->reason, "%s: out of memory", out->file);
 	out->outcome = RESOLVED_FOUND;
+	out->program = program;
 	out->protocol = protocol;
 	out->version =
 	    ticket_version(&ticket) ^ 7 * ticket_hash(buf_span(&out->settings));

@@ -35,6 +35,7 @@ struct resolution {
 	char file[RESOLVE_FILE_MOST + 1]; /* relative to the directory */
 	char reason[REASON_MOST];	  /* refused: one sentence */
 	uint64_t version;    /* found: another one when a file or setting is */
+	unsigned program;    /* found: PROGRAM_..., settled; else ANY */
 	unsigned protocol;   /* found: PROTOCOL_CGI or _FASTCGI; else 0 */
 	struct buf ticket;   /* found */
 	struct buf settings; /* found; empty: the defaults */
@@ -44,7 +45,7 @@ void resolution_free(struct resolution *);
 
 struct resolution_facts { /* of its settings; none of what was not found */
 	bool off;	  /* it is switched off */
-	bool forked;	  /* from a template */
+	unsigned start;	  /* START_... */
 };
 
 struct resolution_facts resolution_facts(const struct resolve *,

@@ -96,7 +96,7 @@ settings_new(const struct terms *t)
 {
 	struct settings *s = settings_draft(t);
 
-	settings_settle(s, PROTOCOL_CGI);
+	settings_settle(s, PROGRAM_CGI);
 	return s;
 }
 
@@ -115,11 +115,12 @@ settings_draft(const struct terms *t)
 void
 settings_settle(struct settings *s, unsigned program)
 {
-	assert(program == PROTOCOL_CGI || program == PROTOCOL_FASTCGI);
+	assert(program != PROGRAM_ANY && program <= PROGRAM_PYTHON);
 	program = settings_program(s, program);
 	if (s->protocol == PROTOCOL_AUTO)
-		s->protocol = program;
-	if (program == PROTOCOL_CGI)
+		s->protocol =
+		    program == PROGRAM_SDK ? PROTOCOL_FASTCGI : PROTOCOL_CGI;
+	if (program == PROGRAM_CGI)
 		s->start = START_EXEC;
 	if (s->protocol == PROTOCOL_CGI) {
 		s->requests = 1;
@@ -132,7 +133,7 @@ settings_settle(struct settings *s, unsigned program)
 unsigned
 settings_program(const struct settings *s, unsigned program)
 {
-	return s->runtime == RUNTIME_PYTHON ? PROTOCOL_FASTCGI : program;
+	return s->runtime == RUNTIME_PYTHON ? PROGRAM_PYTHON : program;
 }
 
 static bool

@@ -15,9 +15,11 @@ enum {
 	SETTINGS_REQUESTS = 500,	 /* of a worker, by default */
 	SETTINGS_BYTES_MOST = 56 * 1024, /* settings_encode() */
 };
-enum { START_EXEC, START_FORK };
+enum { START_AUTO, START_EXEC, START_FORK };
 enum { RUNTIME_AUTO, RUNTIME_PYTHON };
 enum { PROTOCOL_AUTO, PROTOCOL_CGI, PROTOCOL_FASTCGI };
+/* What the function is. ANY: not known, for the defaults of a tenant. */
+enum { PROGRAM_ANY, PROGRAM_CGI, PROGRAM_SDK, PROGRAM_PYTHON };
 enum { BODY_FILE, BODY_STREAM };
 enum { STATE_WRITE, STATE_READ, STATE_NONE };
 
@@ -46,20 +48,20 @@ struct settings *settings_hold(struct settings *);
 void settings_release(struct settings **);
 
 /* The same before any file was read, when protocol still is PROTOCOL_AUTO. What
- * the program then is says settings_settle(), behind the last file: PROTOCOL_CGI,
- * or PROTOCOL_FASTCGI of one with the SDK in it. From then on all of them are
- * true: nobody sees AUTO, requests is 1 and spare 0 with cgi, spare_max is at
- * least spare, and only what has the SDK is forked. */
+ * the program then is says settings_settle(), behind the last file: PROGRAM_CGI,
+ * or what else it could be seen to be. From then on all of them are true: nobody
+ * sees PROTOCOL_AUTO, requests is 1 and spare 0 with cgi, spare_max is at least
+ * spare, and only what has the SDK is forked, or may be (START_AUTO). */
 struct settings *settings_draft(const struct terms *);
 void settings_settle(struct settings *, unsigned program);
 
 /* What a program is whose first bytes say `program`, by what its settings add to
- * that: a function of a runtime speaks FastCGI. */
+ * that: its runtime. */
 unsigned settings_program(const struct settings *, unsigned program);
 
 /* Applies one file over a draft. `name` is what errors call it ("hello.conf").
  * fd is read from its start, at most SETTINGS_FILE_MOST bytes; @include is
- * refused. `program` is what the function's program is; PROTOCOL_AUTO for the
+ * refused. `program` is what the function's program is; PROGRAM_ANY for the
  * file of a tenant, whose defaults may be more than some of its functions can
  * use. 0, or -1 with lines "name:line: sentence" in `errors`: the first of
  * syntax, or all of meaning; *s is then to be thrown away. */

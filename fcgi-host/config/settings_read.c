@@ -9,7 +9,8 @@
 
 static void check_together(struct option_file *, const struct settings *,
     unsigned program);
-static void check_cgi(struct option_file *, const struct settings *);
+static void check_cgi(struct option_file *, const struct settings *,
+    unsigned program);
 
 int
 settings_read(struct settings *s, const struct terms *t, int fd,
@@ -47,17 +48,17 @@ static void
 check_together(struct option_file *f, const struct settings *s,
     unsigned program)
 {
-	unsigned protocol =
-	    s->protocol == PROTOCOL_AUTO ? program : s->protocol;
+	bool fastcgi = s->protocol == PROTOCOL_FASTCGI ||
+	    (s->protocol == PROTOCOL_AUTO && program == PROGRAM_SDK);
 
-	if (program == PROTOCOL_CGI && s->start == START_FORK &&
+	if (program == PROGRAM_CGI && s->start == START_FORK &&
 	    option_file_has(f, "start"))
 		option_file_say(f, "start",
 		    "start = \"fork\" needs a program that can be a template: "
-		    "one built with the SDK, see fn(3)");
-	if (protocol == PROTOCOL_CGI) {
-		if (program != PROTOCOL_AUTO || option_file_has(f, "protocol"))
-			check_cgi(f, s);
+		    "one built with the SDK, see fn(3), or one in Python");
+	if (!fastcgi) {
+		if (program != PROGRAM_ANY || option_file_has(f, "protocol"))
+			check_cgi(f, s, program);
 		return;
 	}
 	if (option_file_has(f, "spare_max") && option_file_has(f, "spare") &&
@@ -75,7 +76,7 @@ check_together(struct option_file *f, const struct settings *s,
 
 /* The default of requests is right for both, as long as nobody says cgi. */
 static void
-check_cgi(struct option_file *f, const struct settings *s)
+check_cgi(struct option_file *f, const struct settings *s, unsigned program)
 {
 	const struct {
 		const char *path;
@@ -85,7 +86,11 @@ check_cgi(struct option_file *f, const struct settings *s)
 		{ "spare", s->spare, 0 },
 		{ "spare_max", s->spare_max, 0 },
 	};
-	const char *why = s->protocol == PROTOCOL_AUTO ?
+	const char *why =
+	    s->protocol == PROTOCOL_AUTO && program == PROGRAM_PYTHON ?
+	    "needs protocol = \"fastcgi\": without that, Python has a new "
+	    "process for each request" :
+	    s->protocol == PROTOCOL_AUTO ?
 	    "needs protocol = \"fastcgi\": the program was not built with the "
 	    "SDK, so it is taken for a CGI program" :
 	    option_file_has(f, "protocol") ?

@@ -35,6 +35,7 @@ extern const struct command command_status;
 extern const struct command command_list;
 extern const struct command command_faults;
 extern const struct command command_logs;
+extern const struct command command_explain;
 extern const struct command command_invoke;
 extern const struct command command_plan;
 extern const struct command command_state;

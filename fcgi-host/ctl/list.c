@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -20,6 +21,7 @@ enum {
 static int list_run(const struct ctl *, int count, char **operands);
 static void list_print(const json_t *rows);
 static void list_print_how(const json_t *row);
+static void list_print_start(const json_t *row);
 static void list_say_none(const struct ctl *, const char *tenant);
 static void row_left(const json_t *row, char *text, size_t room);
 
@@ -163,11 +165,7 @@ list_print_how(const json_t *row)
 	if (workers > 0)
 		printf(", %lld worker%s (%lld ready)", (long long)workers,
 		    workers == 1 ? "" : "s", (long long)ready);
-	if (answer_text(row, "start")[0]) {
-		fputs(", start = fork (template: ", stdout);
-		words_put_line(stdout, span_of(answer_text(row, "template")));
-		fputs(")", stdout);
-	}
+	list_print_start(row);
 	if (json_is_true(json_object_get(row, "switched_off")))
 		printf(", switched off (concurrency = 0)");
 	if (lacks > 0) {
@@ -177,6 +175,21 @@ list_print_how(const json_t *row)
 		    span_of(answer_text(row, "spare_limit")));
 		printf(" is used up");
 	}
+}
+
+/* What is executed says nothing. */
+static void
+list_print_start(const json_t *row)
+{
+	const char *start = answer_text(row, "start");
+	const char *template = answer_text(row, "template");
+
+	if (strcmp(start, "fork") != 0 &&
+	    (strcmp(start, "auto") != 0 || strcmp(template, "none") == 0))
+		return;
+	printf(", start = %s (template: ", start);
+	words_put_line(stdout, span_of(template));
+	fputc(')', stdout);
 }
 
 /* An empty answer is one, but not the one that was hoped for. */

@@ -153,7 +153,8 @@ caller_refusal(struct caller *c, const struct message_control *m)
 		return "the arguments are too long, or without their ends";
 	if (m->tenant.bytes == 0 &&
 	    (m->verb == VERB_INVOKE || m->verb == VERB_PLAN ||
-		m->verb == VERB_SUSPEND || m->verb == VERB_RESUME))
+		m->verb == VERB_EXPLAIN || m->verb == VERB_SUSPEND ||
+		m->verb == VERB_RESUME))
 		return "a tenant must be named";
 	if (!control_operator(&c->who, &c->control->operators)) {
 		if (row->right != VERB_TENANT)

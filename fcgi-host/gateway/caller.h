@@ -73,6 +73,7 @@ struct caller {
 	struct control_facts *facts; /* NEXT_STATUS */
 	struct buf names;  /* `list`, `faults`: tenants to come, with NUL */
 	struct buf answer; /* `faults`: what is still to be sent */
+	bool found;	   /* `explain`: the function is there */
 	bool all;	   /* `list` without a tenant */
 	bool more_names;
 	struct list late; /* of struct caller_late, ours */

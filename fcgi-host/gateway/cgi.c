@@ -28,6 +28,7 @@ static void cgi_cell_gone(void *arg);
 static void cgi_refused(void *arg, enum end, struct span reason);
 static void cgi_exited(void *arg);
 static void cgi_over(void *arg);
+static void cgi_measure(const struct request *, const struct run_result *);
 static struct run_about cgi_about(const void *arg);
 
 const struct protocol protocol_cgi = {
@@ -268,8 +269,24 @@ cgi_over(void *arg)
 
 	if (result->facts.ran_us > CGI_LONG_MS * 1000)
 		r->function->watched = true;
+	cgi_measure(r, result);
 	early_over(r);
 	invocation_over(r, result);
+}
+
+/* Of those that went their own way to the end. */
+static void
+cgi_measure(const struct request *r, const struct run_result *result)
+{
+	struct choice *choice = &r->function->choice;
+
+	if (r->settings->start == START_EXEC || !result->ended ||
+	    result->facts.stopped)
+		return;
+	choice_ran(choice,
+	    r->invocation.cgi.run.forked ? WAY_FORKED : WAY_EXECUTED,
+	    result->facts.ran_us, result->facts.cpu_us);
+	choice_resident(choice, result->max_rss_kib * 1024);
 }
 
 static void

@@ -9,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "base/loop.h"
 #include "ipc/message.h"
@@ -86,6 +88,10 @@ struct control_hooks {
 	/* The workers it has now. NULL: nobody has any. */
 	void (*workers)(void *arg, struct span tenant, struct span function,
 	    struct control_workers *);
+	/* Adds why its processes are made as they are; `start` is what its
+	 * settings say, empty: it cannot be forked. NULL: nobody knows. */
+	void (*explain)(void *arg, struct span tenant, struct span function,
+	    struct span start, json_t *row);
 	int (*tenants_ask)(void *arg, uint64_t ask, struct span after);
 	/* control_tenants() */
 	/* Is there such a tenant, and whose is it? Makes its cell. */

@@ -30,7 +30,7 @@ struct row {
 	struct span refused; /* empty: it is served */
 	struct span protocol;
 	struct span off;   /* not empty: it is switched off */
-	struct span start; /* not empty: "fork" */
+	struct span start; /* empty: it cannot be forked */
 };
 
 static void verb_status(struct caller *);
@@ -82,6 +82,12 @@ verb_go(struct caller *c)
 			    all->hooks.list_ask(all->arg,
 				caller_ask(c, NEXT_LIST), tenant),
 			    "the tenant's cell");
+		break;
+	case VERB_EXPLAIN:
+		caller_asked(c,
+		    all->hooks.list_ask(all->arg, caller_ask(c, NEXT_LIST),
+			tenant),
+		    "the tenant's cell");
 		break;
 	case VERB_PLAN:
 		caller_asked(c,
@@ -201,6 +207,10 @@ control_listed(struct control *c, uint64_t ask, bool more, struct span rows)
 		row.protocol = span_cut(&rows, '\0');
 		row.off = span_cut(&rows, '\0');
 		row.start = span_cut(&rows, '\0');
+		if (caller->verb == VERB_EXPLAIN &&
+		    !span_equal(row.name, span_of(caller->function)))
+			continue;
+		caller->found = true;
 		verb_put_row(caller, late ? late->tenant : caller->tenant,
 		    &row);
 	}
@@ -352,7 +362,11 @@ static void
 verb_list_last(struct caller *c)
 {
 	if (list_empty(&c->late)) {
-		caller_end(c, NULL);
+		caller_end(c,
+		    c->verb == VERB_EXPLAIN && !c->found ?
+			"there is no such function: fcgi-hostctl list shows "
+			"what there is" :
+			NULL);
 		return;
 	}
 	caller_ask(c, NEXT_LATE);
@@ -623,7 +637,7 @@ verb_put_row(struct caller *c, const char *tenant, const struct row *given)
 		json_object_set_new(row, "url", json_text(span_of(url)));
 		verb_put_how(c, tenant, given, row);
 	}
-	text = json_dumps(row, JSON_COMPACT);
+	text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(row);
 	if (text) {
 		caller_put(c, span_of(text));
@@ -653,6 +667,9 @@ verb_put_how(struct caller *c, const char *tenant, const struct row *given,
 		json_object_set_new(row, "template",
 		    json_text(span_of(workers.template)));
 	}
+	if (c->verb == VERB_EXPLAIN && hooks->explain)
+		hooks->explain(c->control->arg, span_of(tenant), given->name,
+		    given->start, row);
 	if (!span_equal(given->protocol, SPAN("fastcgi")))
 		return;
 	json_object_set_new(row, "workers",

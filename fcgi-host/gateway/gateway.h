@@ -28,6 +28,7 @@
 
 #include "gateway/admit.h"
 #include "gateway/answer.h"
+#include "gateway/choice.h"
 #include "gateway/control.h"
 #include "gateway/environment.h"
 #include "gateway/faults.h"
@@ -727,6 +728,7 @@ struct function {
 	uint64_t compared_ms; /* its file, by the cell */
 	struct workers *workers;     /* ours, or NULL */
 	struct templates *templates; /* likewise */
+	struct choice choice;	     /* unless settings say exec */
 	bool listed;
 	bool watched; /* from the start: see invocation.h */
 	char *file;   /* ours: file, then ticket */

@@ -7,6 +7,7 @@
 
 #include "base/proc.h"
 
+#include "gateway/explain.h"
 #include "gateway/gateway.h"
 #include "gateway/template.h"
 #include "gateway/worker.h"
@@ -25,6 +26,8 @@ static int hook_plan(void *, uint64_t ask, struct span tenant);
 static int hook_faults_begin(void *, struct span tenant, struct buf *line,
     struct buf *names);
 static int hook_faults(void *, struct span tenant, struct buf *);
+static void hook_explain(void *, struct span tenant, struct span function,
+    struct span start, json_t *row);
 static void hook_workers(void *, struct span tenant, struct span function,
     struct control_workers *);
 static int hook_invoke(void *, int *fd, struct span tenant,
@@ -53,6 +56,7 @@ hooks_open(struct gateway *g)
 		.faults_begin = hook_faults_begin,
 		.faults = hook_faults,
 		.workers = hook_workers,
+		.explain = hook_explain,
 		.invoke = hook_invoke,
 		.tail = hook_tail,
 		.state = hook_state,
@@ -367,6 +371,17 @@ hook_workers(void *arg, struct span tenant, struct span function,
 		    "tenant.spare = %s%s",
 		    terms_text(t->terms, TERM_spare, text),
 		    terms_of(t->terms, t->terms->from[TERM_spare], of));
+}
+
+static void
+hook_explain(void *arg, struct span tenant, struct span function,
+    struct span start, json_t *row)
+{
+	const struct tenant *t = tenant_find(arg, tenant);
+	struct map_node *node = t ? map_find(&t->functions, function) : NULL;
+
+	explain_put(row, node ? MAP_OWNER(node, struct function, node) : NULL,
+	    start);
 }
 
 static int

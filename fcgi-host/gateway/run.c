@@ -253,10 +253,10 @@ run_start(struct run *run, struct function *f, struct cell *c,
 	if (is_gone(error))
 		error = run_execute(run, c, start, fds + first, 3 - first);
 	fd_close(&fds[2]);
-	if (error == 0 && start->template == START_EXECUTED)
+	if (error == 0) {
 		template_want(f, c);
-	if (error == 0)
 		return RUN_STARTED;
+	}
 	fd_close(&run->err_fd);
 	errno = error;
 	*why = "program arguments and environment are too long";

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/proc.h"
 #include "wire/template.h"
@@ -17,6 +18,7 @@
 #include "gateway/template.h"
 
 static struct templates *templates_of(struct function *);
+static bool templates_wanted(struct function *, const struct cell *);
 static bool templates_may(const struct templates *, const struct cell *);
 static void templates_failed(struct templates *, const char *why);
 static void template_move(struct template *, enum template_state);
@@ -73,12 +75,50 @@ templates_free(struct templates **owned)
 void
 template_want(struct function *f, struct cell *c)
 {
-	struct templates *ts;
+	struct templates *ts = f->templates;
 
-	if (f->settings->start != START_FORK || !(ts = templates_of(f)))
+	if (f->settings->start == START_EXEC)
 		return;
-	if (!ts->current && templates_may(ts, c))
-		template_new(ts, c);
+	choice_started(&f->choice, clock_us());
+	if (templates_wanted(f, c)) {
+		ts = templates_of(f);
+		if (ts && !ts->current && templates_may(ts, c))
+			template_new(ts, c);
+	} else if (ts && ts->current) {
+		template_leave(ts->current);
+	}
+}
+
+static bool
+templates_wanted(struct function *f, const struct cell *c)
+{
+	struct choice_facts facts;
+
+	if (f->settings->start == START_FORK)
+		return true;
+	facts = template_facts(f, c);
+	return choice_ask(&f->choice, &facts) == WAY_FORKED;
+}
+
+struct choice_facts
+template_facts(const struct function *f, const struct cell *c)
+{
+	uint64_t memory = function_tenant(f)->terms->memory;
+	struct choice_facts facts = {
+		.now_us = clock_us(),
+		.warm_us = f->settings->limits[LIMIT_warm] * 1000,
+		.memory = memory > 0 ? memory : UINT64_MAX,
+	};
+
+	if (c)
+		LIST_EACH(node, &c->templates) {
+			const struct template *t =
+			    LIST_OWNER(node, struct template, in_cell);
+
+			if (t->function != f)
+				facts.held += t->function->choice.resident;
+		}
+	return facts;
 }
 
 /* It has a process beside the request's, so who may have one only has none. When
@@ -110,6 +150,7 @@ templates_changed(struct function *f)
 {
 	struct templates *ts = f->templates;
 
+	choice_changed(&f->choice);
 	if (!ts)
 		return;
 	if (ts->current)
@@ -253,6 +294,7 @@ template_start(struct template *t)
 	case RUN_STARTED:
 		t->gateway->stats.templates++;
 		t->run.launcher->template = t;
+		t->started_us = clock_us();
 		template_move(t, TEMPLATE_STARTING);
 		if (run_watch_errors(&t->run) != 0 ||
 		    herald_watch(&t->herald) != 0)
@@ -309,6 +351,8 @@ template_is_ready(void *arg)
 
 	if (t->state != TEMPLATE_STARTING)
 		return;
+	choice_ready(&t->function->choice, WAY_EXECUTED,
+	    clock_us() - t->started_us);
 	t->ready_ms = loop_now_ms(t->gateway->loop);
 	loop_timer_clear(t->gateway->loop, &t->timer);
 	template_move(t, TEMPLATE_SERVING);
@@ -517,6 +561,7 @@ template_over(void *arg)
 	char words[96];
 
 	t->gateway->stats.templates_ended++;
+	choice_resident(&t->function->choice, result->max_rss_kib * 1024);
 	if (t->state < TEMPLATE_LEAVING && result->how != ENDED_STALE &&
 	    t->cell->state == CELL_SERVING)
 		templates_failed(t->templates, template_end(t, words));

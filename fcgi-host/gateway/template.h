@@ -51,6 +51,7 @@ struct template
 	struct list in_gateway;	     /* in gateway->templates, used last last */
 	struct run run;
 	struct herald herald;
+	uint64_t started_us;
 	uint64_t ready_ms;
 	uint64_t idle_ms;   /* nothing that it made is there, since then */
 	struct timer timer; /* STARTING: too long; SERVING: idle */
@@ -65,9 +66,12 @@ struct templates {		   /* of a function */
 	char why[96];		   /* ... was for; empty: none was */
 };
 
-/* Something of the function is executed that could be forked: has a template
- * made, unless there is one, or it has to wait. */
+/* Something of the function was started: has a template made if the next is to be
+ * forked, unless there is one, or it has to wait; or lets go of it. */
 void template_want(struct function *, struct cell *);
+/* What choice_ask() has to know of a function whose settings leave it to us. */
+struct choice_facts template_facts(const struct function *,
+    const struct cell *);
 /* The one to fork from, or NULL. */
 struct template *template_ready(const struct function *, const struct cell *);
 void template_used(struct template *);

@@ -24,6 +24,7 @@ static void workers_ask(struct workers *);
 static uint64_t wanting(const struct cell *);
 static bool workers_may(const struct workers *);
 static struct pool_facts workers_facts(const struct workers *);
+static uint64_t spare_most(const struct settings *);
 static void workers_asked_again(void *arg);
 static void workers_wake(struct workers *);
 static struct request *workers_first(const struct workers *);
@@ -408,7 +409,7 @@ workers_facts(const struct workers *ws)
 		.now_us = clock_us(),
 		.concurrency = ours ? (unsigned)s->concurrency : 0,
 		.spare = ours && !ws->stale ? (unsigned)s->spare : 0,
-		.spare_most = ours && !ws->stale ? (unsigned)s->spare_max : 0,
+		.spare_most = ours && !ws->stale ? (unsigned)spare_most(s) : 0,
 		.requests = s->requests,
 		.warm_us = s->limits[LIMIT_warm] * 1000,
 		.tenant_spare = (unsigned)t->terms->spare,
@@ -429,6 +430,16 @@ workers_facts(const struct workers *ws)
 		    LIST_OWNER(longest, struct worker, idle)->idle_us :
 		    0,
 	};
+}
+
+/* One that serves one request is started for each: where settings leave that to us,
+ * the rate decides how many are ready before. */
+static uint64_t
+spare_most(const struct settings *s)
+{
+	return s->start == START_AUTO && s->requests == 1 && s->spare_max == 0 ?
+	    WORKERS_SPARE_AUTO :
+	    s->spare_max;
 }
 
 /* ---- its life --------------------------------------------------------------------- */
@@ -637,6 +648,10 @@ worker_ready(void *arg)
 
 	w->drains = true;
 	w->ready_us = clock_us();
+	if (!w->proved)
+		choice_ready(&w->workers->function->choice,
+		    w->run.forked ? WAY_FORKED : WAY_EXECUTED,
+		    w->ready_us - w->started_us);
 	worker_proved(w);
 }
 
@@ -979,6 +994,8 @@ worker_over(void *arg)
 	    ordered || result->how == ENDED_STALE ||
 		result->how == ENDED_NO_TEMPLATE,
 	    result->max_rss_kib * 1024, clock_us());
+	choice_resident(&w->workers->function->choice,
+	    result->max_rss_kib * 1024);
 	w->gateway->stats.workers_ended++;
 	if (started && !ordered && w->served == 0) {
 		w->gateway->stats.workers_young++;

@@ -38,6 +38,7 @@ enum worker_state {
 };
 
 enum {
+	WORKERS_SPARE_AUTO = 4,	   /* at most, unless settings say */
 	WORKER_COMPARED_MS = 1000, /* its file, so often, when it is used */
 	WORKER_TRIAL_MS = 20,
 	WORKER_PEACE_MS = 10000, /* to end in, without limits.time */

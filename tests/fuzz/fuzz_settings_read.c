@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct config *config = config_new();
 	struct settings *s = settings_draft(config_terms(config, SPAN_NONE));
-	unsigned program = bytes % 2 > 0 ? PROTOCOL_CGI : PROTOCOL_FASTCGI;
+	unsigned program = PROGRAM_CGI + bytes % PROGRAM_PYTHON;
 	int fd = memfd_create("x.conf", MFD_CLOEXEC);
 	struct buf errors;
 

@@ -633,13 +633,14 @@ static const struct speech {
 	{ "so is a script", NULL, "spare = 3;", "", PROTOCOL_CGI, 1 },
 	{ "unless its settings say fastcgi", NULL, NULL,
 	    "protocol = \"fastcgi\"; requests = 7;", PROTOCOL_FASTCGI, 7 },
-	{ "a Python function is a worker without a line", NULL, NULL,
-	    "runtime = \"python\";", PROTOCOL_FASTCGI, SETTINGS_REQUESTS },
+	{ "so is a Python function", NULL, NULL, "runtime = \"python\";",
+	    PROTOCOL_CGI, 1 },
+	{ "which is a worker with one", NULL, NULL,
+	    "runtime = \"python\"; protocol = \"fastcgi\";", PROTOCOL_FASTCGI,
+	    SETTINGS_REQUESTS },
 	{ "and may say how many requests it lives for", NULL,
-	    "runtime = \"python\";", "requests = 1; spare = 2;",
-	    PROTOCOL_FASTCGI, 1 },
-	{ "unless its settings say cgi, then, too", NULL, NULL,
-	    "runtime = \"python\"; protocol = \"cgi\";", PROTOCOL_CGI, 1 },
+	    "runtime = \"python\"; protocol = \"fastcgi\";",
+	    "requests = 1; spare = 2;", PROTOCOL_FASTCGI, 1 },
 };
 
 static void

@@ -17,9 +17,9 @@ settings_of(struct span text)
 
 	buf_init(&errors, 65536);
 	if (settings_read(s, config_terms(config, SPAN_NONE), fd, "hello.conf",
-		PROTOCOL_CGI, &errors) != 0)
+		PROGRAM_CGI, &errors) != 0)
 		fail_msg("%s", buf_string(&errors));
-	settings_settle(s, PROTOCOL_CGI);
+	settings_settle(s, PROGRAM_CGI);
 	buf_free(&errors);
 	fd_close(&fd);
 	return s;

@@ -115,9 +115,9 @@ test_uncommented_function(void)
 	assert_int_equal(options, rows);
 	fd = file_in_memory(buf_span(&text));
 	if (settings_read(s, config_terms(c, SPAN_NONE), fd, "function.conf",
-		PROTOCOL_CGI, &errors) != 0)
+		PROGRAM_CGI, &errors) != 0)
 		fail_msg("%s", buf_string(&errors));
-	settings_settle(s, PROTOCOL_CGI);
+	settings_settle(s, PROGRAM_CGI);
 	assert_int_equal(settings_encode(s, config_terms(c, SPAN_NONE), &bytes),
 	    0);
 	assert_int_equal(buf_bytes(&bytes), 0);

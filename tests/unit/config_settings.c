@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-static struct config *config;		/* the defaults */
-static unsigned program = PROTOCOL_CGI; /* what the function is */
+static struct config *config;	       /* the defaults */
+static unsigned program = PROGRAM_CGI; /* what the function is */
 
 static int
 read_settings(struct settings *s, const struct config *c, struct span text,
@@ -103,10 +103,11 @@ static const struct mistake {
 	    "hello.conf:1: methods has what is no request method\n" },
 	{ "what cannot fork is not asked to", SPAN("\nstart = \"fork\";"),
 	    "hello.conf:2: start = \"fork\" needs a program that can be a "
-	    "template: one built with the SDK, see fn(3)\n" },
+	    "template: one built with the SDK, see fn(3), or one in "
+	    "Python\n" },
 	{ "a way to start that there is not", SPAN("start = \"frok\";"),
 	    "hello.conf:1: start = \"frok\" is not known: it takes one of "
-	    "\"exec\", \"fork\"; did you mean \"fork\"?\n" },
+	    "\"auto\", \"exec\", \"fork\"; did you mean \"fork\"?\n" },
 	{ "a protocol that there is not",
 	    SPAN("protocol = \"fascgi\"; spare = -1;"),
 	    "hello.conf:1: protocol = \"fascgi\" is not known: it takes one "
@@ -175,7 +176,7 @@ read_tenant(struct settings *s, const struct config *c, struct span text,
 	unsigned before = program;
 	int result;
 
-	program = PROTOCOL_AUTO;
+	program = PROGRAM_ANY;
 	result = read_settings(s, c, text, errors);
 	program = before;
 	return result;
@@ -266,29 +267,33 @@ static const struct mode_row {
 	uint64_t spare;
 	uint64_t spare_max;
 } modes[] = {
-	{ "a program without settings is a CGI program", PROTOCOL_CGI, SPAN(""),
+	{ "a program without settings is a CGI program", PROGRAM_CGI, SPAN(""),
 	    SPAN(""), PROTOCOL_CGI, 1, 0, 0 },
-	{ "one of the SDK stays, without a line", PROTOCOL_FASTCGI, SPAN(""),
+	{ "one of the SDK stays, without a line", PROGRAM_SDK, SPAN(""),
 	    SPAN(""), PROTOCOL_FASTCGI, 500, 0, 0 },
-	{ "any other with one line", PROTOCOL_CGI, SPAN(""),
+	{ "one in Python has a process for each request", PROGRAM_PYTHON,
+	    SPAN(""), SPAN(""), PROTOCOL_CGI, 1, 0, 0 },
+	{ "and stays with one line", PROGRAM_PYTHON, SPAN(""),
 	    SPAN("protocol = \"fastcgi\";"), PROTOCOL_FASTCGI, 500, 0, 0 },
-	{ "one of the SDK runs as CGI where its file says so", PROTOCOL_FASTCGI,
+	{ "any other with one line", PROGRAM_CGI, SPAN(""),
+	    SPAN("protocol = \"fastcgi\";"), PROTOCOL_FASTCGI, 500, 0, 0 },
+	{ "one of the SDK runs as CGI where its file says so", PROGRAM_SDK,
 	    SPAN(""), SPAN("protocol = \"cgi\";"), PROTOCOL_CGI, 1, 0, 0 },
-	{ "a process for each request, ready before it", PROTOCOL_CGI, SPAN(""),
+	{ "a process for each request, ready before it", PROGRAM_CGI, SPAN(""),
 	    SPAN("protocol = \"fastcgi\"; requests = 1; spare = 4;"),
 	    PROTOCOL_FASTCGI, 1, 4, 4 },
-	{ "requests without end", PROTOCOL_FASTCGI, SPAN(""),
+	{ "requests without end", PROGRAM_SDK, SPAN(""),
 	    SPAN("requests = 0; spare_max = 3;"), PROTOCOL_FASTCGI, 0, 0, 3 },
 	{ "what a tenant wants for all does not make a CGI program wrong",
-	    PROTOCOL_CGI, SPAN("requests = 9; spare = 2;"), SPAN(""),
+	    PROGRAM_CGI, SPAN("requests = 9; spare = 2;"), SPAN(""),
 	    PROTOCOL_CGI, 1, 0, 0 },
-	{ "nor one that says so itself", PROTOCOL_FASTCGI,
+	{ "nor one that says so itself", PROGRAM_SDK,
 	    SPAN("spare = 2; protocol = \"fastcgi\";"),
 	    SPAN("protocol = \"cgi\"; requests = 1;"), PROTOCOL_CGI, 1, 0, 0 },
-	{ "and is had by those that are not", PROTOCOL_FASTCGI,
+	{ "and is had by those that are not", PROGRAM_SDK,
 	    SPAN("requests = 9; spare = 2; concurrency = 3;"),
 	    SPAN("spare_max = 1;"), PROTOCOL_FASTCGI, 9, 2, 2 },
-	{ "auto comes over what the tenant says", PROTOCOL_FASTCGI,
+	{ "auto comes over what the tenant says", PROGRAM_SDK,
 	    SPAN("protocol = \"cgi\";"),
 	    SPAN("protocol = \"auto\"; spare = 1;"), PROTOCOL_FASTCGI, 500, 1,
 	    1 },
@@ -303,7 +308,7 @@ run_mode(void **state)
 
 	program = row->program;
 	s = settings_of(config, row->tenant, row->own);
-	program = PROTOCOL_CGI;
+	program = PROGRAM_CGI;
 	assert_int_equal(s->protocol, row->protocol);
 	assert_int_equal(s->requests, row->requests);
 	assert_int_equal(s->spare, row->spare);
@@ -332,15 +337,21 @@ static const struct start_row {
 	struct span own;
 	unsigned start;
 } starts[] = {
-	{ "what has the SDK is forked where its file says so", PROTOCOL_FASTCGI,
+	{ "what has the SDK is forked where its file says so", PROGRAM_SDK,
 	    SPAN(""), SPAN("start = \"fork\"; protocol = \"cgi\";"),
 	    START_FORK },
-	{ "or its tenant's", PROTOCOL_FASTCGI, SPAN("start = \"fork\";"),
-	    SPAN(""), START_FORK },
-	{ "but not where its own says otherwise", PROTOCOL_FASTCGI,
+	{ "or its tenant's", PROGRAM_SDK, SPAN("start = \"fork\";"), SPAN(""),
+	    START_FORK },
+	{ "but not where its own says otherwise", PROGRAM_SDK,
 	    SPAN("start = \"fork\";"), SPAN("start = \"exec\";"), START_EXEC },
+	{ "what may be is, where that pays, without a line", PROGRAM_SDK,
+	    SPAN(""), SPAN(""), START_AUTO },
+	{ "so is a function in Python", PROGRAM_PYTHON, SPAN(""), SPAN(""),
+	    START_AUTO },
+	{ "which its runtime makes it", PROGRAM_CGI, SPAN(""),
+	    SPAN("runtime = \"python\"; start = \"fork\";"), START_FORK },
 	{ "what cannot be is not, whatever its tenant wants for all",
-	    PROTOCOL_CGI, SPAN("start = \"fork\";"), SPAN(""), START_EXEC },
+	    PROGRAM_CGI, SPAN("start = \"fork\";"), SPAN(""), START_EXEC },
 };
 
 static void
@@ -352,7 +363,7 @@ run_start(void **state)
 
 	program = row->program;
 	s = settings_of(config, row->tenant, row->own);
-	program = PROTOCOL_CGI;
+	program = PROGRAM_CGI;
 	assert_int_equal(s->start, row->start);
 	buf_init(&bytes, SETTINGS_BYTES_MOST);
 	assert_int_equal(settings_encode(s, config_terms(config, SPAN_NONE),

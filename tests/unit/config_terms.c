@@ -362,14 +362,14 @@ test_settings(void **state)
 	assert_int_equal(s->limits[LIMIT_time], 5000);
 	assert_int_equal(s->limits[LIMIT_memory], 8 << 20);
 	assert_int_equal(settings_read(s, config_terms(c, SPAN("a")), fd,
-			     "hello.conf", PROTOCOL_CGI, &errors),
+			     "hello.conf", PROGRAM_CGI, &errors),
 	    -1);
 	assert_string_equal(buf_string(&errors),
 	    "hello.conf:2: limits.time = 8s is above the tenant's maximum of "
 	    "5s (maximum.time of plan small)\n");
 	buf_clear(&errors);
 	assert_int_equal(settings_read(s, config_terms(c, SPAN("b")), fd,
-			     "hello.conf", PROTOCOL_CGI, &errors),
+			     "hello.conf", PROGRAM_CGI, &errors),
 	    -1);
 	assert_string_equal(buf_string(&errors),
 	    "hello.conf:2: limits.time = 8s is above the tenant's maximum of "

@@ -188,6 +188,16 @@ list_ask(void *arg, uint64_t ask, struct span tenant)
 	return answer;
 }
 
+static void
+explain(void *arg, struct span tenant, struct span function, struct span start,
+    json_t *row)
+{
+	(void)arg;
+	assert_true(span_equal(function, SPAN("f")));
+	note("explain", tenant);
+	json_object_set_new(row, "why", json_stringn(start.data, start.bytes));
+}
+
 static int
 plan_ask(void *arg, uint64_t ask, struct span tenant)
 {
@@ -300,6 +310,7 @@ static const struct control_hooks hooks = {
 	.faults_begin = faults_begin,
 	.faults = faults,
 	.workers = workers,
+	.explain = explain,
 	.invoke = invoke,
 	.tail = tail,
 	.state = state_verb,
@@ -450,6 +461,7 @@ static const struct right_row {
 	{ "list is for the tenant's user too", VERB_LIST, false, true },
 	{ "logs are for the tenant's user too", VERB_LOGS, false, true },
 	{ "faults are for the tenant's user too", VERB_FAULTS, false, true },
+	{ "explain is for the tenant's user too", VERB_EXPLAIN, true, true },
 	{ "invoke is for the tenant's user too", VERB_INVOKE, true, true },
 	{ "plan is for the tenant's user too", VERB_PLAN, true, true },
 };
@@ -476,6 +488,8 @@ right(void **state)
 			done = strstr(asked,
 				   row->verb == VERB_LOGS ?
 				       "tail" :
+				       row->verb == VERB_EXPLAIN ?
+				       "explain" :
 				       verb_row(row->verb)->name) != NULL ||
 			    (row->verb == VERB_LIST &&
 				strstr(asked, "tenants"));
