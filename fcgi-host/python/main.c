@@ -106,6 +106,7 @@ before_copy(void)
 {
 	PyEval_RestoreThread(thread);
 	functions_call("flush", NULL);
+	pages_before_copy();
 	PyOS_BeforeFork();
 }
 
@@ -119,6 +120,7 @@ in_template(void)
 static void
 in_copy(void)
 {
+	pages_take();
 	PyOS_AfterFork_Child();
 	functions_call("copied", NULL);
 	thread = PyEval_SaveThread();
@@ -150,4 +152,5 @@ finish(void)
 	PyEval_RestoreThread(thread);
 	functions_call("finish", NULL);
 	thread = PyEval_SaveThread();
+	pages_tell();
 }

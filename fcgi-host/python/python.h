@@ -28,4 +28,10 @@ int door_install(void);
 void door_open(struct fn_request *, struct fn_reply *);
 void door_close(void);
 
+/* ---- pages.c: memory that copies of a template will write -------------------- */
+
+void pages_before_copy(void); /* in the template */
+void pages_take(void);	      /* in a copy, at its beginning */
+void pages_tell(void);	      /* and at its end */
+
 #endif
