@@ -1058,6 +1058,57 @@ test_hooks(void **state)
 }
 
 static void
+end_1(void)
+{
+	printf("end 1");
+}
+
+static void
+end_2(void)
+{
+	printf("end 2 ");
+}
+
+static void
+end_none(void)
+{
+}
+
+static int
+init_ends(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	if (fn_at_end(end_1) != 0 || fn_at_end(end_2) != 0)
+		return 1;
+	for (int i = 2; i < 32; i++)
+		if (fn_at_end(end_none) != 0)
+			return 1;
+	return fn_at_end(end_none) == -1 ? 0 : 1;
+}
+
+/* Of what answers, copied or not, and never of the template. */
+static void
+test_ends(void **state)
+{
+	static struct run r;
+	static struct bed b;
+
+	(void)state;
+	template_begin(&b, nothing, init_ends);
+	for (int i = 0; i < 2; i++) {
+		run_forked(&b, &r, environment(), "", TIME_US);
+		assert_int_equal(r.status, 0);
+		assert_string_equal(r.log, "end 2 end 1");
+	}
+	run_forked(&b, &r, environment(), "", TIME_US);
+	assert_int_equal(template_end(&b), 0);
+	assert_string_equal(b.run.log, "");
+	run_executed(&r, nothing, init_ends, environment(), "", TIME_US);
+	assert_string_equal(r.log, "end 2 end 1");
+}
+
+static void
 late_thread(void)
 {
 	pthread_t id;
@@ -1276,6 +1327,8 @@ static const struct CMUnitTest others[] = {
 	    NULL },
 	{ "hooks are called in the template and in the copy, in their order",
 	    test_hooks, NULL, NULL, NULL },
+	{ "what is for the end is called by what answers, not the template",
+	    test_ends, NULL, NULL, NULL },
 	{ "a thread that a hook begins ends the template", test_late_thread,
 	    NULL, NULL, NULL },
 	{ "with a listening socket a copy is a worker", test_worker, NULL, NULL,
