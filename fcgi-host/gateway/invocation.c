@@ -79,7 +79,10 @@ invocation_exited(struct request *r, const struct run_result *result)
 {
 	invocation_learn(&r->invocation, result);
 	invocation_move(&r->invocation, INVOCATION_EXITED);
-	reply_pump(r);
+	/* Who has a whole reply has been answered; what is still said is dropped as
+	 * it comes, until no one is left to say it. */
+	if (r->state != REQUEST_ENDING)
+		reply_pump(r);
 }
 
 void

@@ -546,6 +546,28 @@ much_at_once(void **state)
 	host_record(&host, "done", 200);
 }
 
+/* Its main process is gone, another of it still has the output. */
+static void
+whole_before_its_others_end(void **state)
+{
+	struct message_exited exited = { 0 };
+	struct start s;
+
+	(void)state;
+	web_get(&web, "/fn/acme/hello");
+	host_start(&host, &s);
+	start_write(&s, T "Content-Length: 2\n\nhi");
+	web_end(&web);
+	exited.invocation = s.invocation;
+	host_send(&host, host.launchers[s.launcher].fd, MESSAGE_EXITED, &exited,
+	    NULL, 0);
+	start_write(&s, "xxx");
+	host_exit(&host, &s, 0);
+	host_record(&host, "done", 200);
+	web_has_not(&web, "xxx");
+	web_hello(&web, &host);
+}
+
 /* Nothing of it has gone out yet. */
 static void
 crash_in_a_reply_that_is_not_whole(void **state)
@@ -658,6 +680,8 @@ main(void)
 		TEST("a whole reply does not wait for the process to end",
 		    whole_before_its_end),
 		TEST("a large reply of a short run comes", much_at_once),
+		TEST("a whole reply does not wait for others of the run",
+		    whole_before_its_others_end),
 		TEST("a crash early in a reply is a complete answer",
 		    crash_in_a_reply_that_is_not_whole),
 		TEST("a slow reply is not held back",
