@@ -26,8 +26,10 @@
 
 #include "log/log.h"
 
+/* What belongs to no request, such as what a worker says between two, has the
+ * id "-" with each tenant. */
 struct request {
-	struct map_node node; /* by id */
+	struct map_node node; /* by tenant and id */
 	struct drains *all;   /* borrowed, outlives us */
 	size_t pipes;	      /* drains that point here; at least one */
 	struct timer hold;    /* armed while HELD */
@@ -83,6 +85,7 @@ struct drains {
 	uint64_t stderr_most;
 	uint64_t rate;	 /* bytes a second and tenant */
 	struct buf line; /* the one being made */
+	struct buf key;	 /* of request_key() */
 	void (*on_result)(void *, struct span, struct span, struct span, bool);
 	void *result_arg;
 	void (*on_empty)(void *);
@@ -90,6 +93,10 @@ struct drains {
 	char *block; /* DRAIN_COUNTED bytes */
 };
 
+static struct span request_key(struct drains *, struct span id,
+    struct span tenant);
+static struct request *request_find(struct drains *, struct span id,
+    struct span tenant);
 static struct request *request_take(struct drains *, struct span id,
     struct span tenant);
 static void request_give(struct request *);
@@ -128,6 +135,7 @@ drains_new(struct loop *loop, struct files *files)
 	list_init(&ds->idle);
 	list_init(&ds->list);
 	buf_init(&ds->line, FILES_LINE_MOST);
+	buf_init(&ds->key, FILES_LINE_MOST);
 	return ds;
 }
 
@@ -146,6 +154,7 @@ drains_free(struct drains **taken)
 	map_free(&ds->requests);
 	map_free(&ds->sources);
 	buf_free(&ds->line);
+	buf_free(&ds->key);
 	free(ds->block);
 	free(ds);
 }
@@ -211,8 +220,7 @@ drains_add(struct drains *ds, const struct message_stderr *m, int *fd)
 void
 drains_result(struct drains *ds, const struct message_access *m)
 {
-	struct map_node *node = map_find(&ds->requests, m->request);
-	struct request *r = node ? MAP_OWNER(node, struct request, node) : NULL;
+	struct request *r = request_find(ds, m->request, m->tenant);
 	char time[LINE_TIME_BYTES + 1];
 
 	clock_iso(clock_unix_ms(), time);
@@ -229,28 +237,48 @@ drains_result(struct drains *ds, const struct message_access *m)
 	result_put(ds, m->request, m->tenant, buf_span(&ds->line), m->ran != 0);
 }
 
+/* Until the next one. */
+static struct span
+request_key(struct drains *ds, struct span id, struct span tenant)
+{
+	buf_clear(&ds->key);
+	if (buf_printf(&ds->key, "%.*s/%.*s", SPAN_ARGS(tenant),
+		SPAN_ARGS(id)) != 0)
+		diag_fatal("no memory for a pipe, %zu requests have one",
+		    ds->requests.count);
+	return buf_span(&ds->key);
+}
+
+static struct request *
+request_find(struct drains *ds, struct span id, struct span tenant)
+{
+	struct map_node *node =
+	    map_find(&ds->requests, request_key(ds, id, tenant));
+
+	return node ? MAP_OWNER(node, struct request, node) : NULL;
+}
+
 /* The request a further pipe belongs to. */
 static struct request *
 request_take(struct drains *ds, struct span id, struct span tenant)
 {
-	struct map_node *node = map_find(&ds->requests, id);
-	struct request *r;
+	struct request *r = request_find(ds, id, tenant);
+	struct span key = request_key(ds, id, tenant);
 
-	if (node) {
-		r = MAP_OWNER(node, struct request, node);
+	if (r) {
 		r->pipes++;
 		return r;
 	}
-	r = diag_alloc(sizeof(*r) + id.bytes + tenant.bytes + 1);
+	r = diag_alloc(sizeof(*r) + key.bytes);
 	r->all = ds;
 	r->pipes = 1;
-	memcpy(r->text, id.data, id.bytes);
-	memcpy(r->text + id.bytes, tenant.data, tenant.bytes);
-	r->id = span_make(r->text, id.bytes);
-	r->tenant = span_make(r->text + id.bytes, tenant.bytes);
+	memcpy(r->text, key.data, key.bytes);
+	key = span_make(r->text, key.bytes);
+	r->tenant = span_take(key, tenant.bytes);
+	r->id = span_skip(key, tenant.bytes + 1);
 	timer_init(&r->hold, request_release, r);
 	buf_init(&r->result, FILES_LINE_MOST);
-	if (map_add(&ds->requests, &r->node, r->id) != 0)
+	if (map_add(&ds->requests, &r->node, key) != 0)
 		diag_fatal("no memory for a pipe, %zu requests have one",
 		    ds->requests.count);
 	return r;

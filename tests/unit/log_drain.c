@@ -426,6 +426,22 @@ a_redirected_request_has_two_pipes_and_one_result(void **state)
 	assert_non_null(strstr(log_text(), "01ID two: b\n01ID hello= 200"));
 }
 
+/* What workers and templates say is of no request, and has the id of none. */
+static void
+tenants_share_no_id(void **state)
+{
+	int other = pipe_of_tenant("other", "-", "secret");
+	int ours = pipe_of_tenant("acme", "-", "hello");
+
+	(void)state;
+	write_string(other, "of the other\n");
+	write_string(ours, "ours\n");
+	close(other);
+	close(ours);
+	until_empty();
+	assert_string_equal(log_text(), "- hello: ours\n");
+}
+
 static void
 somebody_who_keeps_stderr_open_holds_no_result_back(void **state)
 {
@@ -482,6 +498,7 @@ main(void)
 		WITH_DRAINS(faster_than_the_rate_bytes_are_counted),
 		WITH_DRAINS(the_result_is_the_last_line),
 		WITH_DRAINS(a_redirected_request_has_two_pipes_and_one_result),
+		WITH_DRAINS(tenants_share_no_id),
 		WITH_DRAINS(
 		    somebody_who_keeps_stderr_open_holds_no_result_back),
 		WITH_DRAINS(a_result_without_pipe_is_written_at_once),
