@@ -247,29 +247,47 @@ def do_form(request):
 '''
 
 
-@pytest.fixture(params=["cgi", "fastcgi"])
+MODES = {
+    "cgi": 'protocol = "cgi"; start = "exec";',
+    "fastcgi": 'protocol = "fastcgi"; start = "exec";',
+    "forked": 'protocol = "cgi"; start = "fork";',
+}
+
+
+@pytest.fixture(params=MODES)
 def protocol(request):
     return request.param
 
 
 @pytest.fixture
 def put(host):
-    """Puts a script in place: its URL."""
+    """Puts a script in place: its URL. One that is to be forked has a template."""
     def made(name, text, conf="", tenant="python", mode=0o755):
         host.function(tenant, name, text, conf, mode)
-        return f"/fn/{tenant}/{name.partition('.')[0]}"
+        function = name.partition(".")[0]
+        url = f"/fn/{tenant}/{function}"
+        if 'start = "fork"' in conf:
+            host.get(url)
+            eventually(lambda: template(host, tenant, function) not in
+                       ("none", "starting"), f"a template of {function}")
+        return url
     return made
+
+
+def template(host, tenant, function):
+    told = host.ctl("explain", f"{tenant}/{function}", "--json").stdout
+    return json.loads(told).get("template", "none")
 
 
 @pytest.fixture
 def wsgi(put, protocol):
-    return put(f"wsgi-{protocol}.py", WSGI, f'protocol = "{protocol}"; '
+    return put(f"wsgi-{protocol}.py", WSGI, f'{MODES[protocol]} '
                'args = ("one", "two words");')
 
 
 @pytest.fixture
 def handled(put, protocol):
-    return put(f"handle-{protocol}.py", HANDLE, f'protocol = "{protocol}";')
+    return put(f"handle-{protocol}.py", HANDLE, f'{MODES[protocol]}')
 
 
 def failed(got):
@@ -323,7 +341,7 @@ def test_environ(host, wsgi, protocol):
     assert facts["version"] == [1, 0]
     assert facts["wsgi.multithread"] is False
     assert facts["wsgi.multiprocess"] is True
-    assert facts["wsgi.run_once"] is (protocol == "cgi")
+    assert facts["wsgi.run_once"] is (protocol != "fastcgi")
     assert os.path.basename(facts["executable"]).startswith("python3")
     again = json.loads(host.get(f"{wsgi}/environ").body)
     assert (again["pid"] == facts["pid"]) is (protocol == "fastcgi")
@@ -334,7 +352,7 @@ def test_bytes_of_a_path_are_characters(host, put, protocol):
 def application(environ, start_response):
     start_response("200 OK", [])
     return [environ["PATH_INFO"].encode("latin-1")]
-""", f'protocol = "{protocol}";')
+""", f'{MODES[protocol]}')
     got = host.get(f"{url}/%C3%BC/%FF%20%E2%82%AC")
     assert got.body == b"/\xc3\xbc/\xff \xe2\x82\xac"
 
@@ -383,7 +401,7 @@ def test_write_and_file_wrapper(host, wsgi):
 def test_close_is_called(host, wsgi, protocol):
     assert host.get(f"{wsgi}/close").text == "0"
     assert host.get(f"{wsgi}/close").text == \
-        ("0" if protocol == "cgi" else "1")
+        ("1" if protocol == "fastcgi" else "0")
     got = host.get(f"{wsgi}/close_fails")
     failed(got)
     said(host, got, "was closed")
@@ -466,7 +484,7 @@ def test_os_exit_is_the_end_of_the_process(host, wsgi, protocol):
 
 
 def test_the_time_limit_ends_it(host, put, protocol):
-    url = put(f"late-{protocol}.py", WSGI, f'protocol = "{protocol}"; '
+    url = put(f"late-{protocol}.py", WSGI, f'{MODES[protocol]} '
               'limits = { time = "400ms"; };')
     host.get(f"{url}/sleep").problem(504, "time", "limits.time = 400ms")
     host.post(f"{url}/unread", b"")
@@ -487,7 +505,7 @@ def test_threads_children_and_copies(host, wsgi):
 
 def test_atexit(host, put, protocol):
     url = put(f"atexit-{protocol}.py", WSGI,
-              f'protocol = "{protocol}";' +
+              f'{MODES[protocol]}' +
               (" requests = 1;" if protocol == "fastcgi" else ""))
     mark = host.functions / "python" / "data" / f"atexit-{protocol}"
     assert host.get(f"{url}/atexit?{mark}").status == 200
@@ -604,7 +622,7 @@ def fails(): return 1 / 0
 
 
 def test_flask(host, put, protocol):
-    url = put(f"flask-{protocol}.py", FLASK, f'protocol = "{protocol}";')
+    url = put(f"flask-{protocol}.py", FLASK, f'{MODES[protocol]}')
     base = f"http://127.0.0.1:{host.port}{url}"
     with requests.Session() as browser:
         assert browser.get(f"{base}/").text == "<p>flask"
@@ -630,7 +648,7 @@ def hello(name): return bottle.template("hello {{name}}", name=name)
 def form(): return bottle.request.forms.getunicode("a")
 @application.error(404)
 def none(error): return "bottle has none"
-''', f'protocol = "{protocol}";')
+''', f'{MODES[protocol]}')
     assert host.get(f"{url}/%3Cb%3E").text == "hello &lt;b&gt;"
     got = host.post(f"{url}/form", b"a=%C3%BC", headers={
         "Content-Type": "application/x-www-form-urlencoded"})
@@ -647,7 +665,7 @@ def hello(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"valid ", body]
 application = validator(hello)
-''', f'protocol = "{protocol}";')
+''', f'{MODES[protocol]}')
     for _ in range(2):
         got = host.post(url, b"body")
         assert got.text == "valid body", host.tenant_log("python")[-2000:]
@@ -667,7 +685,7 @@ application = validator(hello)
 ])
 def test_a_script_that_cannot_be_loaded(host, put, protocol, text, words):
     name = f"broken-{len(text)}-{protocol}.py"
-    url = put(name, text, f'protocol = "{protocol}"; runtime = "python";')
+    url = put(name, text, f'{MODES[protocol]} runtime = "python";')
     for _ in range(2):
         got = host.get(url)
         failed(got)
@@ -675,7 +693,7 @@ def test_a_script_that_cannot_be_loaded(host, put, protocol, text, words):
     assert words in host.tenant_log("python")
     # the next request has a script that is whole
     put(name, "def handle(request): return 'whole'\n",
-        f'protocol = "{protocol}"; runtime = "python";')
+        f'{MODES[protocol]} runtime = "python";')
     assert host.get(url).text == "whole"
 
 
@@ -683,7 +701,7 @@ def test_what_is_beside_the_script_is_imported(host, put, protocol):
     host.write(host.tenant("python") / "beside_it.py", "word = 'v1'\n", 0o644)
     url = put(f"imports-{protocol}.py", ENV +
               "import beside_it\ndef handle(r): return beside_it.word\n",
-              f'protocol = "{protocol}";')
+              f'{MODES[protocol]}')
     assert host.get(url).text == "v1"
 
 
@@ -692,7 +710,7 @@ def test_a_directory_is_a_function_too(host, protocol):
     place.mkdir(exist_ok=True)
     host._own(place)
     host.write(place / "own.py", "word = 'own'\n", 0o644)
-    host.write(place / "function.conf", f'protocol = "{protocol}";', 0o644)
+    host.write(place / "function.conf", f'{MODES[protocol]}', 0o644)
     host.write(place / "run", ENV + "import own, os\ndef handle(r):\n"
                "    return own.word + os.path.basename(os.getcwd())\n", 0o755)
     got = host.get(f"/fn/python/gallery-{protocol}")
@@ -709,7 +727,7 @@ def test_virtual_environment(host, put, protocol, how, tmp_path_factory):
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)
         packages = next(place.glob("lib/python*/site-packages"))
         (packages / "only_in_there.py").write_text("word = 'installed'\n")
-    conf = f'protocol = "{protocol}";'
+    conf = f'{MODES[protocol]}'
     if how == "env":
         conf += f' env = {{ VIRTUAL_ENV = "{place}"; }};'
     url = put(f"uses-{protocol}.py", ENV + """
@@ -730,11 +748,67 @@ def handle(request):
 
 def test_an_environment_of_another_python_is_said(host, put, protocol):
     host.tenant("old")
-    conf = f'protocol = "{protocol}"; env = {{ VIRTUAL_ENV = "/nowhere"; }};'
+    conf = f'{MODES[protocol]} env = {{ VIRTUAL_ENV = "/nowhere"; }};'
     url = put(f"old-{protocol}.py", ENV + "def handle(r): return 'runs'\n",
               conf, tenant="old")
     assert host.get(url).text == "runs"
     host.wait_log("old", "VIRTUAL_ENV = /nowhere is no virtual environment")
+
+
+# ---- copies of a template ----------------------------------------------------
+
+COPIES = ENV + """
+import atexit, os, random, secrets, sys, time
+MADE, requests, drawn = os.getpid(), 0, random.Random()
+atexit.register(lambda: open("data/ends", "a").write("x"))
+print("printed once")
+def handle(request):
+    global requests
+    requests += 1
+    return {"made": MADE, "me": os.getpid(), "requests": requests,
+            "random": random.random(), "secret": secrets.token_hex(),
+            "id": os.environ.get("FN_REQUEST_ID"), "asked": request.id,
+            "worker": "FN_WORKER" in os.environ,
+            "template": os.environ.get("FN_TEMPLATE")}
+"""
+
+
+@pytest.mark.parametrize("conf", [
+    MODES["forked"],
+    'start = "fork"; protocol = "fastcgi"; requests = 1; spare = 2;',
+], ids=["asked", "ahead"])
+def test_each_request_has_a_copy_of_its_own(host, put, conf):
+    tenant = "copies" + str(len(conf))
+    url = put("copies.py", COPIES, conf, tenant=tenant)
+
+    def ask():
+        return json.loads(host.get(url).body)
+    eventually(lambda: (one := ask())["me"] != one["made"], "a copy")
+    got = [ask() for _ in range(6)]
+    got = [one for one in got if one["me"] != one["made"]]
+    assert len(got) > 2 and len({one["made"] for one in got}) == 1
+    for word in "me", "random", "secret":
+        assert len({one[word] for one in got}) == len(got), word
+    assert {one["requests"] for one in got} == {1}
+    for one in got:
+        assert (one["template"] is None) and \
+            (one["worker"] or one["id"] == one["asked"])
+    log = host.tenant_log(tenant)
+    assert log.count("printed once") <= 4       # template and executed ones
+    ends = host.functions / tenant / "data" / "ends"
+    assert not ends.exists() or len(ends.read_text()) <= 4
+
+
+def test_thread_of_the_script_is_no_template(host, put):
+    """A copy would lack it."""
+    url = put("threads.py", ENV + """
+import threading, time
+threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()
+def handle(request): return str(threading.active_count())
+""", MODES["forked"], tenant="threads")
+    assert host.get(url).text == "2"
+    host.wait_log("threads", "this cannot be a template: it has 2 threads")
+    assert host.get(url).text == "2"
 
 
 # ---- the sandbox ------------------------------------------------------------
@@ -751,7 +825,7 @@ def handle(request):
     return {"uid": os.getuid(), "seen": seen, "tenant":
             request.variables["FN_TENANT"]}
 """
-    conf = f'protocol = "{protocol}";'
+    conf = f'{MODES[protocol]}'
     urls = {name: put(f"who-{protocol}.py", text, conf, tenant=name)
             for name in ("python", "other")}
     got = {name: json.loads(host.get(
@@ -785,7 +859,7 @@ def handle(request):
 
 def test_ordinary_user(new_host, protocol):
     host = new_host("", user=65534 if IS_ROOT else None)
-    host.function("python", "hello.py", WSGI, f'protocol = "{protocol}";')
+    host.function("python", "hello.py", WSGI, f'{MODES[protocol]}')
     got = host.get("/fn/python/hello/hello")
     assert got.text == "hello, world\n", \
         host.errors.read_text() + host.tenant_log("python")
