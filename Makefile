@@ -89,7 +89,7 @@ sandboxed := $(BUILD)/sandbox/attempt $(patsubst tests/sandbox/%.c,\
 others := $(patsubst tests/e2e/programs/%.c,$(BUILD)/programs/%,\
 	$(wildcard tests/e2e/programs/*.c))
 benches := $(addprefix $(BUILD)/bench/,spawn direct hello-static hello-dynamic \
-	hello-fn paced raw_sqlite resident steps store)
+	hello-fn paced proxy raw_sqlite resident steps store)
 c_files := $(sort $(wildcard fcgi-host/*/*.c tests/*/*.c tests/*/*/*.c \
 	functions/*/*.c functions/*/*/*.c))
 h_files := $(sort $(wildcard fcgi-host/*/*.h tests/*/*.h tests/*/*/*.h \

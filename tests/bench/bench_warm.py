@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """bench_warm.py - what it is worth that a process stays: the same programs behind
-nginx alone and behind the host, one request at a time and 32; and a process for
-each request that is started ahead of it, at a pace. Rounds alternate, as in
-bench.py; writes bench_warm.json and bench_warm.svg below --out. --only modes
-prints the table of the README; another word is a regular expression of rows."""
+nginx alone, behind a bare proxy and behind the host, one request at a time and
+32; and a process for each request that is started ahead of it, at a pace. Rounds
+alternate, as in bench.py; writes bench_warm.json and bench_warm.svg below --out.
+--only modes prints the table of the README; another word is a regular expression
+of rows."""
 import re
 import shutil
 import statistics
-import urllib.error
-import urllib.request
 
 import counts
 import plot
@@ -17,38 +16,53 @@ from bench_common import (DIRECT, median_of, options, paced, parse, percentile,
                           ratio_of, raw_spawn, report, rounds, staged, wrk)
 
 EACH = "libfcgi direct, a connection each"
+# What any process between the web server and a program costs here.
+PROXY = "bare proxy"
 # nginx keeps no connections to PHP unless it is told to, and few tell it.
 PHP_CGI, PHP_FPM = "php-cgi direct", "php-fpm direct"
 PHP_KEPT = "php-cgi direct, connections kept"
 CGI, ONCE = "fcgi-host CGI", "fcgi-host one-shot"
 ONCE_LIBFCGI = "fcgi-host one-shot libfcgi"
 SDK, LIBFCGI, PHP = "fcgi-host SDK", "fcgi-host libfcgi", "fcgi-host PHP"
+TEMPLATE = "fcgi-host template, C with 64 MiB"
+PYTHON, PYTHON_STAYS = "fcgi-host Python", "fcgi-host Python that stays"
+ASKED = 20		# before it is measured: what is to be made is
 CONNECTIONS = 16	# of the client that asks at a pace; more when it waits
 WARM = (f'protocol = "fastcgi"; requests = 0; '
         f'concurrency = {servers.CHILDREN};\n')
-AHEAD = "requests = 1; spare = 4; spare_max = 16;\n"
-# {row: (its name there, program, settings)}; the program of the SDK is all of
-# them, as its settings say.
+EXEC = 'start = "exec"; '
+AHEAD = f"{EXEC}requests = 1; spare = 4; spare_max = 16;\n"
+HELLO_PHP = """<?php
+header('Content-Type: text/plain');
+header('Content-Length: 6');
+echo "hello\\n";
+"""
+HELLO_PYTHON = """#!/usr/bin/env fcgi-host-python
+def handle(request):
+    return "hello\\n"
+"""
+# {row: (its name there, program or script, settings)}; the program of the SDK is
+# all of them, as its settings say.
 FUNCTIONS = {
-    CGI: ("cgi", "hello-fn", 'protocol = "cgi";\n'),
+    CGI: ("cgi", "hello-fn", f'{EXEC}protocol = "cgi";\n'),
     SDK: ("sdk", "hello-fn",
           f"requests = 0; concurrency = {servers.CHILDREN};\n"),
     LIBFCGI: ("libfcgi", "direct", WARM),
-    PHP: ("php", None, WARM),
+    PHP: ("php", "#!/usr/bin/php-cgi\n" + HELLO_PHP, WARM),
     ONCE: ("once", "hello-fn", AHEAD),
     ONCE_LIBFCGI: ("once-libfcgi", "direct",
                    'protocol = "fastcgi";\n' + AHEAD),
+    TEMPLATE: ("template", "resident",
+               'start = "fork"; protocol = "cgi";\n'
+               'env = { RESIDENT_MIB = "64"; RESIDENT_HUGE = "1"; };\n'),
+    PYTHON: ("python", HELLO_PYTHON, ""),
+    PYTHON_STAYS: ("python-stays", HELLO_PYTHON, WARM),
 }
 # A process for each request beside one that stays, at a fifth of the rate at
 # which the program starts: {(one-shot, persistent): program}
 PACED = {(ONCE, SDK): "hello-fn", (ONCE_LIBFCGI, LIBFCGI): "direct"}
 CONFIGURATION = """
 tenant = { spare = 16; };
-"""
-HELLO_PHP = """<?php
-header('Content-Type: text/plain');
-header('Content-Length: 6');
-echo "hello\\n";
 """
 # Of the README: mode, what is in its .conf, when.
 MODES = {
@@ -61,6 +75,14 @@ MODES = {
     PHP: ("PHP", '`protocol = "fastcgi";`', "PHP: its compiled scripts stay"),
     ONCE: ("one-shot, started ahead", "`requests = 1; spare = 4;`",
            "a clean process for each request, without waiting for its start"),
+    TEMPLATE: ("from a template: C that has loaded 64 MiB",
+               '`start = "fork"; protocol = "cgi";`',
+               "a clean process for each request that has its tables in memory "
+               "already"),
+    PYTHON: ("from a template: Python", "nothing",
+             "a clean process for each request with all imports done"),
+    PYTHON_STAYS: ("Python that stays", '`protocol = "fastcgi";`',
+                   "Python that is asked very often, and keeps what it knows"),
 }
 
 
@@ -68,11 +90,11 @@ def functions(stage):
     """The functions of the bench, before the host starts; {row: url}."""
     there, urls = stage.directory / "functions/bench", {}
     for row, (name, program, settings) in FUNCTIONS.items():
-        if program:
-            shutil.copy(stage.build / "bench" / program, there / name)
-        else:
-            (there / name).write_text("#!/usr/bin/php-cgi\n" + HELLO_PHP)
+        if program.startswith("#!"):
+            (there / name).write_text(program)
             (there / name).chmod(0o755)
+        else:
+            shutil.copy(stage.build / "bench" / program, there / name)
         (there / f"{name}.conf").write_text(settings)
         urls[row] = stage.url(f"/fn/bench/{name}")
     return urls
@@ -84,25 +106,15 @@ def start_all(stage):
     script = stage.write("hello.php", HELLO_PHP)
     servers.start_host(stage, CONFIGURATION, in_memory=True)
     peers = {DIRECT: servers.start_direct(stage),
-             EACH: servers.start_direct(stage, "direct-each", kept=False),
+             EACH: servers.start_direct(stage, "direct-each", kept=0),
+             PROXY: servers.start_proxy(stage),
              PHP_CGI: servers.start_php_cgi(stage, script),
              PHP_KEPT: servers.start_php_cgi(stage, script, "php-cgi-kept",
-                                             kept=True),
+                                             kept=servers.CHILDREN),
              PHP_FPM: servers.start_php_fpm(stage, script)}
     servers.start_nginx(stage, wrap=False, peers=peers.values())
     return {**{name: stage.url(f"/{peer.name}")
                for name, peer in peers.items()}, **ours}
-
-
-def check(urls):
-    for name, url in urls.items():
-        try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
-                said = reply.read()
-        except urllib.error.HTTPError as error:
-            said = error.read()
-        if said != b"hello\n":
-            raise SystemExit(f"bench: {name} says {said.decode()} at {url}")
 
 
 def at_pace(stage, url, pace, seconds):
@@ -169,6 +181,17 @@ def targets(results, paces):
             found.append((f"median of {row} at {paced_at(pace)} against {to}",
                           "at most 1.2", f"{ratio:.2f}", ratio <= 1.2))
     return found
+
+
+def of_proxy(results):
+    """The host beside a loop that does nothing but pass on."""
+    lines = []
+    for connections, found in results.items():
+        if isinstance(connections, int) and found and PROXY in found[0]:
+            lines += [f"{row} of {PROXY} at {connections} connections: "
+                      f"{ratio_of(found, row, PROXY):.2f}"
+                      for row in (SDK, LIBFCGI) if row in found[0]]
+    return "\n".join([*lines, ""])
 
 
 def table(results, paces):
@@ -245,7 +268,8 @@ def main():
             urls = {name: url for name, url in urls.items()
                     if (name in MODES if only_modes
                         else re.search(args.only, name))}
-        check(urls)
+        for url in urls.values():
+            counts.ask(stage, "/" + url.split("/", 3)[3], ASKED, b"hello\n")
         paces = paces_of(args)
         if only_modes:
             paces = {min(paces): list(MODES)}
@@ -257,7 +281,7 @@ def main():
                 results[kind].append(row)
         facts, text = ({}, "") if args.only else counted(stage)
     text = modes(results, paces) if only_modes else \
-        table(results, paces) + "\n" + text
+        table(results, paces) + of_proxy(results) + "\n" + text
     report(args, "bench_warm", text, targets(results, paces),
            {"rounds": {str(kind): found for kind, found in results.items()},
             "counts": facts})

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SBIN = os.environ["PATH"] + ":/usr/sbin:/sbin"
 ROOTED = os.geteuid() == 0
 CHILDREN = 8		# of libfcgi and fcgiwrap: more were not faster
+KEPT = 64		# connections nginx keeps to the host
 
 
 def free_port():
@@ -122,8 +123,8 @@ def start_fcgiwrap(stage):
 
 
 class Peer:
-    """A FastCGI program on a socket, behind nginx without a host. kept: nginx
-    keeps its connections, as many as there are processes to hold them."""
+    """A FastCGI program on a socket, behind nginx without a host. kept: so many
+    connections nginx keeps; no more than there are processes to hold them."""
 
     def __init__(self, stage, name, kept, script=""):
         self.name, self.kept, self.script = name, kept, script
@@ -131,7 +132,7 @@ class Peer:
 
     @property
     def upstream(self):
-        kept = f"keepalive {CHILDREN}; keepalive_requests 1000000;"
+        kept = f"keepalive {self.kept}; keepalive_requests 1000000;"
         return (f"upstream {self.name} {{ server unix:{self.socket}; "
                 f"{kept if self.kept else ''} }}\n")
 
@@ -145,14 +146,23 @@ class Peer:
                 f" fastcgi_keep_conn {'on' if self.kept else 'off'}; }}\n")
 
 
-def start_direct(stage, name="direct", kept=True):
+def start_direct(stage, name="direct", kept=CHILDREN):
     peer = Peer(stage, name, kept)
     stage.start(name, stage.build / "bench/direct", peer.socket, CHILDREN)
     wait_until(peer.socket.exists, "the libfcgi program")
     return peer
 
 
-def start_php_cgi(stage, script, name="php-cgi", kept=False):
+def start_proxy(stage):
+    """Workers as behind the host, and connections as nginx keeps to it."""
+    peer = Peer(stage, "proxy", KEPT)
+    stage.start("proxy", stage.build / "bench/proxy", peer.socket, CHILDREN,
+                stage.build / "bench/direct")
+    wait_until(peer.socket.exists, "the bare proxy")
+    return peer
+
+
+def start_php_cgi(stage, script, name="php-cgi", kept=0):
     peer = Peer(stage, name, kept, script)
     stage.start(name, "env", f"PHP_FCGI_CHILDREN={CHILDREN}",
                 "PHP_FCGI_MAX_REQUESTS=0", shutil.which("php-cgi"), "-b",
@@ -163,7 +173,7 @@ def start_php_cgi(stage, script, name="php-cgi", kept=False):
 
 
 def start_php_fpm(stage, script):
-    peer = Peer(stage, "php-fpm", False, script)
+    peer = Peer(stage, "php-fpm", 0, script)
     conf = stage.write("php-fpm.conf", f"""
 [global]
 error_log = {stage.directory}/php-fpm-error.log
