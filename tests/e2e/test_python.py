@@ -267,9 +267,9 @@ def put(host):
         function = name.partition(".")[0]
         url = f"/fn/{tenant}/{function}"
         if 'start = "fork"' in conf:
-            host.get(url)
-            eventually(lambda: template(host, tenant, function) not in
-                       ("none", "starting"), f"a template of {function}")
+            eventually(lambda: host.get(url) and template(
+                host, tenant, function) not in ("none", "starting"),
+                f"a template of {function}")
         return url
     return made
 
