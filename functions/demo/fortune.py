@@ -1,7 +1,7 @@
 #!/usr/bin/env fcgi-host-python
 # SPDX-License-Identifier: MIT
-"""A saying for whoever asks, and how many this process has had: the script is loaded
-once and answers many requests. /fn/demo/fortune?name=Ada greets, and
+"""A saying for whoever asks, and how its process came to be: the script is loaded
+once, and each request gets a copy of that. /fn/demo/fortune?name=Ada greets, and
 /fn/demo/fortune/json is for programs."""
 import html
 import os
@@ -24,10 +24,10 @@ body {{ font: 20px/1.5 Georgia, serif; max-width: 32rem; margin: 15vh auto;
 small {{ font: 14px system-ui, sans-serif; color: #667 }}
 </style>
 <p>Dear {name}:</p><blockquote>{saying}</blockquote>
-<p><small>Request {count} of process {pid}.</small></p>
+<p><small>Process {pid}, {made}; request {count} of it.</small></p>
 """
 
-count = 0
+count, loaded = 0, os.getpid()
 
 
 def handle(request):
@@ -35,10 +35,11 @@ def handle(request):
     count += 1
     saying = random.choice(SAYINGS)
     name = request.query.get("name", "visitor")
+    made = "a copy" if os.getpid() != loaded else "loaded for this"
     if request.path == "/json":
-        return {"name": name, "saying": saying, "count": count}
+        return {"name": name, "saying": saying, "count": count, "made": made}
     if request.path:
         return 404, {}, "there is /json, and nothing else\n"
     return 200, {"Content-Type": "text/html; charset=utf-8"}, PAGE.format(
         name=html.escape(name), saying=html.escape(saying), count=count,
-        pid=os.getpid())
+        made=made, pid=os.getpid())

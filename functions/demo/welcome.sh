@@ -42,6 +42,8 @@ there and it has a link of its own, at once.</p>
   same in a line of C and in shell
 <li><a href="$here/ratelimit">ratelimit</a>: five requests in ten seconds (C)
 <li><a href="$here/lock?work=1000">lock</a>: one at a time, with a fencing token (C)
+<li><a href="$here/fortune">fortune</a>: a saying; each request has a copy of a process
+  that has loaded the script (Python, forked)
 <li><a href="$here/worldclock">worldclock</a>: where it is what time, from a table of
   64 MiB that each request's process has from the start (C, forked)
 <li><a href="$here/slow">slow</a>: runs into its time limit, after ten seconds
