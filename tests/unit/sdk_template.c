@@ -33,6 +33,14 @@ enum {
 	CPU_S = 7,
 };
 
+/* It keeps what is freed for a while, and at the end looks for leaks with a
+ * process of its own. */
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
+
 typedef int init_fn(int, char **);
 typedef int handle_fn(struct fn_request *, struct fn_reply *);
 
@@ -961,7 +969,7 @@ test_no_process(void **state)
 		assert_int_equal(forked.pid, -1);
 		assert_int_equal(forked.error, EAGAIN);
 	}
-	assert_int_equal(template_end(&b), 0);
+	assert_true(template_end(&b) == 0 || SANITIZED);
 }
 
 static int
@@ -1233,7 +1241,7 @@ test_wears_not_out(void **state)
 	const char *full = getenv("TORTURE");
 	int rounds = full && full[0] == '1' ? 10000 : 2000, descriptors = 0;
 	static struct bed b;
-	long pages = 0;
+	long pages = 0, more;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int fds[3] = { null, null, null };
 
@@ -1249,7 +1257,8 @@ test_wears_not_out(void **state)
 			descriptors = descriptors_of(b.run.pid);
 		}
 	}
-	assert_int_equal(resident_pages(b.run.pid), pages);
+	more = resident_pages(b.run.pid) - pages;
+	assert_in_range(more, 0, SANITIZED ? rounds / 20 : 0);
 	assert_int_equal(descriptors_of(b.run.pid), descriptors);
 	close(null);
 	assert_int_equal(template_end(&b), 0);
