@@ -552,7 +552,8 @@ class Host:
 
         def find():
             if log.exists():
-                for line in log.read_text().splitlines():
+                # the last one may be on its way
+                for line in log.read_text().split("\n")[:-1]:
                     if request in line:
                         record = json.loads(line)
                         if record["request"] == request:
