@@ -34,6 +34,7 @@ static struct span reply_body_part(struct reply *, struct span);
 static void reply_body(struct request *, struct span);
 static void reply_hold_upload(struct request *);
 static void reply_at_end(struct request *);
+static uint64_t reply_hold_ms(const struct request *);
 static void reply_missing(struct request *);
 static void reply_failed(struct request *, enum end);
 static int record_open(struct buf *, size_t *at, size_t room);
@@ -402,9 +403,19 @@ reply_at_end(struct request *r)
 	reply_hold(r);
 	if (invocation_ends(r))
 		return;
-	r->hold_ms = loop_now_ms(r->gateway->loop) +
-	    (r->reply.begun ? REPLY_HOLD_MS : REPLY_MISSING_MS);
+	r->hold_ms = loop_now_ms(r->gateway->loop) + reply_hold_ms(r);
 	request_timer(r);
+}
+
+/* A template that drops what it was given, and does not answer, is given up by its
+ * launcher after a second: then another process answers. */
+static uint64_t
+reply_hold_ms(const struct request *r)
+{
+	if (r->reply.begun)
+		return REPLY_HOLD_MS;
+	return r->invocation.forked && r->reply.bytes == 0 ? REPLY_UNMADE_MS :
+							     REPLY_MISSING_MS;
 }
 
 void
