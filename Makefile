@@ -189,8 +189,15 @@ python: packages-python $(BUILD)/libfn.a
 		echo "$(python) is not built: python3-dev is not installed"; \
 	fi
 embed = $(shell pkg-config $(1) python3-embed)
+# A function like any, under its limits: the sanitizer does not fit into those.
+ifeq ($(FLAVOUR),asan)
+$(python): FORCE
+	$(MAKE) FLAVOUR=release build/release/fcgi-host-python
+	install build/release/fcgi-host-python $@
+else
 $(python): $(call objects,python) $(BUILD)/libfn.a
 	$(LINK) $(call embed,--libs)
+endif
 $(BUILD)/objects/python/%.o: INCLUDES += $(call embed,--cflags)
 # Its part in Python is compiled by the Python whose library this is.
 python_code := $(BUILD)/generated/python/function.inc

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from host import BUILD, HEAD, ROOT, Host, eventually
+from host import HEAD, ROOT, Host, eventually
 
 PYTHON = '''#!/usr/bin/env fcgi-host-python
 import os
@@ -60,10 +60,9 @@ def program(tmp_path_factory):
     source = place / "auto.c"
     source.write_text(PROGRAM)
     subprocess.run(["cc", "-O1", f"-I{ROOT / 'fcgi-host' / 'sdk'}",
-                    *(["-fsanitize=address,undefined"]
-                      if BUILD.name == "asan" else []),
-                    source, "-o", place / "auto", BUILD / "libfn.a",
-                    "-lfcgi"], check=True)
+                    source, "-o", place / "auto",
+                    ROOT / "build" / "release" / "libfn.a", "-lfcgi"],
+                   check=True)
     return place / "auto"
 
 
