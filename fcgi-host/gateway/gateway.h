@@ -296,9 +296,9 @@ bool body_full(const struct body *); /* wait before more is put */
 enum {
 	REPLY_HOLD_MS = 20, /* from the end of output to the end of the run */
 	REPLY_MISSING_MS = 1000, /* ... when there is no header to go on */
-	REPLY_UNMADE_MS = 2000,	 /* ... nor word yet that it was forked at all */
-	REPLY_UPLOAD_MS = 1000,	 /* held for a body that does not go on */
-	REPLY_AGAIN_S = 1,	 /* what was ours is well again by then */
+	REPLY_UNMADE_MS = 2000, /* ... nor word yet that it was forked at all */
+	REPLY_UPLOAD_MS = 1000, /* held for a body that does not go on */
+	REPLY_AGAIN_S = 1,	/* what was ours is well again by then */
 };
 
 struct reply {
