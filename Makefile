@@ -23,9 +23,11 @@ PREFIX ?= /usr/local
 # Where the host looks for its configuration is the same for all of them; who may
 # not write there says another.
 SYSCONFDIR ?= /etc
-# Seconds for each fuzzer of `make fuzz`; further arguments for pytest.
+# Seconds for each fuzzer of `make fuzz`; further arguments for pytest, and how
+# many files of end to end tests run at a time: they wait more than they compute.
 SECONDS_EACH ?= 30
 ARGS ?=
+AT_ONCE ?= 3
 
 # ---- flags ------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ embed = $(shell pkg-config $(1) python3-embed)
 ifeq ($(FLAVOUR),asan)
 $(python): FORCE
 	$(MAKE) FLAVOUR=release build/release/fcgi-host-python
-	install build/release/fcgi-host-python $@
+	cmp -s build/release/$(@F) $@ || install -D build/release/$(@F) $@
 else
 $(python): $(call objects,python) $(BUILD)/libfn.a
 	$(LINK) $(call embed,--libs)
@@ -287,7 +289,7 @@ endef
 $(foreach f,$(fuzzers),$(eval $(call replay_rule,$(f))))
 
 PYTEST = FLAVOUR=$(FLAVOUR) /usr/bin/python3 -B -m pytest -q \
-	-p no:cacheprovider tests/e2e $(ARGS)
+	-p no:cacheprovider -n $(AT_ONCE) --dist loadfile tests/e2e $(ARGS)
 
 run: packages-run all	## serve functions/ on 127.0.0.1:PORT until Ctrl-C
 	@PORT='$(PORT)' FUNCTIONS='$(FUNCTIONS)' RUN='$(RUN)' CONF='$(CONF)' \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One host that most tests share; tests that harm a host start their own."""
+import fcntl
 import signal
 import sys
 from collections import Counter
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 from host import Host, seeded  # noqa: E402
 
@@ -29,6 +31,52 @@ drain = "5s";
 limits = { grace = "200ms"; };
 cell = { launcher_idle = "1s"; };
 """
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: counts what the machine does, or "
+                            "keeps it busy: no other test runs at the same time")
+
+
+# Those that take long begin first, so that no worker has one left when the others
+# are through.
+LONG = ["test_workers", "test_spares", "test_auto", "test_state", "test_tokens",
+        "test_dropin", "test_nasty"]
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.stem
+        return LONG.index(name) if name in LONG else len(LONG)
+    items.sort(key=place)
+
+
+class Turns:
+    """Workers of one run have two locks: who wants to be alone waits at the gate,
+    where those who do not pass through, until the room is empty. Any two files
+    of the tree will do, and the locks of who is killed are gone."""
+
+    def __init__(self, gate, room):
+        self.gate, self.room = gate.open("rb"), room.open("rb")
+
+    def take(self, alone):
+        fcntl.flock(self.gate, fcntl.LOCK_EX)
+        fcntl.flock(self.room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self.gate, fcntl.LOCK_UN)
+
+    def give(self):
+        fcntl.flock(self.room, fcntl.LOCK_UN)
+
+
+TURNS = Turns(HERE / "conftest.py", HERE / "host.py")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """A test's turn is that of its fixtures, too."""
+    TURNS.take(item.get_closest_marker("alone") is not None)
+    yield
+    TURNS.give()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 """A host with a real nginx before it, in a directory of its own, for as long as
 a test needs it; and what tests want to know about its processes and logs."""
 import contextlib
+import fcntl
 import http.client
+import itertools
 import json
 import os
 import pwd
@@ -65,6 +67,17 @@ def eventually(condition, what="condition", timeout=15):
             return result
         assert time.monotonic() < end, f"waited {timeout} s for {what}"
         time.sleep(0.01)
+
+
+def made(*what):
+    """Runs make, as from a shell of its own. One at a time: two that find the same
+    file missing would both write it."""
+    with open(ROOT / "Makefile", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", *map(str, what)], cwd=ROOT, check=True,
+                       stdin=subprocess.DEVNULL,
+                       env={name: value for name, value in os.environ.items()
+                            if not name.startswith("MAKE")})
 
 
 # ---- processes --------------------------------------------------------------
@@ -216,10 +229,19 @@ class Broken(Exception):
     """The server broke off in the middle of a reply."""
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.count(random.randrange(1000))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Of a thousand that other workers of the same run do not try, and that the
+    kernel gives to no client: what is free stays free until it is listened at."""
+    while True:
+        port = 20000 + WORKER % 10 * 1000 + next(_ports) % 1000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Host:

@@ -13,6 +13,7 @@ import pytest
 from cells import cells_of, settle
 from host import BUILD, Broken, count, eventually, memory_kib
 
+pytestmark = pytest.mark.alone
 BOMB = BUILD / "sandbox" / "bomb"
 MIB = 1 << 20
 CONF = f"""

@@ -5,11 +5,10 @@ README has a unit that does not start, or an nginx that does not."""
 import os
 import re
 import stat
-import subprocess
 
 import pytest
 
-from host import IS_ROOT, ROOT
+from host import IS_ROOT, ROOT, made
 
 CONF = "etc/fcgi-host/fcgi-host.conf"
 UNIT = "usr/local/lib/systemd/system/fcgi-host.service"
@@ -17,11 +16,7 @@ TMPFILES = "usr/local/lib/tmpfiles.d/fcgi-host.conf"
 
 
 def install(to):
-    subprocess.run(["make", "-s", "FLAVOUR=release", "install",
-                    f"DESTDIR={to}"], cwd=ROOT, check=True,
-                   stdin=subprocess.DEVNULL,
-                   env={name: value for name, value in os.environ.items()
-                        if not name.startswith("MAKE")})
+    made("FLAVOUR=release", "install", f"DESTDIR={to}")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import subprocess
 
 import pytest
 
-from host import BUILD, IS_ROOT, ROOT, Host, eventually, free_port
+from host import BUILD, IS_ROOT, ROOT, Host, eventually, free_port, made
 
 PAGES = sorted((ROOT / "fcgi-host" / "man").glob("*.[1-8]"))
 LIGHTTPD = shutil.which("lighttpd", path=os.environ["PATH"] + ":/usr/sbin")
@@ -122,13 +122,6 @@ class Place:
                 assert got == b"hello\n"
             finally:
                 server.terminate()
-
-
-def made(*what):
-    subprocess.run(["make", "-s", *what], cwd=ROOT, check=True,
-                   stdin=subprocess.DEVNULL,
-                   env={name: value for name, value in os.environ.items()
-                        if not name.startswith("MAKE")})
 
 
 def split(text, prompt):

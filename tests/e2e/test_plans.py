@@ -98,6 +98,7 @@ def test_another_plan_by_reload(plans):
     assert host.status()["tenants"]["given"]["plan"] == "large"
 
 
+@pytest.mark.alone
 def test_weights_are_shares(new_host):
     """By count: while both have more than is served, one with three times the
     weight has three times the starts."""

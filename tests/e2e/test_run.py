@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from host import BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port, tree
+from host import (BUILD, FLAVOUR, ROOT, Host, alive, eventually, free_port,
+                  made, tree)
 
 
 class MakeRun:
@@ -286,9 +287,8 @@ def test_install():
     """What is installed runs from where it is installed."""
     with tempfile.TemporaryDirectory(prefix="fcgi-host-test.") as place:
         os.chmod(place, 0o755)
-        subprocess.run(["make", "-s", "install", f"FLAVOUR={FLAVOUR}",
-                        f"DESTDIR={place}", "PREFIX=/usr"], cwd=ROOT,
-                       check=True)
+        made("install", f"FLAVOUR={FLAVOUR}", f"DESTDIR={place}",
+             "PREFIX=/usr")
         root = Path(place) / "usr"
         for file in ("sbin/fcgi-host", "bin/fcgi-hostctl",
                      "libexec/fcgi-host/fcgi-host-gateway",

@@ -15,6 +15,7 @@ import pytest
 
 from host import FLAVOUR, IS_ROOT, ROOT, TORTURE, alive, count, eventually, tree
 
+pytestmark = pytest.mark.alone
 IDLE = """cell = { idle = "1s"; launcher_idle = "100ms"; };
 limits = { warm = "100ms"; };"""
 TENANTS = 5000          # the number that is promised,

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from host import ROOT, Host, count, eventually
+from host import ROOT, Host, count, eventually, made
 
 HEADERS = ("fn.h", "fn_state.h", "fn_test.h")
 
@@ -43,11 +43,7 @@ main(void)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     base = tmp_path_factory.mktemp("sdk")
-    subprocess.run(["make", "-s", "FLAVOUR=release", "install",
-                    f"DESTDIR={base}", "PREFIX=/opt/fn"], cwd=ROOT,
-                   check=True, stdin=subprocess.DEVNULL,
-                   env={name: value for name, value in os.environ.items()
-                        if not name.startswith("MAKE")})
+    made("FLAVOUR=release", "install", f"DESTDIR={base}", "PREFIX=/opt/fn")
     (base / "program.c").write_text(PROGRAM)
     return base
 

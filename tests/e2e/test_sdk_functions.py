@@ -20,7 +20,7 @@ import requests
 
 import fastcgi
 from host import (NGINX, ROOT, Broken, Host, count, descriptors, eventually,
-                  free_port, memory_kib, processes, seeded)
+                  free_port, made, memory_kib, processes, seeded)
 
 SDK = ROOT / "fcgi-host" / "sdk"
 LIBRARY = ROOT / "build" / "release"
@@ -209,10 +209,7 @@ def program(request, tmp_path_factory):
     if not shutil.which(command[0]):
         pytest.skip(f"no {command[0]}")
     if request.param == "musl":
-        subprocess.run(["make", "-s", "FLAVOUR=musl", "build/musl/libfn.a"],
-                       cwd=ROOT, check=True, stdin=subprocess.DEVNULL,
-                       env={name: value for name, value in os.environ.items()
-                            if not name.startswith("MAKE")})
+        made("FLAVOUR=musl", "build/musl/libfn.a")
     return compiled(tmp_path_factory.mktemp("sdk"), *command)
 
 
