@@ -337,7 +337,7 @@ def test_a_time_limit_counts_from_its_own_start(shared, programs):
                'limits = { time = "600ms"; };').ready()
     time.sleep(0.7)     # the template is older than that
     for _ in range(2):
-        assert f.get("ms=300")[0][0] == "one"
+        assert f.get("ms=100")[0][0] == "one"
         shared.get(f"{f.path}?ms=5000").problem(504, "time")
     assert f.forks()
 
@@ -358,12 +358,13 @@ def test_who_cannot_fork_is_refused_with_a_sentence(shared):
 
 
 def test_none_is_lost_while_templates_die(programs):
-    """Killed, stopped and replaced while many ask."""
+    """Killed and replaced while many ask. But for one that dies between making a
+    copy and naming it: that may have begun, so it is ended and not repeated."""
     with Host(CONF) as host, ThreadPoolExecutor(4) as others:
         f = Forked(host, "crowd", programs).ready()
 
         def some():
-            return [f.get()[0] for _ in range(count(60, 2000))]
+            return [host.get(f.path) for _ in range(count(60, 2000))]
         crowd = [others.submit(some) for _ in range(4)]
         kills = 0
         while not all(each.done() for each in crowd):
@@ -374,9 +375,13 @@ def test_none_is_lost_while_templates_die(programs):
             f.replace(programs[kills % 2])
             f.configure(WORD=str(kills))
             time.sleep(0.05)
-        for each in crowd:
-            assert {version for version, *_ in each.result()} <= {"one", "two"}
-        assert kills
+        answers = [got for each in crowd for got in each.result()]
+        lost = [got for got in answers if got.status != 200]
+        assert all(got.text.startswith(("one ", "two ")) for got in answers
+                   if got not in lost)
+        for got in lost:
+            got.problem(502, "crashed", "signal KILL")
+        assert kills and len(lost) <= 1 + kills // 20
         f.ready()
 
 
