@@ -61,6 +61,7 @@ static struct {
 
 struct order {
 	struct template_fork fork;
+	size_t bytes; /* of it, in `room` */
 	int fds[FD_PASS_MOST];
 	size_t fd_count;
 };
@@ -70,6 +71,7 @@ static bool alone(void);
 static void sigterm_take(void);
 static void sigterm(int);
 static bool order_receive(struct order *, int *error);
+static void order_forget(struct order *);
 static void order_close(struct order *);
 static pid_t copy(struct order *, int out, int *error);
 static int answer(uint64_t invocation, pid_t, int error);
@@ -140,7 +142,7 @@ template_run(int out, int *status)
 			pid = copy(&order, out, &error);
 		if (pid == 0)
 			return true;
-		order_close(&order);
+		order_forget(&order);
 		if (answer(order.fork.invocation, pid, error) != 0)
 			return false;
 	}
@@ -254,6 +256,7 @@ order_receive(struct order *o, int *error)
 		perror("no orders from the host");
 		return false;
 	}
+	o->bytes = n < 0 ? TEMPLATE_FORK_MOST : (size_t)n;
 	if (n < 0)
 		*error = EMSGSIZE;
 	else if (template_fork_decode(span_make(room, (size_t)n), &o->fork) !=
@@ -261,6 +264,14 @@ order_receive(struct order *o, int *error)
 	    o->fd_count != TEMPLATE_FDS)
 		*error = EBADMSG;
 	return true;
+}
+
+/* A request and its token are for one copy, and not for those that come after. */
+static void
+order_forget(struct order *o)
+{
+	explicit_bzero(room, o->bytes);
+	order_close(o);
 }
 
 static void

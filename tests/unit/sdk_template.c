@@ -1116,6 +1116,76 @@ test_ends(void **state)
 	assert_string_equal(r.log, "end 2 end 1");
 }
 
+static const char backwards[] = "tseuqer tsrif eht fo drow eht";
+
+static bool
+piece_has(const char *piece, size_t bytes)
+{
+	const size_t length = sizeof(backwards) - 1;
+
+	for (size_t at = 0; at + length <= bytes; at++) {
+		size_t i = 0;
+
+		while (i < length && piece[at + i] == backwards[length - 1 - i])
+			i++;
+		if (i == length)
+			return true;
+	}
+	return false;
+}
+
+/* In all that it could read of its memory. */
+static int
+remembers(struct fn_request *q, struct fn_reply *r)
+{
+	static char piece[1 << 20];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC), found = 0;
+	unsigned long start, end;
+	char line[512];
+	size_t pieces = 0;
+
+	(void)q;
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx rw", &start, &end) != 2 ||
+		    !strstr(line, " rw") || end - start > 64UL << 20)
+			continue;
+		for (unsigned long at = start; at < end; at += sizeof(piece)) {
+			ssize_t n =
+			    pread(memory, piece, sizeof(piece), (off_t)at);
+
+			pieces += n > 0;
+			found += n > 0 && piece_has(piece, (size_t)n);
+		}
+	}
+	fn_reply_printf(r, "%s, found %s", pieces > 3 ? "searched" : "blind",
+	    found ? "it" : "nothing");
+	return 0;
+}
+
+/* Though both came through the template. */
+static void
+test_knows_no_other(void **state)
+{
+	static char first[300];
+	static struct run r;
+	static struct bed b;
+	size_t filled = 200, length = sizeof(backwards) - 1;
+
+	(void)state;
+	template_begin(&b, remembers, init_plain);
+	memset(first, 'x', sizeof(first));
+	memcpy(first, "FILLED=", 7);
+	for (size_t i = 0; i < length; i++)
+		first[filled + i] = backwards[length - 1 - i];
+	first[filled + length] = '\0';
+	run_forked(&b, &r, span_make(first, filled + length + 1), "", TIME_US);
+	assert_non_null(strstr(r.text, "searched, found it"));
+	run_forked(&b, &r, span_make("A=b", 4), "", TIME_US);
+	assert_non_null(strstr(r.text, "searched, found nothing"));
+	assert_int_equal(template_end(&b), 0);
+}
+
 static void
 late_thread(void)
 {
@@ -1336,6 +1406,8 @@ static const struct CMUnitTest others[] = {
 	    NULL },
 	{ "hooks are called in the template and in the copy, in their order",
 	    test_hooks, NULL, NULL, NULL },
+	{ "a copy finds nothing of another's request in its memory",
+	    test_knows_no_other, NULL, NULL, NULL },
 	{ "what is for the end is called by what answers, not the template",
 	    test_ends, NULL, NULL, NULL },
 	{ "a thread that a hook begins ends the template", test_late_thread,
