@@ -152,8 +152,8 @@ fn_START := sdk/start
 fn_STATE := $(fn_state:%=sdk/%) base/buf base/clock base/span wire/base64
 fn_HANDLER := $(filter-out sdk/start $(fn_STATE),$(patsubst \
 	fcgi-host/%.c,%,$(sort $(wildcard fcgi-host/sdk/*.c)))) base/buf \
-	base/clock base/fd base/span wire/cgi_head wire/fcgi wire/params \
-	wire/template wire/url_path
+	base/clock base/fd base/landlock base/span wire/cgi_head wire/fcgi \
+	wire/params wire/template wire/url_path
 define fn_rule
 $(BUILD)/fn_$(1).o: $(fn_$(2):%=$(BUILD)/objects/%.o)
 	$$(CC) -r -nostdlib -o $$@ $$^

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/landlock.h"
 
 #include "wire/template.h"
 
@@ -45,6 +46,7 @@ static struct hooks hooks[HOOKS_MOST];
 static size_t hook_count;
 
 static int control = -1; /* to the launcher */
+static int rules = -1;	 /* for each copy; -1: the kernel has none */
 static char *room;	 /* for FORK, which a copy keeps: its environment */
 static bool sigterm_ours;
 static volatile sig_atomic_t stopping;
@@ -77,6 +79,7 @@ static pid_t copy(struct order *, int out, int *error);
 static int answer(uint64_t invocation, pid_t, int error);
 static void copy_begin(struct order *, int out, const sigset_t *mask);
 static void copy_stand_apart(void);
+static void copy_shut_in(void);
 static int copy_descriptors(struct order *, int out);
 static void copy_standard_reset(void);
 static void copy_random(void);
@@ -107,6 +110,8 @@ int
 template_prepare(void)
 {
 	self.launcher = getppid();
+	if (landlock_version() >= LANDLOCK_SCOPE)
+		rules = landlock_new(LANDLOCK_REFUSES_SIGNALS);
 	control = standard_take_input();
 	return control >= 0 && fd_nonblock(control, false) == 0 &&
 		environment_note() == 0 ?
@@ -338,6 +343,7 @@ static void
 copy_begin(struct order *o, int out, const sigset_t *mask)
 {
 	copy_stand_apart();
+	copy_shut_in();
 	limit_process(o->fork.time_us, o->fork.cpu_s);
 	if (copy_descriptors(o, out) != 0) {
 		perror("the descriptors of a copy cannot be put in order");
@@ -366,6 +372,18 @@ copy_stand_apart(void)
 	prctl(PR_SET_PDEATHSIG, self.death_signal);
 	if (getppid() != self.launcher)
 		_exit(EXIT_FAILURE);
+}
+
+/* As the launcher does with what it executes: it can signal what it starts itself,
+ * but neither the template nor other copies, and look into none of them. Without
+ * no_new_privs, where no host has set that, it is refused, and no harm. */
+static void
+copy_shut_in(void)
+{
+	if (rules < 0)
+		return;
+	(void)landlock_restrict(rules);
+	fd_close(&rules);
 }
 
 /* As standard_prepare() leaves them. */

@@ -3,7 +3,10 @@
 these fails, a function gets a process that nobody limits, another function's
 request, or the host itself; or its own visitors pay for what it does."""
 import contextlib
+import ctypes
 import json
+import os
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -234,11 +237,26 @@ def program(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def rogue(tmp_path_factory):
+    program = tmp_path_factory.mktemp("rogue") / "rogue"
+    subprocess.run(["gcc", "-O1", "-static", "-s", "-Wall", "-Wextra",
+                    f"-I{ROOT}/fcgi-host/sdk", "-o", program,
+                    Path(__file__).parent / "templates/rogue.c",
+                    f"-L{ROOT}/build/release", "-lfn"], check=True)
+    return program
+
+
+@pytest.fixture(scope="module")
 def shared():
     with Host(CONF) as host:
         host.function("other", "hello",
                       "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello'\n")
         yield host
+
+
+def keeps_signals_in():
+    """Landlock from version 6 on."""
+    return ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) >= 6
 
 
 class Bad:
@@ -363,9 +381,9 @@ def test_a_copy_that_harms_the_template_harms_its_own(shared, program, path):
     for _ in range(3):
         f.get(f"{path}?template={inner}")
         f.get()
-    if path == "/kill":
+    if path == "/kill" and not keeps_signals_in():
         eventually(lambda: not alive(outer), "its end")
-    eventually(f.forked, "another template", timeout=30)
+    eventually(f.forked, "a template", timeout=30)
     f.unharmed(gateway, cells)
 
 
@@ -393,3 +411,231 @@ def test_a_crowd_at_bad_ones(shared, program):
         for each in [others.submit(some, f) for f in bad * 2]:
             each.result()
     assert shared.get("/fn/other/hello").text == "hello"
+
+
+# ---- tests/e2e/templates/rogue.c ------------------------------------------------
+
+class Rogue(Bad):
+    """good: it speaks for itself, and does well as often."""
+
+    def __init__(self, host, name, program, how="", good=None, conf=""):
+        super().__init__(host, name, program, conf=conf)
+        env = f'NAME = "{name}"; ROGUE = "{how}";'
+        if good is not None:
+            env += f' TEMPLATE_GOOD = "{good}";'
+        host.function("rogue", name, program,
+                      f'start = "fork"; protocol = "cgi"; {conf} '
+                      f'env = {{ {env} }};\n')
+
+    def ready(self):
+        """A template is, and has not been asked for anything."""
+        def wanted():
+            assert self.get().text == "executed\n"
+            return self.template() in ("starting", "ready")
+        eventually(wanted, f"a template of {self.name}")
+        eventually(lambda: self.template() == "ready", "it to be ready")
+
+    def executed(self):
+        """So is the next one."""
+        assert self.get().text == "executed\n"
+
+    def leave(self):
+        """The function is gone, and with it all that was its own."""
+        for path in (self.host.functions / "rogue").glob(f"{self.name}*"):
+            path.unlink()
+        self.host.get(self.path)
+        eventually(lambda: not self.running(),
+                   f"nothing of {self.name} to be left: {self.running()}")
+
+
+@pytest.mark.parametrize("how", ["zero", "none", "no-error", "both", "huge",
+                                 "least", "empty", "long"])
+def test_what_is_no_answer(shared, rogue, how):
+    shared.get("/fn/other/hello")
+    f = Rogue(shared, f"no-{how}", rogue, how, good=1)
+    f.ready()
+    gateway, cells = shared.gateway, shared.cells()
+    assert f.get().text == "forked\n"
+    f.executed()
+    assert "did not fork" in f.template()
+    f.executed()
+    f.leave()
+    f.unharmed(gateway, cells)
+
+
+def test_it_claims_another_run_of_its_own(shared, rogue):
+    """Which goes on, and is answered; so is who was not forked."""
+    f = Rogue(shared, "claims", rogue, "known", good=1)
+    f.ready()
+    with ThreadPoolExecutor(1) as others:
+        held = others.submit(f.get, "?hold=gate")
+        shared.wait_mark("held")
+        f.executed()
+        shared.data("gate").touch()
+        assert held.result().text == "forked\n"
+    f.leave()
+
+
+@pytest.mark.parametrize("tenant", ["rogue", "third"])
+def test_it_claims_a_process_of_others(shared, rogue, tenant):
+    """By their number here, and by the one that the host sees."""
+    other = f"victim-{tenant}"
+    shared.function(tenant, other, rogue, 'start = "exec"; protocol = "cgi";\n')
+    for place in shared.functions.glob(f"{tenant}/data/*"):
+        place.unlink()
+    with ThreadPoolExecutor(1) as others:
+        held = others.submit(shared.get,
+                             f"/fn/{tenant}/{other}?mark=pid&hold=go")
+        shared.wait_mark("pid", tenant=tenant)
+        inner, = shared.marks("pid", tenant)
+        outer, = [pid for pid in shared.running()
+                  if other in Path(f"/proc/{pid}/cmdline").read_text()]
+        for number, claimed in enumerate((inner, outer)):
+            shared.data("others").write_text(f"{claimed}\n")
+            f = Rogue(shared, f"claims-{tenant}-{number}", rogue, "others",
+                      good=0)
+            f.ready()
+            f.executed()
+            assert "did not fork" in f.template()
+            f.leave()
+        assert alive(outer)
+        shared.data("go", tenant).touch()
+        assert held.result().text == "executed\n"
+
+
+def test_it_answers_twice(shared, rogue):
+    """The first one counts; behind the second it is a template no more."""
+    f = Rogue(shared, "twice", rogue, "twice", good=0)
+    f.ready()
+    assert f.get().text == "forked\n"
+    eventually(lambda: f.template().startswith("none for"), "a pause")
+    f.executed()
+    f.leave()
+
+
+def test_it_is_killed_between_request_and_fork(shared, rogue):
+    f = Rogue(shared, "between", rogue)
+    f.ready()
+    template, = eventually(lambda: len(f.running()) == 1 and f.running(),
+                           "the template alone")
+    os.kill(template, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as others:
+        asked = others.submit(f.get)
+        queue = Path(f"/proc/{template}/stat")
+        eventually(lambda: queue.read_text().split()[2] == "T", "it to stop")
+        os.kill(template, signal.SIGKILL)
+        assert asked.result().text == "executed\n"
+    f.executed()
+    f.leave()
+
+
+def test_it_is_killed_while_forks_run(shared, rogue):
+    f = Rogue(shared, "orphans", rogue)
+    f.ready()
+    template, = eventually(lambda: len(f.running()) == 1 and f.running(),
+                           "the template alone")
+    with ThreadPoolExecutor(4) as others:
+        held = [others.submit(f.get, "?mark=orphans&hold=orphans-go")
+                for _ in range(4)]
+        shared.wait_mark("orphans", 4)
+        os.kill(template, signal.SIGKILL)
+        eventually(lambda: not alive(template), "its end")
+        f.executed()
+        shared.data("orphans-go").touch()
+        assert [got.result().text for got in held] == ["forked\n"] * 4
+    f.leave()
+
+
+def test_it_has_taken_every_process(shared, rogue):
+    """What it is asked for cannot be made; a launcher can."""
+    shared.get("/fn/other/hello")
+    f = Rogue(shared, "exhausts", rogue, "exhausts",
+              conf="limits = { processes = 20; };")
+    f.get()
+    gateway, cells = shared.gateway, shared.cells()
+    eventually(lambda: (f.get(), f.template().startswith("none for"))[1],
+               "a pause")
+    assert "did not fork" in f.template()
+    f.leave()
+    f.unharmed(gateway, cells)
+
+
+def test_a_copy_that_does_not_hear_its_time(shared, rogue):
+    """Its alarm is its own to put off; the host's order is not."""
+    f = Rogue(shared, "deaf", rogue, conf='limits = { time = "300ms"; };')
+    f.ready()
+    for _ in range(2):
+        begun = time.monotonic()
+        got = shared.get(f.path + "?deaf&hold=never")
+        got.problem(504, "time")
+        assert time.monotonic() - begun < 5
+        assert f.get().text == "forked\n"
+    f.leave()
+
+
+@pytest.mark.parametrize("step", ["daemon", "sibling"])
+def test_what_a_copy_leaves_behind(shared, rogue, step):
+    f = Rogue(shared, step, rogue)
+    f.ready()
+    template = f.running()
+    for number in range(3):
+        mark = f"{step}-{number}"
+        assert f.get(f"?{step}={mark}&hold={mark}").text == "forked\n"
+        eventually(lambda: f.running() == template, "the template alone")
+    f.leave()
+
+
+def test_a_copy_that_leaves_by_exit(shared, rogue):
+    """What the template had not written is written once."""
+    f = Rogue(shared, "buffers", rogue, "buffers")
+    f.ready()
+    for _ in range(5):
+        got = shared.get(f.path + "?exit=0")
+        got.problem(502, "no-reply")
+    assert f.get().text == "forked\n"
+    shared.wait_log("rogue", "printed by the template\n")
+    eventually(lambda: shared.tenant_log("rogue")
+               .count("printed by the copy\n") == 5, "what copies have printed")
+    assert shared.tenant_log("rogue").count("printed by the template\n") == 1
+    assert shared.data("notes").read_text() == "noted by the template\n"
+    f.leave()
+
+
+def test_descriptors_and_memory_of_a_copy_are_its_own(shared, rogue):
+    f = Rogue(shared, "own", rogue)
+    f.ready()
+    template, = eventually(lambda: len(f.running()) == 1 and f.running(),
+                           "the template alone")
+    before = descriptors(template)
+    for _ in range(3):
+        assert f.get("?value&value&descriptors").text == \
+            "forked\nvalue 7\nvalue 8\n"
+    assert descriptors(template) == before
+    f.leave()
+
+
+HARM = ("kill", "group", "stop", "descriptor", "trace", "memory", "change")
+
+
+def test_a_copy_has_no_power_over_template_and_siblings(shared, rogue):
+    """As between executed processes, where the kernel can refuse it."""
+    if not keeps_signals_in():
+        pytest.skip("this kernel keeps no signals in")
+    f = Rogue(shared, "harms", rogue)
+    f.ready()
+    template, = eventually(lambda: len(f.running()) == 1 and f.running(),
+                           "the template alone")
+    with ThreadPoolExecutor(1) as others:
+        held = others.submit(f.get, "?mark=victim&hold=harmed")
+        shared.wait_mark("victim")
+        for whom in "template", "harm=victim":
+            lines = f.get(f"?{whom}").text.split("\n")
+            done = dict(line.split() for line in lines[1:-1])
+            assert list(done) == list(HARM)
+            assert set(done.values()) <= {"EPERM", "EACCES", "ENOENT"}, done
+        assert f.get("?everybody").text.startswith("forked\n")
+        assert alive(template)
+        shared.data("harmed").touch()
+        assert held.result().text == "forked\n"
+    assert f.running() == [template]
+    f.leave()
